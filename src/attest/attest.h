@@ -1,0 +1,123 @@
+/* attest.h: evidence that a key belongs to this program on this hardware: making it and checking
+ * it.
+ *
+ * A `struct tee` makes 1184-byte SEV-SNP reports over 64 bytes of user data. At start and every
+ * hour the node opens an epoch: a fresh Ed25519 key and a statement (canonical JSON) whose SHA-512
+ * is the report's user data. Everything the node says afterwards (request keys, receipts) is signed
+ * with the epoch key, so one report carries thousands of provable answers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef ATTEST_ATTEST_H
+#define ATTEST_ATTEST_H
+
+#include "base/clock.h"
+#include "crypto/crypto.h"
+
+#include <jansson.h>
+
+enum {
+    ATTEST_REPORT_BYTES = 1184,
+    ATTEST_USER_DATA_BYTES = 64,
+    ATTEST_CERTIFICATES_BYTES_MAX = 16384,
+    ATTEST_EPOCH_DIGEST_BYTES = 64, /* SHA-512 of the statement */
+};
+
+/* ---- Providers ---- */
+
+struct tee {
+    const char
+        *name; /* "simulated", "none"; "configfs-tsm" and "sev-guest" come with their devices */
+    /* Makes a report. May block; called from one thread. `report` gets ATTEST_REPORT_BYTES;
+     * certificates: DER, leaf first, each appended as u32 big endian length and bytes. */
+    bool (*report)(void *context, const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
+                   uint8_t *report, struct buffer *certificates, struct err *err);
+    void (*free)(void *context);
+    void *context;
+};
+
+/* The software signer: its own ARK (RSA-4096 PSS), ASK and VCEK (P-384), made on first use under
+ * `directory` (0700) and reused. */
+bool tee_simulated_new(const char *directory, const struct clock *clock, struct tee *out,
+                       struct err *err) MUST_CHECK;
+/* report() always fails: answers carry signatures of an epoch key that nothing vouches for, and say
+ * so ("provider":"none"). */
+void tee_none_new(struct tee *out);
+
+/* ---- Epochs ---- */
+
+struct attest_epoch; /* immutable, reference-counted, thread-safe */
+
+struct attest_facts {    /* what the statement binds, besides key, time and the previous digest */
+    const char *node_id; /* hex */
+    const char *log_origin;
+    const char *log_vkey;
+    const char *build_id;
+    const uint8_t *config_digest; /* 32 bytes */
+};
+
+/* Makes key, statement and report, and verifies the fresh report. previous may be NULL. */
+bool attest_epoch_open(const struct tee *tee, const struct attest_facts *facts,
+                       const struct attest_epoch *previous, const struct clock *clock,
+                       uint64_t lifetime_ms, struct attest_epoch **out, struct err *err) MUST_CHECK;
+struct attest_epoch *attest_epoch_ref(struct attest_epoch *epoch);
+void attest_epoch_unref(struct attest_epoch *epoch);
+const uint8_t *
+attest_epoch_digest(const struct attest_epoch *epoch); /* ATTEST_EPOCH_DIGEST_BYTES */
+int64_t attest_epoch_not_after_ms(const struct attest_epoch *epoch);
+const char *attest_epoch_provider(const struct attest_epoch *epoch);
+/* The evidence as JSON: {"provider","statement" (text, exactly the hashed bytes),"report" base64 |
+ * null, "certificates":[base64 DER …]}. A new reference. */
+json_t *attest_epoch_evidence(const struct attest_epoch *epoch);
+/* Signs the canonical form of `object` (a "domain" member names what it is; the caller puts it
+ * there) and returns
+ * {"payload": text, "signature": base64, "epoch": hex digest}. A new reference, or NULL. */
+json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object);
+
+/* ---- Verifying (the client's side) ---- */
+
+enum attest_check_outcome { ATTEST_PASSED, ATTEST_FAILED, ATTEST_SKIPPED };
+
+struct attest_check {
+    const char
+        *name; /* "report_size", "ark_pinned", "chain", "report_signature", "report_data", … */
+    enum attest_check_outcome outcome;
+    char detail[160];
+};
+
+enum { ATTEST_CHECKS_MAX = 48 };
+
+struct attest_policy {
+    /* SHA-256 of the DER of an additional root that may vouch (a simulated node's ARK); NULL: AMD's
+     * roots only. */
+    const uint8_t *allowed_simulated_root;
+    bool allow_any_simulated_root; /* for demos on this machine: named as such in the result */
+    bool allow_debug;              /* guest policy bit 19 */
+    int64_t now_ms;
+};
+
+struct attest_result {
+    bool ok;
+    bool simulated;
+    char provider[24];
+    struct attest_check checks[ATTEST_CHECKS_MAX];
+    size_t check_count;
+    /* From the verified statement; empty unless ok. */
+    uint8_t epoch_key[CRYPTO_ED25519_PUBLIC_BYTES];
+    uint8_t epoch_digest[ATTEST_EPOCH_DIGEST_BYTES];
+    char log_origin[201];
+    char log_vkey[320];
+    char node_id[65];
+    uint8_t root_sha256[32]; /* of the chain's root certificate */
+    uint8_t measurement[48];
+};
+
+/* Verifies what attest_epoch_evidence gives. Never fails for bad input: it reports. */
+void attest_evidence_verify(const json_t *evidence, const struct attest_policy *policy,
+                            struct attest_result *result);
+/* Verifies what attest_epoch_sign gives, under a verified epoch; *payload (a new reference) is the
+ * parsed object. */
+bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,
+                          const char *domain, json_t **payload, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,163 @@
+/* audit.h: the append-only log: what was asked, what came out, committed so that nobody can rewrite
+ * it.
+ *
+ * Leaves are canonical JSON, at most 1 KiB, hashes only; each holds `prev`, the leaf hash before
+ * it. They form one RFC 6962 tree per node, for ever; heads are C2SP checkpoints signed with
+ * Ed25519 (docs/audit-log.md has the bytes). A commit batch is: build in memory, recompute and
+ * compare, append to the entry file, fdatasync, sign, replace the checkpoint atomically, call back.
+ * After a failed write or sync the log is dead: it says so once through `fatal` and refuses
+ * everything after.
+ *
+ * The log owns one writer thread. submit is thread-safe; callbacks come from the writer thread, in
+ * order of index.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef AUDIT_AUDIT_H
+#define AUDIT_AUDIT_H
+
+#include "base/clock.h"
+#include "crypto/crypto.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum { AUDIT_LEAF_BYTES_MAX = 1024, AUDIT_HASH_BYTES = 32 };
+
+/* ---- RFC 6962 / 9162 hashing and proofs (tree.c, proof.c): pure functions ---- */
+
+void audit_leaf_hash(struct bytes leaf, uint8_t out[static AUDIT_HASH_BYTES]);
+void audit_node_hash(const uint8_t left[static AUDIT_HASH_BYTES],
+                     const uint8_t right[static AUDIT_HASH_BYTES],
+                     uint8_t out[static AUDIT_HASH_BYTES]);
+/* RFC 9162 section 2.1.3.2 and 2.1.4.2; proof: hash_count * 32 bytes. */
+bool audit_inclusion_verify(uint64_t index, uint64_t size,
+                            const uint8_t leaf_hash[static AUDIT_HASH_BYTES], const uint8_t *proof,
+                            size_t hash_count, const uint8_t root[static AUDIT_HASH_BYTES]);
+bool audit_consistency_verify(uint64_t old_size, uint64_t new_size, const uint8_t *proof,
+                              size_t hash_count, const uint8_t old_root[static AUDIT_HASH_BYTES],
+                              const uint8_t new_root[static AUDIT_HASH_BYTES]);
+
+/* ---- Checkpoints and tlog-proofs (C2SP signed-note, tlog-checkpoint, tlog-proof) ---- */
+
+enum { AUDIT_ORIGIN_CHARS_MAX = 200, AUDIT_CHECKPOINT_BYTES_MAX = 4096 };
+
+struct audit_checkpoint {
+    char origin[AUDIT_ORIGIN_CHARS_MAX + 1];
+    uint64_t size;
+    uint8_t root[AUDIT_HASH_BYTES];
+};
+
+enum audit_verdict {
+    AUDIT_OK,
+    AUDIT_PENDING,
+    AUDIT_PRUNED,
+    AUDIT_NOT_FOUND,
+    AUDIT_TAMPERED,
+    AUDIT_TRUNCATED,
+    AUDIT_ROLLED_BACK,
+    AUDIT_FORKED,
+    AUDIT_UNVERIFIABLE, /* a key that the verifier does not know; never TAMPERED */
+};
+const char *audit_verdict_name(enum audit_verdict verdict); /* "OK" */
+
+/* vkey: "name+hex8+base64" as C2SP signed-note writes it. OK, UNVERIFIABLE (no known key signed) or
+ * TAMPERED (bad signature, bad form). *out is set on OK and UNVERIFIABLE. */
+enum audit_verdict audit_checkpoint_verify(struct bytes note, const char *vkey,
+                                           struct audit_checkpoint *out);
+/* A tlog-proof: is `leaf_hash` at that index of the tree of the checkpoint inside? */
+enum audit_verdict audit_tlog_proof_verify(struct bytes proof, const char *vkey,
+                                           const uint8_t leaf_hash[static AUDIT_HASH_BYTES],
+                                           uint64_t *index, struct audit_checkpoint *out);
+
+/* ---- The log ---- */
+
+struct audit_log;
+
+struct audit_config {
+    const char *directory;
+    uint32_t batch_delay_ms_max;  /* how long the first entry of a batch may wait; default 2 */
+    uint32_t batch_entries_max;   /* default 1024 */
+    uint32_t pending_entries_max; /* submit refuses with OVERLOADED beyond; default 8192 */
+    const struct clock *clock;
+};
+
+struct audit_recovery {        /* what opening found */
+    uint64_t size;             /* entries */
+    uint64_t torn_bytes_cut;   /* of an entry that was not whole */
+    uint64_t unsigned_entries; /* whole entries past the last checkpoint: kept, and covered by the
+                                  next one */
+    uint64_t unanswered_count; /* ADMITs without RESULT; a RECOVERED leaf with their indexes is
+                                  appended */
+};
+
+/* Makes directory (0700), signing key (0600) and the INIT leaf. BUSY or IO if something is there
+ * already. origin NULL: made from a random node id, "wasm-hypervisor.local/<hex>". */
+bool audit_log_init(const char *directory, const char *origin, const struct clock *clock,
+                    struct err *err) MUST_CHECK;
+/* One process at a time (flock): else BUSY. Refuses (TAMPERED, with what to do) a checkpoint newer
+ * than the data, another root at the same size, a missing log. `fatal` is called once if the log
+ * dies later. */
+bool audit_log_open(const struct audit_config *config,
+                    void (*fatal)(void *context, const struct err *err), void *context,
+                    struct audit_log **out, struct audit_recovery *recovery,
+                    struct err *err) MUST_CHECK;
+/* Commits what is pending, joins the writer. */
+void audit_log_close(struct audit_log *log);
+
+const char *audit_log_origin(const struct audit_log *log);
+const char *audit_log_vkey(const struct audit_log *log);
+uint64_t audit_log_size(struct audit_log *log); /* committed */
+/* The current checkpoint: appended to out. */
+bool audit_log_checkpoint(struct audit_log *log, struct buffer *out) MUST_CHECK;
+
+enum audit_kind { AUDIT_INIT, AUDIT_ADMIT, AUDIT_RESULT, AUDIT_EPOCH, AUDIT_RECOVERED };
+
+/* What a committed entry's submitter learns; pointers are valid during the callback. */
+struct audit_commit {
+    bool ok; /* false: the log died first; everything below is zero */
+    uint64_t index;
+    int64_t time_ms; /* of the leaf */
+    uint8_t leaf_hash[AUDIT_HASH_BYTES];
+    struct bytes leaf;
+    struct bytes tlog_proof; /* inclusion proof and checkpoint, the C2SP text */
+};
+typedef void (*audit_commit_cb)(void *context, const struct audit_commit *commit);
+
+/* Appends a leaf {"v":1,"type":"ADMIT"|…,"index":"…","prev":hex,"time":rfc3339} with `fields`
+ * (borrowed; an object of strings, integers and booleans) merged in. Fails with LIMIT (leaf too
+ * long), OVERLOADED, CLOSED; then cb never comes. */
+bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *fields,
+                      audit_commit_cb cb, void *context, struct err *err) MUST_CHECK;
+
+/* Reads a committed entry and proves it under the current checkpoint. NOT_FOUND beyond the end. */
+bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
+                     struct buffer *tlog_proof, struct err *err) MUST_CHECK;
+/* Calls `visit` for committed entries from `first` on, until it returns false. For rebuilding the
+ * index. */
+bool audit_log_each(struct audit_log *log, uint64_t first,
+                    bool (*visit)(void *context, uint64_t index, struct bytes leaf), void *context,
+                    struct err *err) MUST_CHECK;
+
+/* ---- Verifying a directory from outside (`audit verify`): reads only, takes no lock ---- */
+
+struct audit_report {
+    enum audit_verdict verdict;
+    uint64_t size;             /* of the checkpoint */
+    uint64_t bad_index;        /* first bad entry; UINT64_MAX if none in particular */
+    uint64_t unanswered_count; /* ADMITs without a RESULT and not in a RECOVERED leaf */
+    uint64_t recovered_count;  /* ADMITs that a RECOVERED leaf names */
+    uint64_t pending_entries;  /* whole entries past the checkpoint */
+    char detail[256];          /* one sentence */
+    char origin[AUDIT_ORIGIN_CHARS_MAX + 1];
+    char root_hex[2 * AUDIT_HASH_BYTES + 1];
+};
+
+/* vkey NULL: the one in the directory (said so in detail). since: an older checkpoint that the
+ * auditor kept, or empty. progress (optional) is called about every 10,000 entries. False only if
+ * the directory cannot be read at all. */
+bool audit_verify_directory(const char *directory, const char *vkey, struct bytes since,
+                            void (*progress)(void *context, uint64_t done, uint64_t total),
+                            void *context, struct audit_report *report, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,24 @@
+/* json.h: jansson with our strictness, and RFC 8785 canonical form (JCS).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/bytes.h"
+
+#include <jansson.h>
+
+enum { JSON_DEPTH_MAX = 64 };
+
+/* One JSON value and nothing after it; duplicate members, invalid UTF-8, NUL in strings and nesting
+ * over JSON_DEPTH_MAX are refused. A fresh reference in *out. Fails with MALFORMED_REQUEST; the
+ * message says line, column and what. */
+bool json_text_parse(struct bytes text, json_t **out, struct err *err) MUST_CHECK;
+
+/* Appends the canonical serialisation (RFC 8785): members sorted by UTF-16 code units, ECMAScript
+ * numbers. Integers outside ±(2^53 - 1) are refused (they travel as strings), NaN and infinities
+ * cannot occur. Fails with FORMAT or LIMIT. */
+bool json_canonical(const json_t *value, struct buffer *out, struct err *err) MUST_CHECK;
+
+#endif

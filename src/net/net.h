@@ -1,0 +1,68 @@
+/* net.h: sockets in, messages out. HTTP/1.1 on libuv and llhttp; knows no meaning.
+ *
+ * The server lives on the loop it is given; all functions but net_server_stats are for the loop's
+ * thread. Messages are handed to one handler; its answers may come from any thread
+ * (base/message.h).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "base/message.h"
+
+#include <uv.h>
+
+struct net_limits { /* every one has a test at, below and above */
+    uint32_t connections_max;
+    uint32_t request_line_bytes_max; /* 414 */
+    uint32_t header_bytes_max;       /* 431 */
+    uint32_t header_count_max;       /* 431 */
+    size_t body_bytes_max;           /* 413 */
+    size_t bodies_bytes_max;         /* of all requests together: 503 */
+    uint32_t header_timeout_ms;      /* from the first byte (or accept) to the end of the headers,
+                                        whatever trickles in: 408 */
+    uint32_t body_rate_bytes_min;    /* per second, after a grace of body_grace_ms: 408 */
+    uint32_t body_grace_ms;
+    uint32_t keep_alive_timeout_ms;
+    uint32_t keep_alive_requests_max;
+    uint32_t write_timeout_ms; /* no progress in sending an answer: the connection is dropped */
+};
+
+extern const struct net_limits net_limits_default;
+
+struct net_handler {
+    /* The headers are complete and the body is still to come (or there is none). Loop thread, must
+     * not block. Return false and fill *response to refuse at once (before any 100 Continue; the
+     * connection closes unless there is no body). */
+    bool (*accept)(void *context, const struct message_request *head,
+                   struct message_response *response);
+    /* A whole request. Must lead to exactly one exchange->respond. */
+    void (*handle)(void *context, struct message_exchange *exchange);
+    /* Builds the answer to a request that net refuses by itself (400, 408, 413, 414, 431, 501, 503,
+     * 505), so that its body looks like all the others. `reason` is one sentence. */
+    void (*refuse)(void *context, int status, const char *reason,
+                   struct message_response *response);
+    void *context;
+};
+
+struct net_server;
+
+struct net_stats {
+    _Atomic uint64_t connections_accepted, connections_open, requests, refused;
+};
+
+/* Listens. host is an address or name, port 0 picks a free one. Fails with IO ("address already in
+ * use: 127.0.0.1:3000 …"). */
+bool net_server_open(uv_loop_t *loop, const char *host, uint16_t port,
+                     const struct net_limits *limits, const struct net_handler *handler,
+                     struct net_server **out, struct err *err) MUST_CHECK;
+uint16_t net_server_port(const struct net_server *server);
+const struct net_stats *net_server_stats(const struct net_server *server);
+/* Stops accepting, lets requests in flight end, closes idle connections; `drained` comes when the
+ * last connection is gone. After it, or with force, net_server_close. */
+void net_server_drain(struct net_server *server, void (*drained)(void *context), void *context);
+/* Drops what is left and frees the server when libuv has closed everything; then calls `closed`. */
+void net_server_close(struct net_server *server, void (*closed)(void *context), void *context);
+
+#endif

@@ -1,0 +1,75 @@
+/* service.h: what a request means: keys, sessions, policy, scheduling, results, receipts. No
+ * sockets.
+ *
+ * message in -> api.c (route, authenticate, parse) -> admit -> ADMIT leaf durable -> ready queue ->
+ * worker: decrypt, load, slices, seal -> RESULT leaf durable -> receipt, answer kept -> message
+ * out. One struct session owns everything of one execution.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include "attest/attest.h"
+#include "audit/audit.h"
+#include "base/message.h"
+#include "store/store.h"
+#include "vm/vm.h"
+
+struct service_config { /* from config.yaml, environment and flags: config.h; everything has a
+                           default */
+    uint32_t workers;   /* threads that run guests; 0: one per core */
+    uint32_t memory_max_bytes;      /* linear memory of one run */
+    size_t memory_budget_bytes;     /* of all runs together */
+    uint32_t execution_seconds_max; /* the cap on timeout_seconds */
+    uint32_t execution_seconds_default;
+    uint64_t gas_max;                   /* the cap on gas_limit, and its default */
+    uint32_t concurrent_executions_max; /* running or ready */
+    uint32_t queued_executions_max;     /* behind them; then OVERLOADED */
+    uint32_t request_keys_max;          /* outstanding, then OVERLOADED */
+    uint32_t request_keys_per_api_key_max;
+    uint64_t request_key_lifetime_ms; /* at most 1 h */
+    uint64_t result_retention_ms;
+    size_t module_bytes_max;
+    size_t result_bytes_max; /* of the plaintext */
+    uint32_t slice_us;       /* aim for the length of a slice */
+    uint64_t epoch_lifetime_ms;
+    bool require_api_key;
+};
+
+extern const struct service_config service_config_default;
+
+struct service_parts { /* opened by main, outlive the service */
+    struct audit_log *log;
+    struct store *store;
+    const struct tee *tee;
+    const struct clock *clock;
+    const char *node_id; /* hex */
+    const char *build_id;
+    const uint8_t *config_digest; /* 32 bytes */
+    const struct audit_recovery *recovery;
+};
+
+struct service;
+
+/* Starts the workers, opens the first epoch, brings the store's index up to the log. */
+bool service_open(const struct service_config *config, const struct service_parts *parts,
+                  struct service **out, struct err *err) MUST_CHECK;
+/* From now on executions are refused with DRAINING; `drained` comes (any thread) when the last
+ * running one has been answered. */
+void service_drain(struct service *service, void (*drained)(void *context), void *context);
+/* Cancels what still runs, answers it, joins the threads, wipes all keys. */
+void service_close(struct service *service);
+
+/* The three functions of net_handler, with the service as context. */
+bool service_accept(void *service, const struct message_request *head,
+                    struct message_response *response);
+void service_handle(void *service, struct message_exchange *exchange);
+void service_refuse(void *service, int status, const char *reason,
+                    struct message_response *response);
+
+/* Called by main about once a second: expiry of keys and answers, epoch rotation, reload of API
+ * keys. Does not block. */
+void service_tick(struct service *service);
+
+#endif

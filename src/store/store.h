@@ -1,0 +1,83 @@
+/* store.h: the index over the log, kept results, and API keys, in SQLite (WAL, synchronous=FULL).
+ *
+ * The audit log is the truth; what this holds of it can be rebuilt from it. One writer thread
+ * inside; reads open their own connections, so any thread may read. Times are wall-clock
+ * milliseconds.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+struct store;
+
+/* Opens or makes PATH (0600). A file that is not ours, corrupt or of a newer version: FORMAT,
+ * saying what to do. *created tells that the index is empty and has to be rebuilt from the log. */
+bool store_open(const char *path, const struct clock *clock, struct store **out, bool *created,
+                struct err *err) MUST_CHECK;
+void store_close(struct store *store); /* writes what is queued */
+
+/* ---- Executions ---- */
+
+enum { STORE_HASH_BYTES = 32, STORE_KEY_ID_CHARS = 16 };
+
+/* One row per request that was admitted. */
+struct store_execution {
+    uint8_t request_id[TEXT_UUID_BYTES];
+    char api_key_id[STORE_KEY_ID_CHARS + 1]; /* owner; "" if rebuilt from the log */
+    char state[20]; /* "EXECUTING", "COMPLETED", "TIMEOUT", … (docs/protocol.md section 1) */
+    uint64_t admit_index;
+    uint64_t result_index; /* UINT64_MAX: none yet */
+    uint8_t request_commitment[STORE_HASH_BYTES];
+    uint8_t result_commitment[STORE_HASH_BYTES]; /* zero: none yet */
+    int64_t created_ms;
+    int64_t expires_ms;  /* of the kept answer */
+    struct bytes answer; /* the whole JSON answer as it was sent; empty: none or expired */
+    int answer_status;   /* its HTTP status; 0: none */
+};
+
+/* Queues an insert-or-replace; returns at once. done (optional) comes from the writer thread after
+ * the commit, in order. */
+bool store_put_execution(struct store *store, const struct store_execution *execution,
+                         void (*done)(void *context, bool ok), void *context,
+                         struct err *err) MUST_CHECK;
+/* NOT_FOUND if there is none. Strings and answer are copied into the arena. */
+bool store_get_execution(struct store *store, const uint8_t request_id[static TEXT_UUID_BYTES],
+                         struct arena *arena, struct store_execution *out,
+                         struct err *err) MUST_CHECK;
+/* The next log index that the index has not seen (for rebuilding), and marking it. */
+bool store_indexed_size(struct store *store, uint64_t *out, struct err *err) MUST_CHECK;
+bool store_set_indexed_size(struct store *store, uint64_t size, struct err *err) MUST_CHECK;
+/* Drops answers whose time is over (the rows stay). *dropped is their number. */
+bool store_expire(struct store *store, uint64_t *dropped, struct err *err) MUST_CHECK;
+
+/* ---- API keys: only SHA-256 of the secret is stored ---- */
+
+enum store_scope { STORE_SCOPE_EXECUTE = 1, STORE_SCOPE_METRICS = 2, STORE_SCOPE_ADMIN = 4 };
+
+struct store_api_key {
+    char id[STORE_KEY_ID_CHARS + 1]; /* hex */
+    char name[65];
+    uint32_t scopes; /* of enum store_scope */
+    uint8_t secret_hash[STORE_HASH_BYTES];
+    int64_t created_ms;
+    int64_t expires_ms; /* 0: never */
+    int64_t revoked_ms; /* 0: not */
+};
+
+bool store_add_api_key(struct store *store, const struct store_api_key *key,
+                       struct err *err) MUST_CHECK;
+/* NOT_FOUND if there is none. */
+bool store_revoke_api_key(struct store *store, const char *id, struct err *err) MUST_CHECK;
+/* All of them, oldest first, in the arena. */
+bool store_list_api_keys(struct store *store, struct arena *arena, struct store_api_key **out,
+                         size_t *count, struct err *err) MUST_CHECK;
+/* Rises whenever the set of API keys changes, also by another process (`key revoke` beside a
+ * running node). */
+bool store_api_keys_version(struct store *store, uint64_t *out, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,114 @@
+/* module.h: a decoded module: plain tables in one arena, immutable once loaded. Private to vm.
+ *
+ * decode.c fills it, validate.c checks it, translate.c adds `code` to each defined function,
+ * instance.c and the interpreter read it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_MODULE_H
+#define VM_MODULE_H
+
+#include "vm/opcode.h"
+#include "vm/vm.h"
+
+struct code; /* translated body: code.h */
+
+/* A constant expression (core spec 3.3.10), decoded: in 2.0 it is one instruction. */
+enum module_const_kind { MODULE_CONST_VALUE, MODULE_CONST_GLOBAL, MODULE_CONST_FUNC };
+struct module_const {
+    enum module_const_kind kind;
+    struct vm_value value; /* VALUE: with its type; ref.null included */
+    uint32_t index;        /* GLOBAL, FUNC */
+    uint32_t offset;       /* in the module's bytes */
+};
+
+struct module_func {
+    uint32_t type_index;
+    const struct vm_func_type *type;
+    bool is_import;
+    bool is_declared;     /* may be named by ref.func (core spec 3.5.15, C.refs) */
+    struct bytes body;    /* the expression, after the local declarations, including the last end */
+    uint32_t body_offset; /* of body in the module's bytes */
+    uint32_t local_count; /* params included */
+    const struct module_local_run {
+        uint32_t count;
+        enum vm_type type;
+    } * local_runs; /* the declared ones, as in the binary */
+    uint32_t local_run_count;
+    struct code *code; /* NULL for imports */
+};
+
+struct module_table {
+    enum vm_type type;
+    uint32_t min;
+    uint64_t max; /* UINT64_MAX: none */
+};
+
+struct module_memory {
+    uint64_t min, max; /* pages; UINT64_MAX: none */
+};
+
+struct module_global {
+    enum vm_type type;
+    bool is_mutable;
+    struct module_const init; /* not for imports */
+};
+
+enum module_segment_mode { MODULE_ACTIVE, MODULE_PASSIVE, MODULE_DECLARATIVE };
+
+struct module_element {
+    enum module_segment_mode mode;
+    enum vm_type type;
+    uint32_t table_index;
+    struct module_const offset;
+    uint32_t count;
+    struct module_const *items;
+};
+
+struct module_data {
+    enum module_segment_mode mode;
+    uint32_t memory_index;
+    struct module_const offset;
+    struct bytes content; /* inside wasm */
+};
+
+struct vm_module {
+    _Atomic uint32_t references;
+    struct arena arena; /* everything below, and the module itself */
+    struct vm_limits limits;
+    struct bytes wasm; /* our copy */
+
+    struct vm_func_type *types;
+    uint32_t type_count;
+    struct vm_import *imports;
+    uint32_t import_count;
+    struct module_func *funcs; /* imports first, as in every index space */
+    uint32_t func_count, func_import_count;
+    struct module_table *tables;
+    uint32_t table_count, table_import_count;
+    struct module_memory *memories;
+    uint32_t memory_count, memory_import_count;
+    struct module_global *globals;
+    uint32_t global_count, global_import_count;
+    struct vm_export *exports;
+    uint32_t export_count;
+    struct module_element *elements;
+    uint32_t element_count;
+    struct module_data *data;
+    uint32_t data_count;
+    bool has_data_count; /* the section was there */
+    bool has_start;
+    uint32_t start;
+    struct bytes *func_names; /* NULL or func_count entries */
+    size_t code_bytes;        /* of all translated bodies */
+};
+
+/* decode.c: everything but the bodies' instructions. One call per section, so that loading can be
+ * stepped; loader.c drives. validate.c: */
+bool validate_module(const struct vm_module *module,
+                     struct err *err) MUST_CHECK; /* all but the bodies */
+bool validate_func(struct vm_module *module, uint32_t function_index, struct err *err) MUST_CHECK;
+/* translate.c: after validate_func said yes. Fails with LIMIT or NO_MEMORY only. */
+bool translate_func(struct vm_module *module, uint32_t function_index, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,269 @@
+/* vm.h: the WebAssembly engine's contract: load a module, link it, run it in slices of gas, learn
+ * how it ended.
+ *
+ *   bytes --vm_module_load--> struct vm_module (immutable, shared by reference count)
+ *         --vm_instantiate--> struct vm_instance, in a struct vm_store (the spec's store: what
+ * links to what)
+ *         --vm_run_*-------> struct vm_run: one activation; all its state is its own, none on the C
+ * stack
+ *
+ * The engine does no I/O, reads no clock and knows no tenant. Nothing here blocks; time is bounded
+ * by the gas of a slice. An error (struct err) is the module's or the machine's; a trap (enum
+ * vm_trap) is the guest's and part of the result. One store and everything in it belongs to one
+ * thread at a time; it may move to another between slices.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include "base/arena.h"
+
+#include <stdio.h>
+
+/* ---- Types and values (core spec 2.3, 4.2.1) ---- */
+
+enum vm_type { /* the binary encoding */
+               VM_I32 = 0x7f,
+               VM_I64 = 0x7e,
+               VM_F32 = 0x7d,
+               VM_F64 = 0x7c,
+               VM_V128 = 0x7b,
+               VM_FUNCREF = 0x70,
+               VM_EXTERNREF = 0x6f,
+};
+
+const char *vm_type_name(enum vm_type type); /* "i32" */
+
+struct vm_func; /* a function instance, as a funcref points to it; vm_instance.h */
+
+struct vm_value {
+    enum vm_type type;
+    union {
+        uint32_t i32;
+        uint64_t i64;
+        uint32_t f32; /* bits */
+        uint64_t f64; /* bits */
+        uint8_t v128[16];
+        const struct vm_func *funcref; /* NULL is ref.null */
+        uint64_t externref;            /* 0 is ref.null; else the host's number + 1 */
+    } as;
+};
+
+struct vm_func_type {
+    uint32_t param_count;
+    uint32_t result_count;
+    const enum vm_type *types; /* params, then results */
+};
+
+bool vm_func_type_equal(const struct vm_func_type *a, const struct vm_func_type *b);
+
+/* ---- Limits: every one has a name, and the error that tells of it says the name ---- */
+
+struct vm_limits {
+    uint32_t module_bytes_max;
+    uint32_t types_max;
+    uint32_t functions_max; /* imports included, as for the next three */
+    uint32_t tables_max;
+    uint32_t memories_max;
+    uint32_t globals_max;
+    uint32_t imports_max;
+    uint32_t exports_max;
+    uint32_t segments_max; /* of each kind */
+    uint32_t params_max;
+    uint32_t results_max;
+    uint32_t locals_max;         /* of one function, params included */
+    uint32_t function_bytes_max; /* one body */
+    uint32_t nesting_max;
+    uint32_t br_table_max;
+    uint32_t name_bytes_max;
+    uint32_t code_bytes_max;   /* translated code of one module */
+    uint32_t memory_pages_max; /* of 64 KiB; the declared maximum may be larger, growing past this
+                                  fails */
+    uint32_t table_elements_max;
+    uint32_t call_depth_max;
+    uint32_t stack_bytes_max; /* frames of one run */
+    bool memory_limit_traps;  /* growing past memory_pages_max or the budget: trap MEMORY_BUDGET
+                                 instead of returning -1 */
+};
+
+extern const struct vm_limits vm_limits_default;
+
+/* ---- Modules ---- */
+
+struct vm_module;
+
+/* Loads in steps, so that a large module cannot keep a thread: each step reads about `bytes` of
+ * input (validation and translation of function bodies are most of it). */
+struct vm_loader;
+enum vm_load_status { VM_LOAD_MORE, VM_LOAD_DONE, VM_LOAD_FAILED };
+
+/* Copies `wasm`. NULL (and NO_MEMORY, LIMIT) if it cannot begin. */
+struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limits,
+                                struct budget *budget, struct err *err);
+/* On DONE *module holds one reference. On FAILED err is INVALID_WASM, LIMIT or NO_MEMORY; the
+ * message holds the reason in the spec's words, the function index and the byte offset. */
+enum vm_load_status vm_loader_step(struct vm_loader *loader, size_t bytes,
+                                   struct vm_module **module, struct err *err);
+void vm_loader_free(struct vm_loader *loader);
+
+/* All steps at once. */
+bool vm_module_load(struct bytes wasm, const struct vm_limits *limits, struct budget *budget,
+                    struct vm_module **out, struct err *err) MUST_CHECK;
+struct vm_module *vm_module_ref(struct vm_module *module);
+void vm_module_unref(struct vm_module *module);
+
+enum vm_extern_kind { VM_EXTERN_FUNC, VM_EXTERN_TABLE, VM_EXTERN_MEMORY, VM_EXTERN_GLOBAL };
+
+struct vm_extern_type {
+    enum vm_extern_kind kind;
+    struct vm_func_type func; /* FUNC */
+    enum vm_type type;        /* TABLE: element; GLOBAL: content */
+    bool is_mutable;          /* GLOBAL */
+    uint64_t min, max;        /* TABLE: elements, MEMORY: pages; max UINT64_MAX if none */
+};
+
+struct vm_import {
+    struct bytes module, name;
+    struct vm_extern_type type;
+};
+
+struct vm_export {
+    struct bytes name;
+    struct vm_extern_type type;
+    uint32_t index; /* in its index space */
+};
+
+uint32_t vm_module_import_count(const struct vm_module *module);
+struct vm_import vm_module_import(const struct vm_module *module, uint32_t index);
+uint32_t vm_module_export_count(const struct vm_module *module);
+struct vm_export vm_module_export(const struct vm_module *module, uint32_t index);
+bool vm_module_find_export(const struct vm_module *module, struct bytes name,
+                           struct vm_export *out);
+/* From the name section (custom section "name", subsection 1); size 0 if it says nothing. */
+struct bytes vm_module_function_name(const struct vm_module *module, uint32_t function_index);
+/* Facts for `inspect`. */
+struct vm_module_facts {
+    uint32_t type_count, function_count, table_count, memory_count, global_count, data_count,
+        element_count;
+    size_t wasm_bytes, body_bytes, code_bytes,
+        memory_bytes; /* memory: everything that the module holds */
+    bool has_start;
+    uint32_t start_function;
+};
+void vm_module_facts(const struct vm_module *module, struct vm_module_facts *out);
+/* Prints a defined function: its WebAssembly instructions with offsets, and (if code) the internal
+ * code. */
+void vm_module_disassemble(const struct vm_module *module, uint32_t function_index, bool code,
+                           FILE *out);
+
+/* ---- Stores, host objects, instances ---- */
+
+struct vm_store;    /* owns every instance, host function, memory, table and global made in it */
+struct vm_instance; /* owned by its store */
+
+/* The budget is charged for linear memories, tables, stacks. */
+struct vm_store *vm_store_new(const struct vm_limits *limits, struct budget *budget);
+void vm_store_free(struct vm_store *store);
+
+struct vm_extern { /* something to import, or an instance's export */
+    enum vm_extern_kind kind;
+    void *object; /* struct vm_func, vm_table, vm_memory or vm_global; owned by the store */
+};
+
+enum vm_trap {
+    VM_TRAP_NONE = 0,
+#define TRAP(name, error_code, text) VM_TRAP_##name,
+#include "vm/traps.def"
+#undef TRAP
+};
+
+const char *vm_trap_text(enum vm_trap trap); /* the spec's words */
+const char *vm_trap_name(enum vm_trap trap); /* "INTEGER_DIVIDE_BY_ZERO" */
+enum err_code
+vm_trap_error_code(enum vm_trap trap); /* EXECUTION_TRAP, STACK_EXHAUSTED, MEMORY_EXCEEDED, … */
+
+typedef enum vm_trap (*vm_host_cb)(void *context, struct vm_instance *caller,
+                                   const struct vm_value *args, struct vm_value *results);
+
+/* Host objects. NULL when there is no memory. `type` is copied. */
+struct vm_func *vm_store_host_func(struct vm_store *store, const struct vm_func_type *type,
+                                   vm_host_cb cb, void *context);
+struct vm_table *vm_store_host_table(struct vm_store *store, enum vm_type type, uint32_t min,
+                                     uint64_t max);
+struct vm_memory *vm_store_host_memory(struct vm_store *store, uint64_t min_pages,
+                                       uint64_t max_pages);
+struct vm_global *vm_store_host_global(struct vm_store *store, struct vm_value value,
+                                       bool is_mutable);
+
+/* Links, allocates and evaluates (core spec 4.5.4 up to the element and data segments). imports:
+ * one for each import, in order. Fails with UNLINKABLE ("unknown import", "incompatible import
+ * type"), MEMORY_EXCEEDED (the budget), NO_MEMORY. The instance takes a reference to the module.
+ * Segments and the start function come as the first run: vm_run_begin_start. */
+bool vm_instantiate(struct vm_store *store, struct vm_module *module,
+                    const struct vm_extern *imports, struct vm_instance **out,
+                    struct err *err) MUST_CHECK;
+bool vm_instance_find_export(const struct vm_instance *instance, struct bytes name,
+                             struct vm_extern *out);
+const struct vm_func_type *vm_func_get_type(const struct vm_func *func);
+struct vm_value vm_global_get(const struct vm_global *global);
+
+/* The memory's bytes, or false when [offset, offset + size) is not inside. The pointer is valid
+ * until the guest runs again. */
+bool vm_memory_range(struct vm_memory *memory, uint64_t offset, uint64_t size, uint8_t **out);
+uint64_t vm_memory_bytes(const struct vm_memory *memory);
+/* Peak of all linear memories and tables of the store, in bytes. */
+uint64_t vm_store_memory_peak(const struct vm_store *store);
+
+/* ---- Runs ---- */
+
+struct vm_run; /* owned by the caller; lives in a store, at most one unfinished run per store */
+
+enum vm_status {
+    VM_SUSPENDED,  /* the slice is over; go on with vm_run_slice */
+    VM_RETURNED,   /* results are there */
+    VM_TRAPPED,    /* vm_run_trap tells */
+    VM_OUT_OF_GAS, /* exactly gas_limit units have been spent */
+};
+
+struct vm_run *
+vm_run_new(struct vm_store *store,
+           uint64_t gas_limit); /* NULL: no memory. The limit covers all its calls. */
+void vm_run_free(struct vm_run *run);
+
+/* Prepares: segments and start function of an instance. */
+bool vm_run_begin_start(struct vm_run *run, struct vm_instance *instance,
+                        struct err *err) MUST_CHECK;
+/* Prepares a call. Fails with INVALID_ARGUMENTS when count or types differ. Legal again after
+ * RETURNED (same gas account). */
+bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const struct vm_value *args,
+                       uint32_t arg_count, struct err *err) MUST_CHECK;
+/* Runs for at most about `gas` units (a slice ends at the first control edge after which none is
+ * left; never later than the gas_limit). gas >= 1. */
+enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas);
+/* Ends a suspended run for good: it becomes TRAPPED with that trap (VM_TRAP_INTERRUPTED). */
+void vm_run_interrupt(struct vm_run *run);
+
+/* After RETURNED: result_count of the function's type. */
+const struct vm_value *vm_run_results(const struct vm_run *run, uint32_t *count);
+uint64_t vm_run_gas_consumed(
+    const struct vm_run *run); /* exact at RETURNED, TRAPPED, OUT_OF_GAS; so far, when SUSPENDED */
+
+struct vm_trap_info {
+    enum vm_trap trap;
+    bool has_location;       /* false: the host's doing, or segment initialisation */
+    uint32_t function_index; /* in the module's index space */
+    struct bytes function_name;
+    uint32_t offset; /* of the instruction, in the module's bytes */
+    const struct vm_module *module;
+};
+struct vm_trap_info vm_run_trap(const struct vm_run *run);
+
+enum {
+    VM_GAS_SCHEDULE = 1
+}; /* the version of the gas column of opcodes.def; stands in every receipt */
+
+/* How this build dispatches, for `--version` and benches: "tail-call" or "computed-goto". */
+const char *vm_dispatch_name(void);
+
+#endif
