@@ -172,4 +172,23 @@ void crypto_request_commitment(const uint8_t header_hash[static CRYPTO_SHA256_BY
                                const uint8_t enc[static CRYPTO_P256_POINT_BYTES],
                                uint8_t out[static CRYPTO_SHA256_BYTES]);
 
+/* ---- What both sides of an execution compute from the same request (protocol.c; docs/protocol.md
+ * section 2) ---- */
+
+struct json_t;
+
+/* HPKE `info` = "wasm-hypervisor/1 request" || 0x00 || request_id || kem || kdf || aead (2 bytes
+ * each, big endian) || salt. */
+enum { CRYPTO_REQUEST_INFO_BYTES = 25 + 1 + 16 + 6 + 32, CRYPTO_REQUEST_SALT_BYTES = 32 };
+void crypto_request_info(const uint8_t request_id[static 16],
+                         const uint8_t salt[static CRYPTO_REQUEST_SALT_BYTES],
+                         uint8_t out[static CRYPTO_REQUEST_INFO_BYTES]);
+/* SHA-256 of the canonical header: the JCS form of the members `arguments`, `function_name`,
+ * `gas_limit`, `memory_limit_bytes`, `mode`, `request_id`, `result_type`, `timeout_seconds` of the
+ * request body, as sent; absent ones stay absent. */
+bool crypto_request_header_hash(const struct json_t *body, uint8_t out[static CRYPTO_SHA256_BYTES],
+                                struct err *err) MUST_CHECK;
+/* HPKE message labels: what Export is called with. */
+#define CRYPTO_RESPONSE_LABEL "wasm-hypervisor/1 response"
+
 #endif
