@@ -1,0 +1,76 @@
+/* err.c: the error table and the two ways to fill an err.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/err.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *title;
+    int http_status;
+    int grpc_status;
+} err_rows[ERR_CODE_COUNT] = {
+#define ERR(name, http_status, grpc_status, title)                                                 \
+    [ERR_##name] = {#name, title, http_status, grpc_status},
+#include "base/err_codes.def"
+#undef ERR
+};
+
+bool err_set(struct err *err, enum err_code code, const char *format, ...)
+{
+    assert(code != ERR_NONE);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(err->message, sizeof(err->message), format, args);
+    va_end(args);
+    err->code = code;
+    return false;
+}
+
+bool err_wrap(struct err *err, const char *format, ...)
+{
+    char cause[ERR_MESSAGE_BYTES_MAX];
+    (void)memcpy(cause, err->message, sizeof(cause));
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(err->message, sizeof(err->message), format, args);
+    va_end(args);
+    if (size >= 0 && (size_t)size < sizeof(err->message)) {
+        (void)snprintf(err->message + size, sizeof(err->message) - (size_t)size, ": %s", cause);
+    }
+    return false;
+}
+
+const char *err_code_name(enum err_code code)
+{
+    assert(code > ERR_NONE && code < ERR_CODE_COUNT);
+    return err_rows[code].name;
+}
+
+const char *err_code_title(enum err_code code)
+{
+    assert(code > ERR_NONE && code < ERR_CODE_COUNT);
+    return err_rows[code].title;
+}
+
+int err_code_http_status(enum err_code code)
+{
+    assert(code > ERR_NONE && code < ERR_CODE_COUNT);
+    return err_rows[code].http_status;
+}
+
+int err_code_grpc_status(enum err_code code)
+{
+    assert(code > ERR_NONE && code < ERR_CODE_COUNT);
+    return err_rows[code].grpc_status;
+}
+
+bool err_code_is_public(enum err_code code)
+{
+    return code > ERR_NONE && code <= ERR_DRAINING;
+}

@@ -1,0 +1,224 @@
+/* jcs.c: the JSON Canonicalization Scheme, RFC 8785.
+ *
+ * Members are sorted by the UTF-16 code units of their names (section 3.2.3), strings escape only
+ * what must be (3.2.2.2), numbers are written as ECMAScript's Number::toString does (3.2.2.3): the
+ * shortest digits that read back as the same double. Recursion is bounded: json_text_parse allows
+ * JSON_DEPTH_MAX levels, and what the program builds itself is flat.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/json.h"
+
+#include "base/arena.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JCS_INTEGER_BITS = 53, JCS_DIGITS_MAX = 17 };
+
+static void jcs_string(struct buffer *out, const char *text, size_t size)
+{
+    buffer_append_u8(out, '"');
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = (uint8_t)text[i];
+        static const char short_escapes[] = {
+            ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+        if (byte == '"' || byte == '\\') {
+            buffer_append_u8(out, '\\');
+            buffer_append_u8(out, byte);
+        } else if (byte < sizeof(short_escapes) && short_escapes[byte] != 0) {
+            buffer_append_u8(out, '\\');
+            buffer_append_u8(out, (uint8_t)short_escapes[byte]);
+        } else if (byte < 0x20) {
+            buffer_printf(out, "\\u%04x", byte);
+        } else {
+            buffer_append_u8(out, byte);
+        }
+    }
+    buffer_append_u8(out, '"');
+}
+
+/* The shortest decimal digits that read back as `value` (> 0): digits without point, and the
+ * exponent n of 0.DIGITS * 10^n. */
+static int jcs_shortest_digits(double value, char digits[static JCS_DIGITS_MAX + 1])
+{
+    char text[40];
+    for (int precision = 0; precision < JCS_DIGITS_MAX; precision++) {
+        (void)snprintf(text, sizeof(text), "%.*e", precision, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    char *exponent = strchr(text, 'e');
+    size_t count = 0;
+    for (const char *at = text; at < exponent && count < JCS_DIGITS_MAX; at++) {
+        if (*at != '.') {
+            digits[count++] = *at;
+        }
+    }
+    while (count > 1 && digits[count - 1] == '0') {
+        count--;
+    }
+    digits[count] = 0;
+    return (int)strtol(exponent + 1, NULL, 10) + 1;
+}
+
+static void jcs_repeat_zero(struct buffer *out, int count)
+{
+    for (int i = 0; i < count; i++) {
+        buffer_append_u8(out, '0');
+    }
+}
+
+/* ECMA-262 Number::toString, radix 10. */
+static void jcs_real(struct buffer *out, double value)
+{
+    if (value == 0) {
+        buffer_append_u8(out, '0');
+        return;
+    }
+    if (value < 0) {
+        buffer_append_u8(out, '-');
+        value = -value;
+    }
+    char digits[JCS_DIGITS_MAX + 1];
+    int n = jcs_shortest_digits(value, digits);
+    int k = (int)strlen(digits);
+    if (k <= n && n <= 21) {
+        buffer_append_string(out, digits);
+        jcs_repeat_zero(out, n - k);
+    } else if (0 < n && n <= 21) {
+        buffer_printf(out, "%.*s.%s", n, digits, digits + n);
+    } else if (-6 < n && n <= 0) {
+        buffer_append_string(out, "0.");
+        jcs_repeat_zero(out, -n);
+        buffer_append_string(out, digits);
+    } else {
+        buffer_printf(out, k == 1 ? "%.1s%s" : "%.1s.%s", digits, digits + 1);
+        buffer_printf(out, "e%+d", n - 1);
+    }
+}
+
+static bool jcs_integer(struct buffer *out, json_int_t value, struct err *err)
+{
+    const json_int_t limit = ((json_int_t)1 << JCS_INTEGER_BITS) - 1;
+    if (value > limit || value < -limit) {
+        return err_set(err, ERR_FORMAT,
+                       "the integer %" JSON_INTEGER_FORMAT
+                       " is beyond 2^53 - 1: it must travel as a string",
+                       value);
+    }
+    buffer_printf(out, "%" JSON_INTEGER_FORMAT, value);
+    return true;
+}
+
+/* Orders UTF-8 texts by their UTF-16 code units: as bytes, except that U+E000..U+FFFF (lead EE, EF)
+ * come after the supplementary planes (lead F0..F4), whose first code unit is a surrogate below
+ * E000. */
+static int jcs_compare(const void *a, const void *b)
+{
+    const uint8_t *left = *(const uint8_t *const *)a;
+    const uint8_t *right = *(const uint8_t *const *)b;
+    while (*left == *right && *left != 0) {
+        left++;
+        right++;
+    }
+    bool left_high = *left >= 0xee && *left <= 0xef;
+    bool right_high = *right >= 0xee && *right <= 0xef;
+    if (left_high != right_high && *left >= 0xee && *right >= 0xee) {
+        return left_high ? 1 : -1;
+    }
+    return (int)*left - (int)*right;
+}
+
+static bool jcs_value(const json_t *value, struct buffer *out, int depth, struct err *err);
+
+static bool jcs_object(const json_t *object, struct buffer *out, int depth, struct err *err)
+{
+    size_t count = json_object_size(object);
+    const char **names = heap_alloc_array(count, sizeof(*names));
+    if (names == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory to sort %zu members", count);
+    }
+    size_t filled = 0;
+    const char *name;
+    json_t *member;
+    json_t *walked = (json_t *)(uintptr_t)object; /* jansson's iterators want a mutable object */
+    json_object_foreach (walked, name, member) {
+        names[filled++] = name;
+    }
+    qsort(names, count, sizeof(*names), jcs_compare);
+    bool ok = true;
+    buffer_append_u8(out, '{');
+    for (size_t i = 0; i < count && ok; i++) {
+        if (i > 0) {
+            buffer_append_u8(out, ',');
+        }
+        jcs_string(out, names[i], strlen(names[i]));
+        buffer_append_u8(out, ':');
+        ok = jcs_value(json_object_get(object, names[i]), out, depth + 1, err);
+    }
+    buffer_append_u8(out, '}');
+    heap_free(names);
+    return ok;
+}
+
+static bool jcs_array(const json_t *array, struct buffer *out, int depth, struct err *err)
+{
+    buffer_append_u8(out, '[');
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (i > 0) {
+            buffer_append_u8(out, ',');
+        }
+        if (!jcs_value(json_array_get(array, i), out, depth + 1, err)) {
+            return false;
+        }
+    }
+    buffer_append_u8(out, ']');
+    return true;
+}
+
+static bool jcs_value(const json_t *value, struct buffer *out, int depth, struct err *err)
+{
+    if (depth > JSON_DEPTH_MAX) {
+        return err_set(err, ERR_FORMAT, "JSON nests deeper than %d levels", JSON_DEPTH_MAX);
+    }
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return jcs_object(value, out, depth, err);
+    case JSON_ARRAY:
+        return jcs_array(value, out, depth, err);
+    case JSON_STRING:
+        jcs_string(out, json_string_value(value), json_string_length(value));
+        return true;
+    case JSON_INTEGER:
+        return jcs_integer(out, json_integer_value(value), err);
+    case JSON_REAL:
+        jcs_real(out, json_real_value(value));
+        return true;
+    case JSON_TRUE:
+        buffer_append_string(out, "true");
+        return true;
+    case JSON_FALSE:
+        buffer_append_string(out, "false");
+        return true;
+    case JSON_NULL:
+        buffer_append_string(out, "null");
+        return true;
+    }
+    return err_set(err, ERR_FORMAT, "a JSON value of no known type");
+}
+
+bool json_canonical(const json_t *value, struct buffer *out, struct err *err)
+{
+    if (!jcs_value(value, out, 1, err)) {
+        return false;
+    }
+    if (out->failed) {
+        return err_set(err, ERR_LIMIT, "canonical JSON is over %zu bytes", out->size_max);
+    }
+    return true;
+}
