@@ -50,7 +50,7 @@ void crypto_hkdf_extract(struct bytes salt, struct bytes ikm,
 bool crypto_hkdf_expand(struct bytes prk, struct bytes info, uint8_t *out,
                         size_t out_size) MUST_CHECK;
 
-/* out holds plaintext.size + CRYPTO_AEAD_TAG_BYTES. */
+/* out holds plaintext.size + CRYPTO_AEAD_TAG_BYTES. False for 2 GiB and more. */
 bool crypto_aead_seal(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
                       const uint8_t nonce[static CRYPTO_AEAD_NONCE_BYTES], struct bytes aad,
                       struct bytes plaintext, uint8_t *out) MUST_CHECK;
@@ -132,14 +132,18 @@ bool crypto_response_open(const struct crypto_hpke *hpke,
 enum crypto_signature_algorithm {
     CRYPTO_ED25519,
     CRYPTO_ECDSA_P256_SHA256,
-    CRYPTO_ECDSA_P384_SHA384
+    CRYPTO_ECDSA_P384_SHA384,
+    /* For certificates only (attest): generate, save, load and native; sign and public refuse it.
+     */
+    CRYPTO_RSA_4096
 };
 
 struct crypto_signer; /* a private signing key; thread-safe to use, wiped when freed */
 
 struct crypto_signer *crypto_signer_generate(enum crypto_signature_algorithm algorithm);
-/* PKCS#8 PEM, unencrypted. Load fails with FORMAT or IO. Save creates the file 0600 with O_EXCL,
- * fsyncs it and its directory. */
+/* PKCS#8 PEM, unencrypted. Load fails with FORMAT or IO, and refuses (FORBIDDEN) a file that its
+ * group may write or that others may read or write. Save creates the file 0600 with O_EXCL, fsyncs
+ * it and its directory. */
 bool crypto_signer_load(const char *path, struct crypto_signer **out, struct err *err) MUST_CHECK;
 bool crypto_signer_save(const struct crypto_signer *signer, const char *path,
                         struct err *err) MUST_CHECK;
@@ -151,6 +155,10 @@ size_t crypto_signer_public(const struct crypto_signer *signer, uint8_t *out);
 bool crypto_signer_sign(const struct crypto_signer *signer, struct bytes message,
                         uint8_t signature[static CRYPTO_SIGNATURE_BYTES_MAX],
                         size_t *signature_size) MUST_CHECK;
+/* ECDSA: R || S, fixed width (IEEE P1363), 64 or 96 bytes; other algorithms are refused. */
+bool crypto_signer_sign_p1363(const struct crypto_signer *signer, struct bytes message,
+                              uint8_t signature[static CRYPTO_SIGNATURE_BYTES_MAX],
+                              size_t *signature_size) MUST_CHECK;
 void crypto_signer_free(struct crypto_signer *signer);
 /* The EVP_PKEY inside, for building certificates in attest (as void * so that EVP stays out of this
  * header). Borrowed. */
@@ -185,7 +193,8 @@ void crypto_request_info(const uint8_t request_id[static 16],
                          uint8_t out[static CRYPTO_REQUEST_INFO_BYTES]);
 /* SHA-256 of the canonical header: the JCS form of the members `arguments`, `function_name`,
  * `gas_limit`, `memory_limit_bytes`, `mode`, `request_id`, `result_type`, `timeout_seconds` of the
- * request body, as sent; absent ones stay absent. */
+ * request body, as sent; absent ones stay absent. Fails with MALFORMED_REQUEST (not an object, or a
+ * number without canonical form), LIMIT or NO_MEMORY. */
 bool crypto_request_header_hash(const struct json_t *body, uint8_t out[static CRYPTO_SHA256_BYTES],
                                 struct err *err) MUST_CHECK;
 /* HPKE message labels: what Export is called with. */
