@@ -24,14 +24,17 @@ function(wh_library folder)
     endforeach()
 endfunction()
 
+# Criterion's macros and fixed-size tables in tests need a little room. Linked last, so that it has the last word.
+add_library(wh_test_options INTERFACE)
+target_compile_options(wh_test_options INTERFACE -Wno-pedantic -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes
+                                                 -Wno-cast-qual -Wno-switch-enum)
+
 function(wh_test folder)
     cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
     add_executable(test_${folder} ${arg_SOURCES})
     target_include_directories(test_${folder} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
     target_link_libraries(test_${folder} PRIVATE wh_${folder} Criterion::Criterion ${arg_DEPENDS})
-    # Criterion's macros and fixed-size tables in tests need a little room.
-    target_compile_options(test_${folder} PRIVATE -Wno-pedantic -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes
-                                                  -Wno-cast-qual -Wno-switch-enum)
+    target_link_libraries(test_${folder} PRIVATE wh_test_options)
     target_compile_definitions(test_${folder} PRIVATE WH_SOURCE_DIR="${CMAKE_SOURCE_DIR}" WH_BUILD_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${folder} COMMAND test_${folder} --verbose=0)
     # Criterion counts a leaking test as passed.

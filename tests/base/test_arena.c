@@ -1,0 +1,144 @@
+/* test_arena: budgets charge all ancestors or none, arenas give zeroed aligned memory and give
+ * everything back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/arena.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+Test(base_arena, budget_is_exact_at_below_and_above_its_limit)
+{
+    struct budget budget;
+    budget_init(&budget, NULL, 100);
+    cr_assert(budget_charge(&budget, 99));
+    cr_assert(budget_charge(&budget, 1));
+    cr_assert_not(budget_charge(&budget, 1));
+    cr_assert(budget_charge(&budget, 0));
+    budget_release(&budget, 100);
+    cr_assert_eq(budget_used(&budget), 0);
+    cr_assert_not(budget_charge(&budget, SIZE_MAX));
+}
+
+Test(base_arena, a_refused_charge_leaves_every_ancestor_as_it_was)
+{
+    struct budget server, tenant, guest;
+    budget_init(&server, NULL, 50);
+    budget_init(&tenant, &server, 1000);
+    budget_init(&guest, &tenant, 1000);
+    cr_assert(budget_charge(&guest, 40));
+    cr_assert_not(budget_charge(&guest, 11));
+    cr_assert_eq(budget_used(&guest), 40);
+    cr_assert_eq(budget_used(&tenant), 40);
+    cr_assert_eq(budget_used(&server), 40);
+}
+
+Test(base_arena, memory_is_zero_and_aligned_and_distinct)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    uint8_t *previous = NULL;
+    for (size_t alignment = 1; alignment <= 64; alignment *= 2) {
+        uint8_t *at = arena_alloc(&arena, 100, alignment);
+        cr_assert_eq((uintptr_t)at % alignment, 0);
+        for (size_t i = 0; i < 100; i++) {
+            cr_assert_eq(at[i], 0);
+        }
+        memset(at, 0xff, 100);
+        cr_assert(previous == NULL || at >= previous + 100 || at + 100 <= previous);
+        previous = at;
+    }
+    arena_release(&arena);
+}
+
+Test(base_arena, a_wish_larger_than_a_block_gets_its_own)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    uint8_t *large = arena_alloc(&arena, 5 * 1024 * 1024, 8);
+    cr_assert_not_null(large);
+    large[5 * 1024 * 1024 - 1] = 1;
+    cr_assert_not_null(arena_alloc(&arena, 10, 1));
+    arena_release_wiped(&arena);
+}
+
+Test(base_arena, charges_its_budget_and_gives_it_all_back)
+{
+    struct budget budget;
+    budget_init(&budget, NULL, 20000);
+    struct arena arena;
+    arena_init(&arena, &budget);
+    size_t count = 0;
+    while (arena_alloc(&arena, 1000, 8) != NULL) {
+        count++;
+    }
+    cr_assert(count >= 10 && count < 20, "%zu", count);
+    arena_release(&arena);
+    cr_assert_eq(budget_used(&budget), 0);
+}
+
+Test(base_arena, array_sizes_that_overflow_are_refused)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    cr_assert_null(arena_alloc_array(&arena, SIZE_MAX / 2, 3, 1));
+    cr_assert_null(arena_alloc(&arena, SIZE_MAX - 8, 1));
+    arena_release(&arena);
+}
+
+Test(base_arena, copies_end_with_a_nul_where_they_are_texts)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    cr_assert_str_eq(arena_text(&arena, bytes_of("abc", 2)), "ab");
+    cr_assert_str_eq(arena_strdup(&arena, ""), "");
+    struct bytes copy = arena_copy(&arena, bytes_of("xyz", 3));
+    cr_assert_eq(memcmp(copy.ptr, "xyz", 3), 0);
+    cr_assert_eq(arena_copy(&arena, bytes_of("", 0)).size, 0);
+    arena_release(&arena);
+}
+
+Test(base_arena, the_fault_switch_fails_the_nth_allocation_and_all_after)
+{
+    heap_fail_after(2);
+    void *first = heap_alloc(8);
+    void *second = heap_alloc(8);
+    void *third = heap_alloc(8);
+    struct arena arena;
+    arena_init(&arena, NULL);
+    void *fourth = arena_alloc(&arena, 8, 8);
+    heap_fail_after(0);
+    cr_assert_not_null(first);
+    cr_assert_null(second);
+    cr_assert_null(third);
+    cr_assert_null(fourth);
+    void *fifth = heap_alloc(8);
+    cr_assert_not_null(fifth);
+    heap_free(first);
+    heap_free(fifth);
+    arena_release(&arena);
+}
+
+Test(base_arena, an_arena_whose_block_fails_charges_nothing)
+{
+    struct budget budget;
+    budget_init(&budget, NULL, 100000);
+    struct arena arena;
+    arena_init(&arena, &budget);
+    heap_fail_after(1);
+    void *none = arena_alloc(&arena, 8, 8);
+    heap_fail_after(0);
+    cr_assert_null(none);
+    cr_assert_eq(budget_used(&budget), 0);
+}
+
+Test(base_arena, wiping_overwrites)
+{
+    char secret[] = "secret";
+    memory_wipe(secret, sizeof(secret));
+    for (size_t i = 0; i < sizeof(secret); i++) {
+        cr_assert_eq(secret[i], 0);
+    }
+    memory_wipe(NULL, 0);
+}

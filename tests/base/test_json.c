@@ -1,0 +1,118 @@
+/* test_json: strict parsing, and the canonical form of RFC 8785.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/json.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static void assert_canonical(const char *input, const char *expected)
+{
+    json_t *value;
+    struct err err;
+    cr_assert(json_text_parse(bytes_of_string(input), &value, &err), "%s: %s", input, err.message);
+    struct buffer out;
+    buffer_init(&out, 100000);
+    cr_assert(json_canonical(value, &out, &err), "%s", err.message);
+    buffer_append_u8(&out, 0);
+    cr_assert_str_eq((const char *)out.ptr, expected);
+    buffer_release(&out);
+    json_decref(value);
+}
+
+Test(base_json, refuses_what_is_not_one_strict_value)
+{
+    static const char *const bad[] = {"",         "{",           "{}x",        "{\"a\":1,\"a\":2}",
+                                      "\"\xff\"", "\"\\u0000\"", "[1,]",       "{'a':1}",
+                                      "nul",      "01",          "\"\\ud800\""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        json_t *value;
+        struct err err = {0};
+        cr_assert_not(json_text_parse(bytes_of_string(bad[i]), &value, &err), "%s", bad[i]);
+        cr_assert_eq(err.code, ERR_MALFORMED_REQUEST);
+    }
+}
+
+Test(base_json, nests_to_the_limit_and_not_one_level_deeper)
+{
+    char text[2 * (JSON_DEPTH_MAX + 1) + 1];
+    for (size_t depth = JSON_DEPTH_MAX - 1; depth <= JSON_DEPTH_MAX + 1; depth++) {
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+        json_t *value = NULL;
+        struct err err;
+        bool ok = json_text_parse(bytes_of(text, 2 * depth), &value, &err);
+        cr_assert_eq(ok, depth <= JSON_DEPTH_MAX, "%zu", depth);
+        json_decref(value);
+    }
+}
+
+Test(base_json, brackets_in_strings_do_not_nest)
+{
+    char text[400];
+    memset(text, '[', sizeof(text));
+    text[0] = '"';
+    text[sizeof(text) - 3] = '\\';
+    text[sizeof(text) - 2] = '"';
+    text[sizeof(text) - 1] = '"';
+    json_t *value;
+    struct err err;
+    cr_assert(json_text_parse(bytes_of(text, sizeof(text)), &value, &err), "%s", err.message);
+    json_decref(value);
+}
+
+Test(base_json, canonical_form_sorts_by_utf16_and_escapes_little)
+{
+    assert_canonical("{ \"b\" : [true, false, null], \"a\":{} }",
+                     "{\"a\":{},\"b\":[true,false,null]}");
+    assert_canonical("{\"\\ufb33\":1,\"\\ud83d\\ude02\":2,\"\\u20ac\":3,\"1\":4,\"\\r\":5,"
+                     "\"\\u0080\":6,\"\\u00f6\":7}",
+                     "{\"\\r\":5,\"1\":4,\"\xc2\x80\":6,\"\xc3\xb6\":7,\"\xe2\x82\xac\":3,"
+                     "\"\xf0\x9f\x98\x82\":2,\"\xef\xac\xb3\":1}");
+    assert_canonical("\"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\"",
+                     "\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"");
+    assert_canonical("\"\\b\\t\\f\\r\\u007f\"", "\"\\b\\t\\f\\r\x7f\"");
+}
+
+Test(base_json, canonical_numbers_are_ecmascripts)
+{
+    assert_canonical("[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001]",
+                     "[333333333.3333333,1e+30,4.5,0.002,1e-27]");
+    assert_canonical("[0,-0.0,-1,9007199254740991,1.0,1e21,1e20,123e-7,1e-6,1e-7,5e-324,1."
+                     "7976931348623157e308,-0.5,9.999999999999997e22,1e23,1.0000000000000001e23]",
+                     "[0,0,-1,9007199254740991,1,1e+21,100000000000000000000,0.0000123,0.000001,1e-"
+                     "7,5e-324,1.7976931348623157e+308,-0.5,9.999999999999997e+22,1e+23,1."
+                     "0000000000000001e+23]");
+}
+
+Test(base_json, integers_past_two_to_the_53_are_refused)
+{
+    static const char *const rows[] = {"9007199254740992", "-9007199254740992"};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *value;
+        struct err err;
+        cr_assert(json_text_parse(bytes_of_string(rows[i]), &value, &err));
+        struct buffer out;
+        buffer_init(&out, 100);
+        cr_assert_not(json_canonical(value, &out, &err));
+        cr_assert_eq(err.code, ERR_FORMAT);
+        buffer_release(&out);
+        json_decref(value);
+    }
+}
+
+Test(base_json, canonical_form_that_does_not_fit_is_a_limit_error)
+{
+    json_t *value = json_pack("{s:s}", "key", "value");
+    struct err err;
+    struct buffer out;
+    buffer_init(&out, 14);
+    cr_assert_not(json_canonical(value, &out, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+    buffer_release(&out);
+    buffer_init(&out, 15);
+    cr_assert(json_canonical(value, &out, &err));
+    buffer_release(&out);
+    json_decref(value);
+}
