@@ -17,6 +17,7 @@ import xml.etree.ElementTree as ElementTree
 CRITERION = re.compile(r"Synthesis: Tested: \D*?(\d+)\D*? \| Passing: \D*?(\d+)\D*? \| Failing: \D*?(\d+)\D*? \| Crashing: \D*?(\d+)")
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s\n\n(?:OK|FAILED)(?: \(([^)]*)\))?$", re.MULTILINE)
+CRITERION_SKIP = re.compile(r"^\[SKIP\] ", re.MULTILINE)
 SKIPPED_LINE = re.compile(r"^(?:\[[ -]*\] )?skipped: ", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -30,8 +31,10 @@ def count_output(output):
     synthesis = CRITERION.findall(output)
     if synthesis:
         tested, passing, failing, crashing = (int(number) for number in synthesis[-1])
-        skipped_lines = min(len(SKIPPED_LINE.findall(output)), passing)
-        return passing - skipped_lines, failing + crashing, max(tested - passing - failing - crashing, 0) + skipped_lines
+        # cr_skip_test is not among the tested; a test that only prints its line and returns is among the passing.
+        marked = len(CRITERION_SKIP.findall(output))
+        returned = min(max(len(SKIPPED_LINE.findall(output)) - marked, 0), passing)
+        return passing - returned, max(failing + crashing, tested - passing), marked + returned
     unittest = UNITTEST.findall(output)
     if unittest:
         ran, details = int(unittest[-1][0]), dict(re.findall(r"([a-z ]+)=(\d+)", unittest[-1][1]))
@@ -85,6 +88,7 @@ def self_test():
     criterion = "\x1b[0;34m====\x1b[0m] Synthesis: Tested: \x1b[0;34m5\x1b[0m | Passing: \x1b[0;32m4\x1b[0m | Failing: \x1b[0;31m1\x1b[0m | Crashing: \x1b[0;31m0\x1b[0m"
     assert count_output(criterion) == (4, 1, 0)
     assert count_output("skipped: vectors, get them there\n" + criterion) == (3, 1, 1)
+    assert count_output("[SKIP] suite::name: no vectors\n" + criterion) == (4, 1, 1)
     assert count_output("1 passed, 2 failed, 3 skipped\n4 passed, 0 failed, 6 skipped\n") == (4, 0, 6)
     assert count_output("Ran 7 tests in 0.1s\n\nOK (skipped=2)\n") == (5, 0, 2)
     assert count_output("Ran 7 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n") == (3, 3, 1)
