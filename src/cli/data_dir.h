@@ -1,0 +1,22 @@
+/* data_dir.h: where a node keeps what lasts. One rule for `serve` and for the commands beside it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CLI_DATA_DIR_H
+#define CLI_DATA_DIR_H
+
+#include "base/err.h"
+
+enum { DATA_DIR_CHARS_MAX = 4000, DATA_DIR_FILE_CHARS_MAX = DATA_DIR_CHARS_MAX + 32 };
+
+struct data_dir {
+    char path[DATA_DIR_CHARS_MAX + 1];
+    char audit[DATA_DIR_FILE_CHARS_MAX]; /* the log's directory */
+    char store[DATA_DIR_FILE_CHARS_MAX]; /* the SQLite file */
+    char tee[DATA_DIR_FILE_CHARS_MAX];   /* the simulator's directory */
+};
+
+/* path NULL: $WASM_HYPERVISOR_DATA_DIR, else below the home directory. Makes nothing. */
+bool data_dir_find(const char *path, struct data_dir *out, struct err *err) MUST_CHECK;
+
+#endif
