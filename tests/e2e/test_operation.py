@@ -1,0 +1,339 @@
+"""test_operation: what an operator and an auditor rely on: keys, health, metrics, the log after a crash, a clean end.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import client as protocol
+from client import Client, unb64, verify_answer, verify_key
+from node import BINARY, READY, SECRET, Node, command, example, seed_simulator, wat
+
+ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
+
+
+class Keys(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node().__enter__()
+        cls.addClassCleanup(cls.node.__exit__)
+
+    def test_without_a_good_key_nothing_is_answered(self):
+        good = self.node.api_key
+        wrong = (None, "", "x", "wh_", good[:-1], good + "A", good[:-1] + ("A" if good[-1] != "A" else "B"), good.upper(), "wh_" + "0" * 16 + good[19:])
+        for key in wrong:
+            for method, path in (("POST", "/v1/keys"), ("POST", "/v1/execute"), ("GET", "/metrics")):
+                with self.subTest(key=key, path=path):
+                    client = Client("127.0.0.1", self.node.port)
+                    answer = client.call(method, path, {} if method == "POST" else None, {"X-API-Key": key})
+                    self.assertEqual((answer.status, answer.json["error_code"]), (401, "UNAUTHENTICATED"))
+                    self.assertIn("www-authenticate", answer.headers)
+                    client.close()
+
+    def test_bearer_is_as_good_and_two_different_keys_are_not(self):
+        client = Client("127.0.0.1", self.node.port)
+        self.addCleanup(client.close)
+        bearer = {"Authorization": "Bearer " + self.node.api_key}
+        self.assertEqual(client.call("POST", "/v1/keys", {}, bearer).status, 201)
+        both = {**bearer, "X-API-Key": self.node.new_key("execute")}
+        self.assertEqual(client.call("POST", "/v1/keys", {}, both).status, 401)
+
+    def test_a_key_does_only_what_its_scopes_say(self):
+        executes = self.node.client(self.node.new_key("execute"))
+        measures = self.node.client(self.node.new_key("metrics"))
+        self.addCleanup(executes.close)
+        self.addCleanup(measures.close)
+        self.assertEqual(executes.call("POST", "/v1/keys", {}).status, 201)
+        self.assertEqual(measures.call("GET", "/metrics").status, 200)
+        for client, method, path in ((executes, "GET", "/metrics"), (measures, "POST", "/v1/keys"), (measures, "POST", "/v1/execute")):
+            answer = client.call(method, path, {} if method == "POST" else None)
+            self.assertEqual((answer.status, answer.json["error_code"]), (403, "FORBIDDEN"), path)
+
+    def test_a_key_made_or_revoked_beside_the_running_node_counts_soon(self):
+        secret = self.node.new_key("execute", "--name", "soon gone")
+        client = self.node.client(secret)
+        self.addCleanup(client.close)
+        self.assertEqual(client.call("POST", "/v1/keys", {}).status, 201)
+        command("key", "revoke", "--data-dir", self.node.data, secret[3:19])
+        until(lambda: client.call("POST", "/v1/keys", {}).status == 401)
+        self.assertIn("revoked", command("key", "list", "--data-dir", self.node.data).stdout)
+
+    def test_the_secret_is_nowhere_on_the_disk(self):
+        for folder, _, names in os.walk(self.node.data):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    self.assertNotIn(self.node.api_key[20:].encode(), file.read(), name)
+
+
+class Endpoints(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node().__enter__()
+        cls.addClassCleanup(cls.node.__exit__)
+        cls.client = cls.node.client()
+        cls.prepared = cls.client.prepare(example("primes"), "nth", [5])
+        cls.answer = cls.client.send(cls.prepared)
+        verify_answer(cls.prepared, cls.answer)
+        cls.request_id = cls.prepared.key["request_id"]
+
+    def test_health_needs_no_key_and_tells_no_secret(self):
+        client = Client("127.0.0.1", self.node.port)
+        self.addCleanup(client.close)
+        for path in ("/health", "/livez", "/readyz", "/readyz?verbose"):
+            answer = client.call("GET", path)
+            self.assertEqual(answer.status, 200, path)
+            self.assertNotIn(self.node.data.encode(), answer.body)
+            self.assertNotIn(b"wh_", answer.body)
+        self.assertIn("status", client.call("GET", "/health").json)
+
+    def test_metrics_count_what_has_happened(self):
+        text = self.client.call("GET", "/metrics").body.decode()
+        for line in text.splitlines():
+            self.assertRegex(line, r'^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [-+0-9.eEinfNa]+)$')
+        before = metric_sum(text, "executions")
+        self.client.run(example("primes"), "nth", [5])
+        after = metric_sum(self.client.call("GET", "/metrics").body.decode(), "executions")
+        self.assertGreater(after, before)
+
+    def test_the_answer_is_kept_for_its_owner(self):
+        kept = self.client.call("GET", f"/v1/executions/{self.request_id}")
+        self.assertEqual(kept.status, 200)
+        self.assertEqual(kept.json["state"], "COMPLETED")
+        self.assertIn(self.answer.json["encrypted_result"].encode(), kept.body)
+
+    def test_verify_compares_each_hash_and_proves_it(self):
+        client = Client("127.0.0.1", self.node.port)
+        self.addCleanup(client.close)
+        epoch = verify_key(self.prepared.key)
+        for kind, member in (("request", "request_commitment"), ("result", "result_commitment")):
+            good = self.answer.json[member]
+            for path in ("/verify", "/v1/verify"):
+                answer = client.call("GET", f"{path}/{self.request_id}?commitment_type={kind}&hash_value={good}")
+                self.assertEqual(answer.status, 200, answer)
+                self.assertTrue(answer.json["verified"], answer)
+            bad = ("1" if good[0] == "0" else "0") + good[1:]
+            answer = client.call("GET", f"/v1/verify/{self.request_id}?commitment_type={kind}&hash_value={bad}")
+            self.assertFalse(answer.json["verified"], answer)
+        for query in ("commitment_type=other&hash_value=" + "0" * 64, "commitment_type=result&hash_value=xyz", "commitment_type=result&commitment_type=result"):
+            self.assertEqual(client.call("GET", f"/v1/verify/{self.request_id}?{query}").status, 400, query)
+        proof = client.call("GET", f"/v1/verify/{self.request_id}?commitment_type=result", headers={"Accept": "text/plain"})
+        leaf = bytes.fromhex(self.answer.json["commitment"]["leaf_hash"])
+        index, _, _ = protocol.open_tlog_proof(proof.body.decode(), epoch.vkey, leaf)
+        self.assertEqual(index, int(self.answer.json["commitment"]["leaf_index"]))
+
+    def test_the_log_can_be_read_whole_and_gives_the_signed_root(self):
+        client = Client("127.0.0.1", self.node.port)
+        self.addCleanup(client.close)
+        epoch = verify_key(self.prepared.key)
+        _, size, root = protocol.open_checkpoint(client.call("GET", "/v1/log/checkpoint").body.decode(), epoch.vkey)
+        self.assertLess(size, 256, "the test reads one partial tile")
+        bundle = client.call("GET", f"/v1/log/tile/entries/000.p/{size}").body
+        leaves = []
+        while bundle:
+            length = int.from_bytes(bundle[:2], "big")
+            leaves.append(bundle[2 : 2 + length])
+            bundle = bundle[2 + length :]
+        self.assertEqual(len(leaves), size)
+        hashes = [protocol.leaf_hash(leaf) for leaf in leaves]
+        self.assertEqual(protocol.tree_root(hashes), root)
+        self.assertEqual(client.call("GET", f"/v1/log/tile/0/000.p/{size}").body, b"".join(hashes))
+        for index in range(1, size):  # the chain beside the tree
+            self.assertIn(hashes[index - 1].hex().encode(), leaves[index])
+
+    def test_attestation_answers_with_evidence(self):
+        client = Client("127.0.0.1", self.node.port)
+        self.addCleanup(client.close)
+        answer = client.call("GET", "/v1/attestation")
+        self.assertEqual(answer.status, 200)
+        epoch = protocol.Epoch(answer.json.get("evidence", answer.json))
+        self.assertEqual((epoch.provider, epoch.digest), ("simulated", verify_key(self.prepared.key).digest))
+
+    def test_requests_that_are_no_http_are_refused_and_the_node_goes_on(self):
+        for raw in (
+            b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+            b"GET /health HTTP/1.1\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+            b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+            b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"\x00" * 1000 + b"\r\n\r\n",
+        ):
+            with self.subTest(raw=raw[:40]), socket.create_connection(("127.0.0.1", self.node.port), timeout=30) as peer:
+                peer.sendall(raw)
+                peer.shutdown(socket.SHUT_WR)
+                answer = b""
+                while chunk := peer.recv(65536):
+                    answer += chunk
+                self.assertRegex(answer.split(b"\r\n")[0], rb"^(HTTP/1\.1 (4|5)\d\d .*|)$")
+        self.assertEqual(self.client.call("GET", "/livez").status, 200)
+
+
+class Crash(unittest.TestCase):
+    def test_kill_9_under_load_loses_no_answer_and_the_log_tells_what_was_cut_off(self):
+        with Node() as node:
+            answered, stopping = [], threading.Event()
+
+            def load():
+                client = node.client()
+                while not stopping.is_set():
+                    try:
+                        prepared = client.prepare(example("primes"), "nth", [20])
+                        answered.append((prepared, client.send(prepared)))
+                    except (OSError, protocol.Unverified, protocol.http.client.HTTPException):
+                        return
+
+            def endless():
+                client = node.client()
+                try:
+                    client.run(ENDLESS, "spin", timeout_seconds=300)
+                except (OSError, protocol.http.client.HTTPException):
+                    return
+
+            threads = [threading.Thread(target=load) for _ in range(6)] + [threading.Thread(target=endless) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            until(lambda: len(answered) >= 60)
+            node.kill()
+            stopping.set()
+            for thread in threads:
+                thread.join()
+            node.start()
+
+            verified = node.audit()
+            self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+            self.assertIn("OK", verified.stdout)
+            self.assertRegex(verified.stdout + node.log_text(), r"(?i)recovered|unanswered|without (a )?result")
+            client = node.client()
+            for prepared, answer in answered:
+                self.assertEqual(answer.status, 200, answer)
+                epoch = verify_key(prepared.key)
+                verify_answer(prepared, answer, epoch)
+                found = client.call(
+                    "GET",
+                    f"/v1/verify/{prepared.key['request_id']}?commitment_type=result&hash_value={answer.json['result_commitment']}",
+                )
+                self.assertEqual((found.status, found.json["verified"]), (200, True), found)
+                proof = client.call(
+                    "GET", f"/v1/verify/{prepared.key['request_id']}?commitment_type=result", headers={"Accept": "text/plain"}
+                )
+                leaf = bytes.fromhex(answer.json["commitment"]["leaf_hash"])
+                index, _, size = protocol.open_tlog_proof(proof.body.decode(), epoch.vkey, leaf)
+                self.assertEqual(index, int(answer.json["commitment"]["leaf_index"]))
+                self.assertGreater(size, index)
+            answer, result = client.run(example("primes"), "nth", [20])
+            self.assertEqual((answer.status, result["outputs"]), (200, [{"type": "i32", "value": 71}]))
+            node.stop()
+            self.assertEqual(node.audit().returncode, 0)
+
+    def test_a_flipped_byte_of_the_log_is_found(self):
+        with Node() as node:
+            node.client().run(example("primes"), "nth", [20])
+            node.stop()
+            self.assertEqual(node.audit().returncode, 0)
+            path = entries_file(node.data)
+            with open(path, "r+b") as log:
+                log.seek(os.path.getsize(path) // 2)
+                byte = log.read(1)
+                log.seek(-1, os.SEEK_CUR)
+                log.write(bytes([byte[0] ^ 1]))
+            verified = node.audit()
+            self.assertNotEqual(verified.returncode, 0)
+            self.assertIn("TAMPERED", verified.stdout + verified.stderr)
+
+
+class Ending(unittest.TestCase):
+    def test_sigterm_finishes_what_runs_and_takes_nothing_new(self):
+        with Node() as node:
+            client = node.client()
+            prepared = client.prepare(ENDLESS, "spin", timeout_seconds=2)
+            outcome = []
+            running = threading.Thread(target=lambda: outcome.append(client.send(prepared)))
+            running.start()
+            watcher = node.client()
+            until(lambda: watcher.call("GET", f"/v1/executions/{prepared.key['request_id']}").json.get("state") == "EXECUTING")
+            node.process.send_signal(signal.SIGTERM)
+            running.join()
+            self.assertEqual(outcome[0].json["error_code"], "EXECUTION_TIMEOUT", outcome)
+            verify_answer(prepared, outcome[0])
+            self.assertEqual(node.process.wait(60), 0)
+            self.assertEqual(node.audit().returncode, 0)
+
+    def test_a_second_node_on_the_same_data_is_refused(self):
+        with Node() as node:
+            second = subprocess.run(
+                [BINARY, "serve", "--data-dir", node.data, "--tee", "simulated", "--port", "0"],
+                capture_output=True, text=True, timeout=60, check=False,
+            )
+            self.assertNotEqual(second.returncode, 0)
+            self.assertTrue(second.stderr.strip())
+            self.assertEqual(node.client().call("GET", "/livez").status, 200)
+
+    def test_a_bare_serve_finds_its_place_below_home(self):
+        with tempfile.TemporaryDirectory() as home:
+            environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "WASM_HYPERVISOR"))}
+            environment["HOME"] = home
+            data = os.path.join(home, ".local", "share", "wasm-hypervisor")
+            os.makedirs(data)
+            seed_simulator(data)
+            # `--port 0` only so that the tests do not depend on port 3000 being free; everything else is as it comes.
+            with subprocess.Popen(
+                [BINARY, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+            ) as process:
+                killer = threading.Timer(60, process.kill)
+                killer.start()
+                errors = []
+                reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
+                reader.start()
+                printed = ""
+                port = None
+                while port is None:
+                    line = process.stdout.readline()
+                    self.assertTrue(line, f"it ended: {printed}")
+                    printed += line
+                    match = READY.search(line)
+                    port = int(match.group(1)) if match else None
+                made = command("key", "new", env=environment).stdout
+                client = Client("127.0.0.1", port, SECRET.search(made).group(0))
+                answer = client.send(client.prepare(example("primes"), "nth", [20]))
+                self.assertEqual(answer.status, 200, answer)
+                client.close()
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(60), 0)
+                reader.join()
+                killer.cancel()
+            self.assertEqual(os.stat(data).st_mode & 0o077, 0, "nobody else may read the data directory")
+
+
+def until(condition, tries=100000):
+    """Asks until it holds. What is asked takes its own time; the number of tries only ends a test that would hang."""
+    for _ in range(tries):
+        if condition():
+            return
+    raise AssertionError("it did not come to hold")
+
+
+def metric_sum(text, word):
+    total = 0.0
+    for line in text.splitlines():
+        if not line.startswith("#") and word in line.split("{")[0] and "_total" in line:
+            total += float(line.rsplit(" ", 1)[1])
+    return total
+
+
+def entries_file(data):
+    """The largest file of the audit log: its entries."""
+    candidates = []
+    for folder, _, names in os.walk(os.path.join(data, "audit")):
+        candidates += [os.path.join(folder, name) for name in names if "key" not in name and "checkpoint" not in name]
+    return max(candidates, key=os.path.getsize)
+
+
+if __name__ == "__main__":
+    unittest.main()
