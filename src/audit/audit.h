@@ -124,9 +124,12 @@ struct audit_commit {
 };
 typedef void (*audit_commit_cb)(void *context, const struct audit_commit *commit);
 
-/* Appends a leaf {"v":1,"type":"ADMIT"|…,"index":"…","prev":hex,"time":rfc3339} with `fields`
- * (borrowed; an object of strings, integers and booleans) merged in. Fails with LIMIT (leaf too
- * long), OVERLOADED, CLOSED; then cb never comes. */
+/* Appends a leaf {"v":1,"type":"ADMIT"|…,"index":7,"prev":hex,"time":rfc3339} with `fields`
+ * (borrowed; an object of strings, integers and booleans under names of [a-z0-9_], none of those
+ * five) merged in. kind: ADMIT, RESULT or EPOCH. A RESULT has an integer `admit`: the index of a
+ * committed ADMIT that has no RESULT yet. Fails with FORMAT (fields that break these rules), LIMIT
+ * (leaf too long), OVERLOADED, CLOSED, NO_MEMORY; then cb never comes. A callback may submit, but
+ * not close. */
 bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *fields,
                       audit_commit_cb cb, void *context, struct err *err) MUST_CHECK;
 

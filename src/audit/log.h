@@ -1,0 +1,125 @@
+/* log.h: the inside of an open log, shared by log.c (the public side and the writer thread),
+ * commit.c (a batch's way to the disk), recover.c (opening) and init.c (making).
+ *
+ * Who owns what: `submitted` and the queue belong to the mutex; the files, the tree and the write
+ * buffer belong to the writer (before it starts: to the opener); `committed` is written by the
+ * writer under the mutex and read by anyone under it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef AUDIT_LOG_H
+#define AUDIT_LOG_H
+
+#include "audit/audit.h"
+#include "audit/entries.h"
+#include "audit/io.h"
+#include "audit/note.h"
+#include "audit/tree.h"
+#include "audit/unanswered.h"
+#include "base/list.h"
+
+#include <pthread.h>
+
+enum {
+    AUDIT_BATCH_DELAY_MS_DEFAULT = 2,
+    AUDIT_BATCH_ENTRIES_DEFAULT = 1024,
+    AUDIT_PENDING_ENTRIES_DEFAULT = 8192,
+};
+
+#define AUDIT_KEY_FILE "signing-key.pem"
+#define AUDIT_VKEY_FILE "log.vkey"
+#define AUDIT_CHECKPOINT_FILE "checkpoint"
+#define AUDIT_CHECKPOINT_TEMPORARY "checkpoint.tmp"
+
+/* A leaf between submit and callback. */
+struct audit_pending {
+    struct list link;
+    audit_commit_cb cb; /* NULL: nobody waits */
+    void *context;
+    uint64_t index;
+    int64_t time_ms;
+    uint64_t submitted_ns;
+    uint8_t leaf_hash[AUDIT_HASH_BYTES];
+    size_t leaf_size;
+    uint8_t leaf[];
+};
+
+struct audit_log {
+    const struct audit_io *io;
+    struct audit_config config; /* defaults filled in; directory is owned */
+    int directory_fd;           /* also holds the lock */
+    int entries_fd;
+    struct crypto_signer *signer;
+    struct audit_key key;
+    char vkey[AUDIT_VKEY_CHARS_MAX + 1];
+
+    /* the writer's */
+    struct audit_tree tree;
+    struct audit_range check; /* the same tree, computed anew from the bytes that are written */
+    uint8_t check_prev[AUDIT_HASH_BYTES];
+    uint64_t file_size;
+    struct buffer write;
+    struct buffer note;
+    struct buffer proof;
+    size_t last_batch_count;
+    uint64_t last_commit_ns;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    pthread_t writer;
+    bool writer_runs;
+    bool sync_made; /* mutex and condition exist */
+    void (*fatal)(void *context, const struct err *err);
+    void *fatal_context;
+
+    struct list queue;
+    size_t queue_count;
+    size_t wake_at;       /* queue_count at which the writer wants to be woken */
+    size_t pending_count; /* queued or being committed */
+    bool closing;
+    bool dead;
+    uint64_t next_index;
+    uint8_t prev[AUDIT_HASH_BYTES];
+    struct audit_unanswered unanswered;
+
+    struct {
+        uint64_t size;
+        struct buffer note;
+        struct audit_offsets offsets;
+    } committed;
+};
+
+/* ---- log.c ---- */
+
+/* Like the public functions without _with, on other system calls. */
+bool audit_log_init_with(const struct audit_io *io, const char *directory, const char *origin,
+                         const struct clock *clock, struct err *err) MUST_CHECK;
+bool audit_log_open_with(const struct audit_io *io, const struct audit_config *config,
+                         void (*fatal)(void *context, const struct err *err), void *context,
+                         struct audit_log **out, struct audit_recovery *recovery,
+                         struct err *err) MUST_CHECK;
+/* An empty log that holds the directory's lock; BUSY if another one has it. */
+bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
+                   struct audit_log **out, struct err *err) MUST_CHECK;
+/* The writer must have ended. NULL is fine. */
+void audit_log_free(struct audit_log *log);
+
+/* ---- commit.c ---- */
+
+/* Builds the leaf with the next index and makes it the head of the chain. The caller holds the
+ * mutex or is alone. */
+bool audit_pending_new(struct audit_log *log, enum audit_kind kind, json_t *fields,
+                       struct audit_pending **out, struct err *err) MUST_CHECK;
+/* Commits the entries of the batch, which may be empty (then only a new checkpoint is signed). The
+ * list stays the caller's. */
+bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err) MUST_CHECK;
+/* Calls back each entry of the batch, with proof (ok) or without, and frees it. */
+void audit_log_answer(struct audit_log *log, struct list *batch, bool ok);
+
+/* ---- recover.c ---- */
+
+/* Reads keys, checkpoint and entries, cuts a torn tail, and commits what has to be committed. */
+bool audit_log_recover(struct audit_log *log, struct audit_recovery *recovery,
+                       struct err *err) MUST_CHECK;
+
+#endif
