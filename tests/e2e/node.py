@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 
 from client import Client
 
@@ -69,9 +70,9 @@ class Node:
 
     def __enter__(self):
         try:
-            self.start()
             if self.want_key:
                 self.api_key = self.new_key("execute,metrics")
+            self.start()
         except BaseException:
             self.__exit__()
             raise
@@ -116,8 +117,13 @@ class Node:
         return Client("127.0.0.1", self.port, self.api_key if api_key is None else api_key, **options)
 
     def new_key(self, scopes, *arguments):
-        """A fresh API key's secret, made as an operator makes it, beside the running node."""
-        return SECRET.search(command("key", "new", "--data-dir", self.data, "--scopes", scopes, *arguments).stdout).group(0)
+        """A fresh API key's secret, made as an operator makes it; a running node has taken it when this returns."""
+        secret = SECRET.search(command("key", "new", "--data-dir", self.data, "--scopes", scopes, *arguments).stdout).group(0)
+        if self.process:
+            client = self.client(secret)
+            until(lambda: client.call("GET", "/metrics").status != 401)
+            client.close()
+        return secret
 
     def stop(self, timeout=60):
         """SIGTERM and wait; the exit status."""
@@ -145,6 +151,15 @@ class Node:
 
 READY = re.compile(r"https?://[^\s\"/]+:(\d+)")
 SECRET = re.compile(r"\bwh_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
+
+
+def until(condition, seconds=60):
+    """Asks until it holds. The bound only ends a test that would hang; nothing is asserted about time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it did not come to hold")
+
 
 # The simulator's RSA keys take seconds to make: the first node of a build makes them, all later ones get a copy.
 SIMULATOR_FOLDER = "tee"

@@ -13,7 +13,7 @@ import unittest
 
 import client as protocol
 from client import Client, unb64, verify_answer, verify_key
-from node import BINARY, READY, SECRET, Node, command, example, seed_simulator, wat
+from node import BINARY, READY, SECRET, Node, command, example, seed_simulator, until, wat
 
 ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
 
@@ -275,7 +275,7 @@ class Ending(unittest.TestCase):
             self.assertTrue(second.stderr.strip())
             self.assertEqual(node.client().call("GET", "/livez").status, 200)
 
-    def test_a_bare_serve_finds_its_place_below_home(self):
+    def test_a_bare_serve_finds_its_place_below_home_and_shows_its_first_key_once(self):
         with tempfile.TemporaryDirectory() as home:
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "WASM_HYPERVISOR"))}
             environment["HOME"] = home
@@ -299,8 +299,7 @@ class Ending(unittest.TestCase):
                     printed += line
                     match = READY.search(line)
                     port = int(match.group(1)) if match else None
-                made = command("key", "new", env=environment).stdout
-                client = Client("127.0.0.1", port, SECRET.search(made).group(0))
+                client = Client("127.0.0.1", port, SECRET.search(printed).group(0))
                 answer = client.send(client.prepare(example("primes"), "nth", [20]))
                 self.assertEqual(answer.status, 200, answer)
                 client.close()
@@ -309,14 +308,6 @@ class Ending(unittest.TestCase):
                 reader.join()
                 killer.cancel()
             self.assertEqual(os.stat(data).st_mode & 0o077, 0, "nobody else may read the data directory")
-
-
-def until(condition, tries=100000):
-    """Asks until it holds. What is asked takes its own time; the number of tries only ends a test that would hang."""
-    for _ in range(tries):
-        if condition():
-            return
-    raise AssertionError("it did not come to hold")
 
 
 def metric_sum(text, word):
