@@ -21,7 +21,8 @@ struct vm_memory {
                        guest */
     uint64_t bytes; /* current size */
     uint64_t max_pages; /* declared; UINT64_MAX: none */
-    size_t reserved;    /* may be 0 and base NULL while bytes is 0 */
+    size_t reserved;    /* 0, and base NULL, only if the memory can never be larger than 0 */
+    struct list link;   /* in the store */
 };
 
 struct vm_table {
@@ -31,6 +32,7 @@ struct vm_table {
     uint32_t count;
     uint64_t max; /* declared; UINT64_MAX: none */
     size_t capacity;
+    struct list link; /* in the store */
 };
 
 struct vm_global {
@@ -67,8 +69,37 @@ struct vm_instance {
     struct list link;   /* in the store */
 };
 
+struct store_type { /* an interned function type */
+    struct vm_func_type type;
+    uint32_t id;
+};
+
+/* Everything made in a store lives until the store ends: objects in its arena, memories in mappings
+ * and tables on the heap, charged to the same budget. */
+struct vm_store {
+    struct vm_limits limits;
+    struct budget *budget;
+    struct arena arena;
+    struct list instances, memories, tables;
+    struct store_type *types; /* sorted */
+    uint32_t type_count, type_capacity;
+    uint64_t used, peak; /* bytes of linear memories and tables */
+};
+
+/* store.c: bytes of a linear memory or table. Charging fails when the budget has no more. */
+bool store_charge(struct vm_store *store, size_t size) MUST_CHECK;
+void store_release(struct vm_store *store, size_t size);
 /* store.c: the id of a type, the same for equal types of one store. UINT32_MAX: no memory. */
 uint32_t store_type_id(struct vm_store *store, const struct vm_func_type *type);
+
+/* memory.c, table.c: made with their minimum. MEMORY_EXCEEDED (over memory_pages_max,
+ * table_elements_max or the budget) or NO_MEMORY. */
+struct vm_memory *memory_new(struct vm_store *store, uint64_t min_pages, uint64_t max_pages,
+                             struct err *err);
+void memory_release(struct vm_memory *memory); /* gives back what is not the arena's */
+struct vm_table *table_new(struct vm_store *store, enum vm_type type, uint32_t min, uint64_t max,
+                           struct err *err);
+void table_release(struct vm_table *table);
 
 /* memory.c, table.c: what the interpreter calls for the instructions of these names. grow returns
  * the old size (pages, elements) or -1; *trap is set to VM_TRAP_MEMORY_BUDGET where
@@ -86,6 +117,10 @@ enum vm_trap table_init(struct vm_table *table, const struct instance_element *s
 enum vm_trap table_copy(struct vm_table *to_table, struct vm_table *from_table, uint64_t to,
                         uint64_t from, uint64_t size);
 enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size);
+
+/* link.c: the imports are of the kinds and types that the module asks for; else UNLINKABLE. */
+bool link_check(const struct vm_module *module, const struct vm_extern *imports,
+                struct err *err) MUST_CHECK;
 
 /* instance.c: element and data segments of an instance (core 4.5.4 steps 12..16), called by
  * vm_run's start run before the start function. Returns a trap or NONE. */

@@ -41,11 +41,13 @@ struct module_func {
 struct module_table {
     enum vm_type type;
     uint32_t min;
-    uint64_t max; /* UINT64_MAX: none */
+    uint64_t max;    /* UINT64_MAX: none */
+    uint32_t offset; /* of the type, in the module's bytes; as in the next */
 };
 
 struct module_memory {
     uint64_t min, max; /* pages; UINT64_MAX: none */
+    uint32_t offset;
 };
 
 struct module_global {
@@ -60,7 +62,8 @@ struct module_element {
     enum module_segment_mode mode;
     enum vm_type type;
     uint32_t table_index;
-    struct module_const offset;
+    struct module_const offset; /* ACTIVE */
+    uint32_t position;          /* of the segment, in the module's bytes; as in the next */
     uint32_t count;
     struct module_const *items;
 };
@@ -68,7 +71,8 @@ struct module_element {
 struct module_data {
     enum module_segment_mode mode;
     uint32_t memory_index;
-    struct module_const offset;
+    struct module_const offset; /* ACTIVE */
+    uint32_t position;
     struct bytes content; /* inside wasm */
 };
 
@@ -90,25 +94,57 @@ struct vm_module {
     uint32_t memory_count, memory_import_count;
     struct module_global *globals;
     uint32_t global_count, global_import_count;
-    struct vm_export *exports;
+    struct vm_export
+        *exports; /* of type only `kind` is filled in: vm_module_export does the rest */
     uint32_t export_count;
+    const struct vm_export **exports_by_name; /* sorted */
     struct module_element *elements;
     uint32_t element_count;
     struct module_data *data;
     uint32_t data_count;
     bool has_data_count; /* the section was there */
     bool has_start;
-    uint32_t start;
+    uint32_t start, start_offset;
     struct bytes *func_names; /* NULL or func_count entries */
     size_t code_bytes;        /* of all translated bodies */
 };
 
-/* decode.c: everything but the bodies' instructions. One call per section, so that loading can be
- * stepped; loader.c drives. validate.c: */
-bool validate_module(const struct vm_module *module,
-                     struct err *err) MUST_CHECK; /* all but the bodies */
-bool validate_func(struct vm_module *module, uint32_t function_index, struct err *err) MUST_CHECK;
-/* translate.c: after validate_func said yes. Fails with LIMIT or NO_MEMORY only. */
+/* module.c */
+struct vm_extern_type module_extern_type(const struct vm_module *module, enum vm_extern_kind kind,
+                                         uint32_t index); /* index must exist */
+/* Puts " in function N" after the message; false. */
+bool module_err_in_func(struct err *err, uint32_t index);
+/* disasm.c: a foreign name as ASCII, cut if long; others than printable characters as \\hh. */
+enum { MODULE_NAME_TEXT_BYTES = 128 };
+void module_name_text(struct bytes name, char out[static MODULE_NAME_TEXT_BYTES]);
+int module_name_compare(struct bytes a, struct bytes b); /* as memcmp; the shorter one first */
+
+/* decode.c: everything but the bodies' instructions, one call per section, so that loading can be
+ * stepped. Init takes the module with arena, limits and wasm set. */
+struct decoder {
+    struct vm_module *module;
+    struct reader reader; /* at the next section */
+    uint8_t last_order;   /* of the last section that was not custom: see decode.c */
+    uint32_t code_count;  /* bodies that the code section had */
+    uint32_t data_count;  /* what the data count section said */
+    struct bytes names;   /* contents of the last custom section "name" */
+};
+void decoder_init(struct decoder *decoder, struct vm_module *module);
+/* The header, or one section, or, when no input is left, what holds between sections; then *done.
+ */
+bool decoder_step(struct decoder *decoder, bool *done, struct err *err) MUST_CHECK;
+
+/* validate.c: all but the bodies. validate_body.c: a body at a time; the validator keeps its stacks
+ * between them. */
+bool validate_module(const struct vm_module *module, struct err *err) MUST_CHECK;
+struct validator;
+struct validator *validator_new(const struct vm_module *module, struct budget *budget);
+void validator_free(struct validator *validator);
+bool validator_func(struct validator *validator, uint32_t function_index,
+                    struct err *err) MUST_CHECK;
+/* translate.c: after validator_func said yes. Fails with LIMIT or NO_MEMORY only. */
 bool translate_func(struct vm_module *module, uint32_t function_index, struct err *err) MUST_CHECK;
+/* The internal code of a defined function, for vm_module_disassemble. */
+void code_disassemble(const struct vm_module *module, uint32_t function_index, FILE *out);
 
 #endif

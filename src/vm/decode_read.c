@@ -1,0 +1,164 @@
+/* decode_read.c: the small parts that the sections of a module are made of: numbers, names,
+ * vectors' counts, types (core spec 5.2, 5.3).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/decode.h"
+
+#include "base/text.h"
+
+bool decode_fail(const struct reader *reader, struct err *err, const char *text)
+{
+    return err_set(err, ERR_INVALID_WASM, "%s at offset 0x%zx", text, reader_offset(reader));
+}
+
+bool decode_limit(const struct reader *reader, struct err *err, const char *limit, uint64_t value,
+                  uint64_t max)
+{
+    return err_set(err, ERR_LIMIT, "%s: %llu is over the limit of %llu at offset 0x%zx", limit,
+                   (unsigned long long)value, (unsigned long long)max, reader_offset(reader));
+}
+
+bool decode_u8(struct reader *reader, uint8_t *out, struct err *err)
+{
+    return reader_u8(reader, out) ||
+           decode_fail(reader, err, "unexpected end of section or function");
+}
+
+bool decode_u32(struct reader *reader, uint32_t *out, struct err *err)
+{
+    switch (reader_leb_u32(reader, out)) {
+    case LEB_OK:
+        return true;
+    case LEB_TOO_SHORT:
+        return decode_fail(reader, err, "unexpected end of section or function");
+    case LEB_TOO_LONG:
+        return decode_fail(reader, err, "integer representation too long");
+    case LEB_TOO_LARGE:
+        break;
+    }
+    return decode_fail(reader, err, "integer too large");
+}
+
+bool decode_bytes(struct reader *reader, struct bytes *out, struct err *err)
+{
+    uint32_t size;
+    if (!decode_u32(reader, &size, err)) {
+        return false;
+    }
+    return reader_take(reader, size, out) ||
+           decode_fail(reader, err, "unexpected end of section or function: length out of bounds");
+}
+
+bool decode_name(const struct vm_module *module, struct reader *reader, struct bytes *out,
+                 struct err *err)
+{
+    struct reader at = *reader;
+    if (!decode_bytes(reader, out, err)) {
+        return false;
+    }
+    if (out->size > module->limits.name_bytes_max) {
+        return decode_limit(&at, err, "name_bytes_max", out->size, module->limits.name_bytes_max);
+    }
+    return text_is_utf8(*out) || decode_fail(&at, err, "malformed UTF-8 encoding");
+}
+
+bool decode_count(struct reader *reader, const char *limit, uint32_t max, uint32_t *out,
+                  struct err *err)
+{
+    struct reader at = *reader;
+    if (!decode_u32(reader, out, err)) {
+        return false;
+    }
+    if (*out > reader_left(reader)) {
+        return decode_fail(reader, err, "unexpected end of section or function");
+    }
+    return *out <= max || decode_limit(&at, err, limit, *out, max);
+}
+
+bool decode_value_type(struct reader *reader, enum vm_type *out, struct err *err)
+{
+    struct reader at = *reader;
+    uint8_t byte;
+    if (!decode_u8(reader, &byte, err)) {
+        return false;
+    }
+    *out = (enum vm_type)byte;
+    return (byte >= VM_V128 && byte <= VM_I32) || byte == VM_FUNCREF || byte == VM_EXTERNREF ||
+           decode_fail(&at, err, "malformed value type");
+}
+
+bool decode_ref_type(struct reader *reader, enum vm_type *out, struct err *err)
+{
+    struct reader at = *reader;
+    uint8_t byte;
+    if (!decode_u8(reader, &byte, err)) {
+        return false;
+    }
+    *out = (enum vm_type)byte;
+    return byte == VM_FUNCREF || byte == VM_EXTERNREF ||
+           decode_fail(&at, err, "malformed reference type");
+}
+
+/* The flags of limits (5.3.7) are a one-bit number in LEB128. */
+static bool decode_limits(struct reader *reader, uint32_t *min, uint64_t *max, struct err *err)
+{
+    struct reader at = *reader;
+    uint8_t flags;
+    uint32_t declared_max = 0;
+    if (!decode_u8(reader, &flags, err)) {
+        return false;
+    }
+    if ((flags & 0x7f) > 1) {
+        return decode_fail(&at, err, "integer too large");
+    }
+    if (flags > 1) {
+        return decode_fail(&at, err, "integer representation too long");
+    }
+    if (!decode_u32(reader, min, err) || (flags == 1 && !decode_u32(reader, &declared_max, err))) {
+        return false;
+    }
+    *max = flags == 1 ? declared_max : UINT64_MAX;
+    return true;
+}
+
+bool decode_table_type(struct reader *reader, struct module_table *out, struct err *err)
+{
+    out->offset = (uint32_t)reader_offset(reader);
+    return decode_ref_type(reader, &out->type, err) &&
+           decode_limits(reader, &out->min, &out->max, err);
+}
+
+bool decode_memory_type(struct reader *reader, struct module_memory *out, struct err *err)
+{
+    uint32_t min;
+    out->offset = (uint32_t)reader_offset(reader);
+    if (!decode_limits(reader, &min, &out->max, err)) {
+        return false;
+    }
+    out->min = min;
+    return true;
+}
+
+bool decode_global_type(struct reader *reader, struct module_global *out, struct err *err)
+{
+    uint8_t mutability;
+    if (!decode_value_type(reader, &out->type, err)) {
+        return false;
+    }
+    struct reader at = *reader;
+    if (!decode_u8(reader, &mutability, err)) {
+        return false;
+    }
+    out->is_mutable = mutability == 1;
+    return mutability <= 1 || decode_fail(&at, err, "malformed mutability");
+}
+
+void *decode_array(struct vm_module *module, size_t count, size_t size, struct err *err)
+{
+    void *array = arena_alloc_array(&module->arena, count, size, alignof(max_align_t));
+    if (array == NULL) {
+        err_set(err, ERR_NO_MEMORY, "no memory for %zu entries of a module", count);
+    }
+    return array;
+}

@@ -1,0 +1,173 @@
+/* memory.c: linear memories (core spec 4.2.8, 4.4.7).
+ *
+ * A memory reserves the address range of the largest size it may ever have, without access; growing
+ * opens more of it, so its base never moves. What is open is charged to the budget.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/instance.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { MEMORY_PAGES_MAX = 65536 };
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Opens the pages up to `pages` of the reservation. */
+static bool memory_open(struct vm_memory *memory, uint64_t pages)
+{
+    size_t size = (size_t)pages * VM_PAGE_BYTES;
+    size_t added = size - memory->bytes;
+    if (added == 0) {
+        return true;
+    }
+    if (mprotect(memory->base + memory->bytes, added, PROT_READ | PROT_WRITE) != 0) {
+        return false;
+    }
+    memory->bytes = size;
+    return true;
+}
+
+static bool memory_reserve(struct vm_memory *memory, uint64_t pages, struct err *err)
+{
+    size_t size = (size_t)pages * VM_PAGE_BYTES;
+    if (size == 0) {
+        return true;
+    }
+    void *base = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) {
+        return err_set(err, ERR_NO_MEMORY, "no address range for a memory of %zu bytes", size);
+    }
+    memory->base = base;
+    memory->reserved = size;
+    return true;
+}
+
+struct vm_memory *memory_new(struct vm_store *store, uint64_t min_pages, uint64_t max_pages,
+                             struct err *err)
+{
+    uint64_t pages_max = store->limits.memory_pages_max;
+    if (min_pages > pages_max) {
+        err_set(err, ERR_MEMORY_EXCEEDED, "memory_pages_max: %llu is over the limit of %llu",
+                (unsigned long long)min_pages, (unsigned long long)pages_max);
+        return NULL;
+    }
+    struct vm_memory *memory = ARENA_NEW(&store->arena, struct vm_memory);
+    if (memory == NULL) {
+        err_set(err, ERR_NO_MEMORY, "no memory for a memory");
+        return NULL;
+    }
+    memory->store = store;
+    memory->max_pages = max_pages;
+    if (!store_charge(store, (size_t)min_pages * VM_PAGE_BYTES)) {
+        err_set(err, ERR_MEMORY_EXCEEDED, "a memory of %llu pages is over the memory limit",
+                (unsigned long long)min_pages);
+        return NULL;
+    }
+    uint64_t reach = smaller(smaller(max_pages, pages_max), MEMORY_PAGES_MAX);
+    if (!memory_reserve(memory, reach, err)) {
+        store_release(store, (size_t)min_pages * VM_PAGE_BYTES);
+        return NULL;
+    }
+    if (!memory_open(memory, min_pages)) {
+        err_set(err, ERR_NO_MEMORY, "no memory for %llu pages", (unsigned long long)min_pages);
+        store_release(store, (size_t)min_pages * VM_PAGE_BYTES);
+        memory_release(memory);
+        return NULL;
+    }
+    list_push_back(&store->memories, &memory->link);
+    return memory;
+}
+
+void memory_release(struct vm_memory *memory)
+{
+    if (memory->reserved > 0) {
+        int result = munmap(memory->base, memory->reserved);
+        assert(result == 0);
+        (void)result;
+    }
+    store_release(memory->store, memory->bytes);
+}
+
+int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap *trap)
+{
+    struct vm_store *store = memory->store;
+    uint64_t old_pages = memory->bytes / VM_PAGE_BYTES;
+    uint64_t max_pages = smaller(memory->max_pages, MEMORY_PAGES_MAX);
+    if (delta_pages > max_pages - old_pages) {
+        return -1;
+    }
+    uint64_t pages = old_pages + delta_pages;
+    size_t added = (size_t)delta_pages * VM_PAGE_BYTES;
+    if (pages > store->limits.memory_pages_max || !store_charge(store, added)) {
+        if (store->limits.memory_limit_traps) {
+            *trap = VM_TRAP_MEMORY_BUDGET;
+        }
+        return -1;
+    }
+    if (!memory_open(memory, pages)) {
+        store_release(store, added);
+        return -1;
+    }
+    return (int64_t)old_pages;
+}
+
+/* [offset, offset + size) lies in [0, end). */
+static bool is_inside(uint64_t offset, uint64_t size, uint64_t end)
+{
+    return size <= end && offset <= end - size;
+}
+
+enum vm_trap memory_init(struct vm_memory *memory, struct bytes data, uint64_t to, uint64_t from,
+                         uint64_t size)
+{
+    if (!is_inside(from, size, data.size) || !is_inside(to, size, memory->bytes)) {
+        return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
+    }
+    if (size > 0) {
+        memcpy(memory->base + to, data.ptr + from, size);
+    }
+    return VM_TRAP_NONE;
+}
+
+enum vm_trap memory_copy(struct vm_memory *to_memory, struct vm_memory *from_memory, uint64_t to,
+                         uint64_t from, uint64_t size)
+{
+    if (!is_inside(from, size, from_memory->bytes) || !is_inside(to, size, to_memory->bytes)) {
+        return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
+    }
+    if (size > 0) {
+        memmove(to_memory->base + to, from_memory->base + from, size);
+    }
+    return VM_TRAP_NONE;
+}
+
+enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, uint64_t size)
+{
+    if (!is_inside(to, size, memory->bytes)) {
+        return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
+    }
+    if (size > 0) {
+        memset(memory->base + to, value, size);
+    }
+    return VM_TRAP_NONE;
+}
+
+bool vm_memory_range(struct vm_memory *memory, uint64_t offset, uint64_t size, uint8_t **out)
+{
+    if (!is_inside(offset, size, memory->bytes)) {
+        return false;
+    }
+    *out = memory->base == NULL ? NULL : memory->base + offset;
+    return true;
+}
+
+uint64_t vm_memory_bytes(const struct vm_memory *memory)
+{
+    return memory->bytes;
+}

@@ -1,0 +1,286 @@
+/* opcode.c: the tables of opcodes.def, and the one reader of instruction bytes (core spec 5.4).
+ *
+ * A byte, or a prefix and a number, is looked up in one flat table; what follows it is told by the
+ * row's immediate kind. Only structure is checked here: no index is compared with anything.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/opcode.h"
+
+#include "vm/vm.h"
+
+#include <assert.h>
+
+static const struct opcode_info opcode_infos[OPCODE_COUNT] = {
+#define OP(prefix, code, name, text, immediate, signature, gas)                                    \
+    [OP_##name] = {prefix, code, text, OPCODE_##immediate, signature, gas},
+#include "vm/opcodes.def"
+#undef OP
+};
+
+/* One page of 256 for the single bytes, one for each prefix; entries are the opcode + 1. A row that
+ * repeats another's bytes does not compile (initializer overridden). */
+enum { PAGE_ENTRIES = 256, PREFIX_MISC = 0xfc };
+#define PAGE(prefix) ((prefix) == 0 ? 0 : (prefix)-PREFIX_MISC + 1)
+
+static const uint16_t opcode_pages[][PAGE_ENTRIES] = {
+#define OP(prefix, code, name, text, immediate, signature, gas)                                    \
+    [PAGE(prefix)][code] = OP_##name + 1,
+#include "vm/opcodes.def"
+#undef OP
+};
+
+static bool is_prefix(uint8_t byte)
+{
+    return byte >= PREFIX_MISC && (size_t)PAGE(byte) < sizeof opcode_pages / sizeof opcode_pages[0];
+}
+
+const struct opcode_info *opcode_info(enum opcode opcode)
+{
+    assert(opcode < OPCODE_COUNT);
+    return &opcode_infos[opcode];
+}
+
+enum opcode opcode_find(uint8_t prefix, uint32_t code)
+{
+    if (code >= PAGE_ENTRIES || (prefix != 0 && !is_prefix(prefix))) {
+        return OPCODE_COUNT;
+    }
+    uint16_t entry = opcode_pages[PAGE(prefix)][code];
+    return entry == 0 ? OPCODE_COUNT : (enum opcode)(entry - 1);
+}
+
+/* ---- Reading ---- */
+
+struct source { /* what every helper below needs */
+    struct reader *reader;
+    uint32_t base;
+    struct err *err;
+};
+
+static bool source_fail(const struct source *source, const char *text)
+{
+    return err_set(source->err, ERR_INVALID_WASM, "%s at offset 0x%zx", text,
+                   source->base + reader_offset(source->reader));
+}
+
+static bool source_leb(const struct source *source, enum leb_result result)
+{
+    switch (result) {
+    case LEB_OK:
+        return true;
+    case LEB_TOO_SHORT:
+        return source_fail(source, "unexpected end of section or function");
+    case LEB_TOO_LONG:
+        return source_fail(source, "integer representation too long");
+    case LEB_TOO_LARGE:
+        break;
+    }
+    return source_fail(source, "integer too large");
+}
+
+static bool source_u8(const struct source *source, uint8_t *out)
+{
+    return reader_u8(source->reader, out) ||
+           source_fail(source, "unexpected end of section or function");
+}
+
+static bool source_u32(const struct source *source, uint32_t *out)
+{
+    /* Nearly every index is below 128: one byte. */
+    if (reader_left(source->reader) > 0 && *source->reader->ptr < 0x80) {
+        uint8_t byte = 0;
+        bool is_read = reader_u8(source->reader, &byte);
+        *out = byte;
+        return is_read;
+    }
+    return source_leb(source, reader_leb_u32(source->reader, out));
+}
+
+static bool source_zero(const struct source *source)
+{
+    uint8_t byte;
+    return source_u8(source, &byte) && (byte == 0 || source_fail(source, "zero byte expected"));
+}
+
+static bool is_reference_byte(uint8_t byte)
+{
+    return byte == VM_FUNCREF || byte == VM_EXTERNREF;
+}
+
+static bool is_value_byte(uint8_t byte)
+{
+    return (byte >= VM_V128 && byte <= VM_I32) || is_reference_byte(byte);
+}
+
+/* A negative s33 stands for one byte: 0x40 (empty) or a value type. */
+static bool source_block_type(const struct source *source, int64_t *out)
+{
+    size_t left = reader_left(source->reader);
+    if (!source_leb(source, reader_leb_s33(source->reader, out))) {
+        return false;
+    }
+    if (*out >= 0) {
+        return true;
+    }
+    bool is_one_byte = left - reader_left(source->reader) == 1;
+    uint8_t byte = (uint8_t)(*out & 0x7f);
+    return (is_one_byte && (byte == 0x40 || is_value_byte(byte))) ||
+           source_fail(source, "malformed block type");
+}
+
+static bool source_reference_type(const struct source *source, uint32_t *out)
+{
+    uint8_t byte;
+    if (!source_u8(source, &byte)) {
+        return false;
+    }
+    *out = byte;
+    return is_reference_byte(byte) || source_fail(source, "malformed reference type");
+}
+
+static bool source_memarg(const struct source *source, struct instruction *out)
+{
+    out->as.memarg.memory = 0;
+    if (!source_u32(source, &out->as.memarg.align)) {
+        return false;
+    }
+    if (out->as.memarg.align >= 32) {
+        return source_fail(source, "malformed memop flags");
+    }
+    return source_u32(source, &out->as.memarg.offset);
+}
+
+static bool source_br_table(const struct source *source, struct instruction *out)
+{
+    uint32_t count;
+    if (!source_u32(source, &count)) {
+        return false;
+    }
+    struct reader *reader = source->reader;
+    const uint8_t *start = reader->ptr;
+    for (uint64_t i = 0; i <= count; i++) { /* ends with the input at the latest */
+        uint32_t label;
+        if (!source_u32(source, &label)) {
+            return false;
+        }
+    }
+    out->as.vector.count = count;
+    out->as.vector.labels = bytes_of(start, (size_t)(reader->ptr - start));
+    return true;
+}
+
+static bool source_select_types(const struct source *source, struct instruction *out)
+{
+    if (!source_u32(source, &out->as.vector.count)) {
+        return false;
+    }
+    if (!reader_take(source->reader, out->as.vector.count, &out->as.vector.labels)) {
+        return source_fail(source, "unexpected end of section or function");
+    }
+    for (size_t i = 0; i < out->as.vector.labels.size; i++) {
+        if (!is_value_byte(out->as.vector.labels.ptr[i])) {
+            return source_fail(source, "malformed value type");
+        }
+    }
+    return true;
+}
+
+static bool source_i32(const struct source *source, struct instruction *out)
+{
+    int32_t value = 0;
+    bool is_read = source_leb(source, reader_leb_s32(source->reader, &value));
+    out->as.i32 = (uint32_t)value;
+    return is_read;
+}
+
+static bool source_i64(const struct source *source, struct instruction *out)
+{
+    int64_t value = 0;
+    bool is_read = source_leb(source, reader_leb_s64(source->reader, &value));
+    out->as.i64 = (uint64_t)value;
+    return is_read;
+}
+
+static bool source_end(const struct source *source)
+{
+    return source_fail(source, "unexpected end of section or function");
+}
+
+static bool source_immediate(const struct source *source, enum opcode_immediate immediate,
+                             struct instruction *out)
+{
+    switch (immediate) {
+    case OPCODE_NONE:
+        return true;
+    case OPCODE_LABEL:
+    case OPCODE_FUNC:
+    case OPCODE_LOCAL:
+    case OPCODE_GLOBAL:
+    case OPCODE_TABLE:
+    case OPCODE_ELEM:
+    case OPCODE_DATA:
+        return source_u32(source, &out->as.index);
+    case OPCODE_BLOCK:
+        return source_block_type(source, &out->as.block_type);
+    case OPCODE_BR_TABLE:
+        return source_br_table(source, out);
+    case OPCODE_REF_TYPE:
+        return source_reference_type(source, &out->as.index);
+    case OPCODE_SELECT_TYPES:
+        return source_select_types(source, out);
+    case OPCODE_CALL_INDIRECT:
+    case OPCODE_TABLE_INIT:
+    case OPCODE_TABLE_COPY:
+        return source_u32(source, &out->as.pair.first) && source_u32(source, &out->as.pair.second);
+    case OPCODE_MEM1:
+    case OPCODE_MEM2:
+    case OPCODE_MEM4:
+    case OPCODE_MEM8:
+    case OPCODE_MEM16:
+        return source_memarg(source, out);
+    case OPCODE_MEMORY:
+        out->as.index = 0;
+        return source_zero(source);
+    case OPCODE_MEMORY_INIT:
+        out->as.pair.second = 0;
+        return source_u32(source, &out->as.pair.first) && source_zero(source);
+    case OPCODE_MEMORY_COPY:
+        out->as.pair.first = 0;
+        out->as.pair.second = 0;
+        return source_zero(source) && source_zero(source);
+    case OPCODE_I32:
+        return source_i32(source, out);
+    case OPCODE_I64:
+        return source_i64(source, out);
+    case OPCODE_F32:
+        return reader_u32le(source->reader, &out->as.f32) || source_end(source);
+    case OPCODE_F64:
+        return reader_u64le(source->reader, &out->as.f64) || source_end(source);
+    }
+    assert(false && "an immediate kind without a reader");
+    return false;
+}
+
+bool opcode_read(struct reader *reader, uint32_t base, struct instruction *out, struct err *err)
+{
+    const struct source source = {reader, base, err};
+    out->offset = base + (uint32_t)reader_offset(reader);
+    uint8_t byte;
+    if (!source_u8(&source, &byte)) {
+        return false;
+    }
+    uint32_t code = byte;
+    if (is_prefix(byte) && !source_u32(&source, &code)) {
+        return false;
+    }
+    out->opcode = opcode_find(is_prefix(byte) ? byte : 0, code);
+    if (out->opcode == OPCODE_COUNT) {
+        return is_prefix(byte)
+                   ? err_set(err, ERR_INVALID_WASM, "illegal opcode 0x%02x 0x%02x at offset 0x%x",
+                             byte, code, out->offset)
+                   : err_set(err, ERR_INVALID_WASM, "illegal opcode 0x%02x at offset 0x%x", byte,
+                             out->offset);
+    }
+    return source_immediate(&source, opcode_infos[out->opcode].immediate, out);
+}

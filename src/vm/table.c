@@ -1,0 +1,137 @@
+/* table.c: tables (core spec 4.2.7, 4.4.6). Elements lie on the heap and grow by doubling; what is
+ * allocated is charged to the budget.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/instance.h"
+
+#include <string.h>
+
+static bool table_resize(struct vm_table *table, size_t capacity)
+{
+    size_t added = (capacity - table->capacity) * sizeof *table->elements;
+    if (!store_charge(table->store, added)) {
+        return false;
+    }
+    uint64_t *elements = heap_resize(table->elements, capacity * sizeof *elements);
+    if (elements == NULL) {
+        store_release(table->store, added);
+        return false;
+    }
+    table->elements = elements;
+    table->capacity = capacity;
+    return true;
+}
+
+/* Room for `count`: more than that where the budget has it. */
+static bool table_reserve(struct vm_table *table, size_t count)
+{
+    if (count <= table->capacity) {
+        return true;
+    }
+    size_t doubled = 2 * table->capacity;
+    size_t max = table->store->limits.table_elements_max;
+    max = table->max < max ? (size_t)table->max : max;
+    doubled = doubled > max ? max : doubled;
+    return (doubled > count && table_resize(table, doubled)) || table_resize(table, count);
+}
+
+static void table_extend(struct vm_table *table, uint32_t count, uint64_t value)
+{
+    for (uint32_t i = table->count; i < count; i++) {
+        table->elements[i] = value;
+    }
+    table->count = count;
+}
+
+struct vm_table *table_new(struct vm_store *store, enum vm_type type, uint32_t min, uint64_t max,
+                           struct err *err)
+{
+    if (min > store->limits.table_elements_max) {
+        err_set(err, ERR_MEMORY_EXCEEDED, "table_elements_max: %u is over the limit of %u", min,
+                store->limits.table_elements_max);
+        return NULL;
+    }
+    struct vm_table *table = ARENA_NEW(&store->arena, struct vm_table);
+    if (table == NULL) {
+        err_set(err, ERR_NO_MEMORY, "no memory for a table");
+        return NULL;
+    }
+    table->store = store;
+    table->type = type;
+    table->max = max;
+    if (!table_reserve(table, min)) {
+        err_set(err, ERR_MEMORY_EXCEEDED, "a table of %u elements is over the memory limit", min);
+        return NULL;
+    }
+    table_extend(table, min, 0);
+    list_push_back(&store->tables, &table->link);
+    return table;
+}
+
+void table_release(struct vm_table *table)
+{
+    heap_free(table->elements);
+    store_release(table->store, table->capacity * sizeof *table->elements);
+}
+
+int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, enum vm_trap *trap)
+{
+    const struct vm_limits *limits = &table->store->limits;
+    uint64_t max = table->max < UINT32_MAX ? table->max : UINT32_MAX;
+    if (delta > max - table->count) {
+        return -1;
+    }
+    uint32_t old_count = table->count;
+    uint64_t count = old_count + delta;
+    if (count > limits->table_elements_max || !table_reserve(table, (size_t)count)) {
+        if (limits->memory_limit_traps) {
+            *trap = VM_TRAP_MEMORY_BUDGET;
+        }
+        return -1;
+    }
+    table_extend(table, (uint32_t)count, value);
+    return old_count;
+}
+
+/* [offset, offset + size) lies in [0, end). */
+static bool is_inside(uint64_t offset, uint64_t size, uint64_t end)
+{
+    return size <= end && offset <= end - size;
+}
+
+enum vm_trap table_init(struct vm_table *table, const struct instance_element *segment, uint64_t to,
+                        uint64_t from, uint64_t size)
+{
+    if (!is_inside(from, size, segment->count) || !is_inside(to, size, table->count)) {
+        return VM_TRAP_OUT_OF_BOUNDS_TABLE;
+    }
+    if (size > 0) {
+        memcpy(table->elements + to, segment->items + from, size * sizeof *table->elements);
+    }
+    return VM_TRAP_NONE;
+}
+
+enum vm_trap table_copy(struct vm_table *to_table, struct vm_table *from_table, uint64_t to,
+                        uint64_t from, uint64_t size)
+{
+    if (!is_inside(from, size, from_table->count) || !is_inside(to, size, to_table->count)) {
+        return VM_TRAP_OUT_OF_BOUNDS_TABLE;
+    }
+    if (size > 0) {
+        memmove(to_table->elements + to, from_table->elements + from,
+                size * sizeof *to_table->elements);
+    }
+    return VM_TRAP_NONE;
+}
+
+enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size)
+{
+    if (!is_inside(to, size, table->count)) {
+        return VM_TRAP_OUT_OF_BOUNDS_TABLE;
+    }
+    for (uint64_t i = to; i < to + size; i++) {
+        table->elements[i] = value;
+    }
+    return VM_TRAP_NONE;
+}

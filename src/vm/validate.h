@@ -1,0 +1,72 @@
+/* validate.h: the state of the body validator (core spec, appendix A.3): a stack of operand types
+ * and a stack of the control frames that are open. Both are flat, grow by doubling and are kept
+ * from body to body.
+ *
+ * An operand is the byte of its type, or VALIDATE_ANY where the code cannot be reached and the type
+ * is whatever is asked for.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_VALIDATE_H
+#define VM_VALIDATE_H
+
+#include "vm/module.h"
+
+enum { VALIDATE_ANY = 0 };
+
+struct validate_types { /* a sequence, first at the bottom */
+    const enum vm_type *types;
+    uint32_t count;
+};
+
+struct validate_frame {
+    struct validate_types params, results;
+    uint32_t height; /* of the operand stack where the frame begins, without its params */
+    enum opcode opcode;
+    bool is_unreachable;
+    uint32_t br_table; /* the number of the br_table that last looked at this frame */
+};
+
+struct validator {
+    const struct vm_module *module;
+    struct budget *budget;
+    const struct module_func *func;
+    struct err *err;
+    struct instruction instruction; /* the one at hand */
+
+    uint8_t *operands;
+    uint32_t operand_count, operand_capacity, operand_max;
+    struct validate_frame *frames;
+    uint32_t frame_count, frame_capacity;
+    uint8_t *locals; /* their types */
+    uint32_t local_capacity;
+    uint32_t br_table; /* how many br_tables were met */
+};
+
+/* The error at hand: text, offset; the function is added outside. */
+bool validator_fail(struct validator *validator, const char *text);
+bool validator_unknown(struct validator *validator, const char *what, uint32_t index);
+bool validator_limit(struct validator *validator, const char *limit, uint32_t max);
+
+static inline struct validate_frame *validator_frame(const struct validator *validator)
+{
+    return &validator->frames[validator->frame_count - 1];
+}
+
+bool validator_push(struct validator *validator, uint8_t type) MUST_CHECK;
+bool validator_pop(struct validator *validator, uint8_t expected) MUST_CHECK;
+bool validator_pop_any(struct validator *validator, uint8_t *type) MUST_CHECK;
+bool validator_push_types(struct validator *validator, struct validate_types types) MUST_CHECK;
+bool validator_pop_types(struct validator *validator, struct validate_types types) MUST_CHECK;
+bool validator_push_frame(struct validator *validator, enum opcode opcode,
+                          struct validate_types params, struct validate_types results) MUST_CHECK;
+/* The rest of the frame cannot be reached. */
+void validator_set_unreachable(struct validator *validator);
+
+/* The instructions whose row has the signature "*". */
+bool validate_control(struct validator *validator) MUST_CHECK;  /* validate_control.c */
+bool validate_variable(struct validator *validator) MUST_CHECK; /* validate_rules.c */
+/* What a row with a signature still asks of its immediate: validate_rules.c. */
+bool validate_immediate(struct validator *validator, const struct opcode_info *info) MUST_CHECK;
+
+#endif

@@ -1,0 +1,278 @@
+/* validate_body.c: the validation algorithm over one body (core spec, appendix A.3).
+ *
+ * One pass over the instructions; a row of opcodes.def with a signature is applied to the operand
+ * stack as it stands there, the others have a rule in validate_control.c or validate_rules.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/validate.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { STACK_ENTRIES_MIN = 64 };
+
+bool validator_fail(struct validator *validator, const char *text)
+{
+    return err_set(validator->err, ERR_INVALID_WASM, "%s at offset 0x%x", text,
+                   validator->instruction.offset);
+}
+
+bool validator_unknown(struct validator *validator, const char *what, uint32_t index)
+{
+    return err_set(validator->err, ERR_INVALID_WASM, "unknown %s %u at offset 0x%x", what, index,
+                   validator->instruction.offset);
+}
+
+bool validator_limit(struct validator *validator, const char *limit, uint32_t max)
+{
+    return err_set(validator->err, ERR_LIMIT, "%s: over the limit of %u at offset 0x%x", limit, max,
+                   validator->instruction.offset);
+}
+
+static bool mismatch(struct validator *validator, uint8_t expected, const char *found)
+{
+    return err_set(validator->err, ERR_INVALID_WASM,
+                   "type mismatch: expected %s, found %s at offset 0x%x",
+                   expected == VALIDATE_ANY ? "a value" : vm_type_name((enum vm_type)expected),
+                   found, validator->instruction.offset);
+}
+
+/* ---- The stacks ---- */
+
+/* Makes room for `count` entries, charged to the budget. */
+static bool reserve(struct validator *validator, void **array, uint32_t *capacity, size_t count,
+                    size_t entry_size)
+{
+    if (count <= *capacity) {
+        return true;
+    }
+    size_t wanted = *capacity < STACK_ENTRIES_MIN ? STACK_ENTRIES_MIN : 2 * (size_t)*capacity;
+    wanted = wanted < count ? count : wanted;
+    size_t added = (wanted - *capacity) * entry_size;
+    if (!budget_charge(validator->budget, added)) {
+        return err_set(validator->err, ERR_NO_MEMORY, "no memory to validate a function");
+    }
+    void *grown = heap_resize(*array, wanted * entry_size);
+    if (grown == NULL) {
+        budget_release(validator->budget, added);
+        return err_set(validator->err, ERR_NO_MEMORY, "no memory to validate a function");
+    }
+    *array = grown;
+    *capacity = (uint32_t)wanted;
+    return true;
+}
+
+static bool reserve_operand(struct validator *validator)
+{
+    if (validator->operand_count == validator->operand_max) {
+        return validator_limit(validator, "stack_bytes_max",
+                               validator->module->limits.stack_bytes_max);
+    }
+    void *operands = validator->operands;
+    bool is_reserved = reserve(validator, &operands, &validator->operand_capacity,
+                               (size_t)validator->operand_count + 1, sizeof *validator->operands);
+    validator->operands = operands;
+    return is_reserved;
+}
+
+bool validator_push(struct validator *validator, uint8_t type)
+{
+    if (validator->operand_count >= validator->operand_capacity && !reserve_operand(validator)) {
+        return false;
+    }
+    validator->operands[validator->operand_count++] = type;
+    return true;
+}
+
+bool validator_pop(struct validator *validator, uint8_t expected)
+{
+    const struct validate_frame *frame = validator_frame(validator);
+    if (validator->operand_count == frame->height) {
+        return frame->is_unreachable || mismatch(validator, expected, "nothing");
+    }
+    uint8_t found = validator->operands[--validator->operand_count];
+    return found == expected || found == VALIDATE_ANY || expected == VALIDATE_ANY ||
+           mismatch(validator, expected, vm_type_name((enum vm_type)found));
+}
+
+bool validator_pop_any(struct validator *validator, uint8_t *type)
+{
+    const struct validate_frame *frame = validator_frame(validator);
+    bool is_empty = validator->operand_count == frame->height;
+    *type = is_empty ? VALIDATE_ANY : validator->operands[validator->operand_count - 1];
+    return validator_pop(validator, VALIDATE_ANY);
+}
+
+bool validator_push_types(struct validator *validator, struct validate_types types)
+{
+    for (uint32_t i = 0; i < types.count; i++) {
+        if (!validator_push(validator, (uint8_t)types.types[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool validator_pop_types(struct validator *validator, struct validate_types types)
+{
+    for (uint32_t i = types.count; i > 0; i--) {
+        if (!validator_pop(validator, (uint8_t)types.types[i - 1])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool validator_push_frame(struct validator *validator, enum opcode opcode,
+                          struct validate_types params, struct validate_types results)
+{
+    uint32_t nesting_max = validator->module->limits.nesting_max;
+    if (validator->frame_count > nesting_max) { /* the body itself is a frame, but no nesting */
+        return validator_limit(validator, "nesting_max", nesting_max);
+    }
+    void *frames = validator->frames;
+    bool is_reserved = reserve(validator, &frames, &validator->frame_capacity,
+                               (size_t)validator->frame_count + 1, sizeof *validator->frames);
+    validator->frames = frames;
+    if (!is_reserved) {
+        return false;
+    }
+    validator->frames[validator->frame_count++] = (struct validate_frame){
+        .params = params,
+        .results = results,
+        .height = validator->operand_count,
+        .opcode = opcode,
+    };
+    return validator_push_types(validator, params);
+}
+
+void validator_set_unreachable(struct validator *validator)
+{
+    struct validate_frame *frame = validator_frame(validator);
+    validator->operand_count = frame->height;
+    frame->is_unreachable = true;
+}
+
+/* ---- A body ---- */
+
+/* The letters of a signature. */
+static const uint8_t letter_types[128] = {
+    ['i'] = VM_I32, ['I'] = VM_I64, ['f'] = VM_F32, ['F'] = VM_F64, ['v'] = VM_V128,
+};
+
+static bool apply_signature(struct validator *validator, const char *signature)
+{
+    const char *colon = signature;
+    while (*colon != ':') {
+        colon++;
+    }
+    for (const char *letter = colon; letter > signature; letter--) {
+        if (!validator_pop(validator, letter_types[(unsigned char)letter[-1]])) {
+            return false;
+        }
+    }
+    for (const char *letter = colon + 1; *letter != '\0'; letter++) {
+        if (!validator_push(validator, letter_types[(unsigned char)*letter])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool validate_instruction(struct validator *validator)
+{
+    const struct opcode_info *info = opcode_info(validator->instruction.opcode);
+    if (info->signature[0] != '*') {
+        return validate_immediate(validator, info) && apply_signature(validator, info->signature);
+    }
+    return validator->instruction.opcode <= OP_CALL_INDIRECT ? validate_control(validator)
+                                                             : validate_variable(validator);
+}
+
+/* Spreads params and local runs out, a byte each. */
+static bool set_locals(struct validator *validator, const struct module_func *func)
+{
+    void *locals = validator->locals;
+    bool is_reserved = reserve(validator, &locals, &validator->local_capacity, func->local_count,
+                               sizeof *validator->locals);
+    validator->locals = locals;
+    if (!is_reserved) {
+        return false;
+    }
+    uint32_t count = 0;
+    for (; count < func->type->param_count; count++) {
+        validator->locals[count] = (uint8_t)func->type->types[count];
+    }
+    for (uint32_t i = 0; i < func->local_run_count; i++) {
+        const struct module_local_run *run = &func->local_runs[i];
+        if (run->count > 0) {
+            memset(validator->locals + count, (int)run->type, run->count);
+        }
+        count += run->count;
+    }
+    assert(count == func->local_count);
+    return true;
+}
+
+static bool validate_body(struct validator *validator, const struct module_func *func)
+{
+    /* Not only the body: one that goes on past its size ends elsewhere than it should. */
+    const struct bytes *wasm = &validator->module->wasm;
+    struct reader reader = reader_of(bytes_of(func->body.ptr, wasm->size - func->body_offset));
+    const struct validate_types results = {func->type->types + func->type->param_count,
+                                           func->type->result_count};
+    validator->func = func;
+    validator->operand_count = 0;
+    validator->frame_count = 0;
+    validator->instruction.offset = func->body_offset;
+    if (!set_locals(validator, func) ||
+        !validator_push_frame(validator, OP_BLOCK, (struct validate_types){NULL, 0}, results)) {
+        return false;
+    }
+    while (validator->frame_count > 0) {
+        if (!opcode_read(&reader, func->body_offset, &validator->instruction, validator->err) ||
+            !validate_instruction(validator)) {
+            return false;
+        }
+    }
+    return reader_offset(&reader) == func->body.size ||
+           validator_fail(validator, "section size mismatch");
+}
+
+bool validator_func(struct validator *validator, uint32_t function_index, struct err *err)
+{
+    validator->err = err;
+    return validate_body(validator, &validator->module->funcs[function_index]) ||
+           module_err_in_func(err, function_index);
+}
+
+struct validator *validator_new(const struct vm_module *module, struct budget *budget)
+{
+    if (!budget_charge(budget, sizeof(struct validator))) {
+        return NULL;
+    }
+    struct validator *validator = HEAP_NEW(struct validator);
+    if (validator == NULL) {
+        budget_release(budget, sizeof *validator);
+        return NULL;
+    }
+    validator->module = module;
+    validator->budget = budget;
+    validator->operand_max = module->limits.stack_bytes_max / sizeof(uint64_t);
+    return validator;
+}
+
+void validator_free(struct validator *validator)
+{
+    if (validator == NULL) {
+        return;
+    }
+    budget_release(validator->budget, sizeof *validator + validator->operand_capacity +
+                                          validator->frame_capacity * sizeof *validator->frames +
+                                          validator->local_capacity);
+    heap_free(validator->operands);
+    heap_free(validator->frames);
+    heap_free(validator->locals);
+    heap_free(validator);
+}
