@@ -40,8 +40,10 @@ struct store_execution {
     int answer_status;   /* its HTTP status; 0: none */
 };
 
-/* Queues an insert-or-replace; returns at once. done (optional) comes from the writer thread after
- * the commit, in order. */
+/* Queues an insert-or-replace (the row is copied); returns at once. done (optional) comes from the
+ * writer thread after the commit, in order; false: the database failed, and the row is not there.
+ * OVERLOADED when 16,384 changes or 64 MiB wait already. Whatever waits for its own commit
+ * (store_set_indexed_size, …) also waits for all that was queued before it. */
 bool store_put_execution(struct store *store, const struct store_execution *execution,
                          void (*done)(void *context, bool ok), void *context,
                          struct err *err) MUST_CHECK;
@@ -69,9 +71,10 @@ struct store_api_key {
     int64_t revoked_ms; /* 0: not */
 };
 
+/* BUSY if the id is taken. */
 bool store_add_api_key(struct store *store, const struct store_api_key *key,
                        struct err *err) MUST_CHECK;
-/* NOT_FOUND if there is none. */
+/* NOT_FOUND if there is none. A second time changes nothing. */
 bool store_revoke_api_key(struct store *store, const char *id, struct err *err) MUST_CHECK;
 /* All of them, oldest first, in the arena. */
 bool store_list_api_keys(struct store *store, struct arena *arena, struct store_api_key **out,

@@ -1,0 +1,299 @@
+/* database.c: connections, statements and the schema (database.h).
+ *
+ * A file is ours if its application_id says so; it is made so in the transaction that makes the
+ * tables, so there is no half-made file. Nothing is written to a file before it is known to be ours
+ * or empty. synchronous=FULL in WAL mode: a committed transaction survives a power cut.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "store/database.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ADVICE                                                                                     \
+    "stop the node, move the file and its -wal and -shm away, start again: what comes from the "   \
+    "log is rebuilt, API keys have to be added anew"
+
+static const char schema[] =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE executions ("
+    "  request_id BLOB PRIMARY KEY CHECK (length(request_id) = 16),"
+    "  api_key_id TEXT NOT NULL, state TEXT NOT NULL,"
+    "  admit_index INTEGER NOT NULL, result_index INTEGER,"
+    "  request_commitment BLOB NOT NULL CHECK (length(request_commitment) = 32),"
+    "  result_commitment BLOB NOT NULL CHECK (length(result_commitment) = 32),"
+    "  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    "  answer_status INTEGER NOT NULL, answer BLOB) STRICT;"
+    "CREATE INDEX executions_by_expiry ON executions (expires_ms) WHERE answer IS NOT NULL;"
+    "CREATE TABLE api_keys ("
+    "  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
+    "  scopes INTEGER NOT NULL, secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),"
+    "  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "INSERT INTO meta VALUES ('" STORE_META_INDEXED_SIZE "', 0),"
+    " ('" STORE_META_API_KEYS_VERSION "', 1);";
+
+static const char *const statements[DATABASE_STATEMENT_COUNT] = {
+    [DATABASE_BEGIN] = "BEGIN IMMEDIATE",
+    [DATABASE_COMMIT] = "COMMIT",
+    [DATABASE_ROLLBACK] = "ROLLBACK",
+    [DATABASE_META_GET] = "SELECT value FROM meta WHERE name = ?1",
+    [DATABASE_META_SET] = "UPDATE meta SET value = ?2 WHERE name = ?1",
+    [DATABASE_META_INCREMENT] = "UPDATE meta SET value = value + 1 WHERE name = ?1",
+    [DATABASE_EXECUTION_PUT] =
+        "INSERT INTO executions (request_id, api_key_id, state, admit_index, result_index,"
+        "  request_commitment, result_commitment, created_ms, expires_ms, answer_status, answer)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " ON CONFLICT (request_id) DO UPDATE SET api_key_id = ?2, state = ?3, admit_index = ?4,"
+        "  result_index = ?5, request_commitment = ?6, result_commitment = ?7, created_ms = ?8,"
+        "  expires_ms = ?9, answer_status = ?10, answer = ?11",
+    [DATABASE_EXECUTION_GET] =
+        "SELECT api_key_id, state, admit_index, result_index, request_commitment,"
+        "  result_commitment, created_ms, expires_ms, answer_status, answer"
+        " FROM executions WHERE request_id = ?1",
+    [DATABASE_EXECUTION_EXPIRE] = "UPDATE executions SET answer = NULL, answer_status = 0"
+                                  " WHERE expires_ms <= ?1 AND answer IS NOT NULL",
+    [DATABASE_API_KEY_ADD] =
+        "INSERT INTO api_keys (id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [DATABASE_API_KEY_REVOKE] =
+        "UPDATE api_keys SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms = 0",
+    [DATABASE_API_KEY_EXISTS] = "SELECT 1 FROM api_keys WHERE id = ?1",
+    [DATABASE_API_KEY_LIST] =
+        "SELECT id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms"
+        " FROM api_keys ORDER BY created_ms, number",
+};
+
+bool store_database_fail(const struct database *database, struct err *err)
+{
+    const char *text = database->handle == NULL ? "no memory" : sqlite3_errmsg(database->handle);
+    int code = database->handle == NULL ? SQLITE_NOMEM : sqlite3_errcode(database->handle);
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return err_set(err, ERR_NO_MEMORY, "%s: %s", database->path, text);
+    case SQLITE_BUSY:
+        return err_set(err, ERR_BUSY, "%s: another process holds it: %s", database->path, text);
+    case SQLITE_NOTADB:
+        return err_set(err, ERR_FORMAT, "%s is not a database: " ADVICE, database->path);
+    case SQLITE_CORRUPT:
+        return err_set(err, ERR_FORMAT, "%s is damaged (%s): " ADVICE, database->path, text);
+    default:
+        return err_set(err, ERR_IO, "%s: %s", database->path, text);
+    }
+}
+
+static bool execute(const struct database *database, const char *sql, struct err *err)
+{
+    if (sqlite3_exec(database->handle, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        return store_database_fail(database, err);
+    }
+    return true;
+}
+
+/* The one number that a statement without parameters gives. */
+static bool query_number(const struct database *database, const char *sql, int64_t *out,
+                         struct err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool ok = false;
+    if (sqlite3_prepare_v2(database->handle, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        *out = sqlite3_column_int64(statement, 0);
+        ok = true;
+    } else {
+        store_database_fail(database, err);
+    }
+    sqlite3_finalize(statement);
+    return ok;
+}
+
+/* *empty: it may become ours. */
+static bool identify(const struct database *database, bool *empty, struct err *err)
+{
+    int64_t application = 0;
+    int64_t version = 0;
+    int64_t objects = 0;
+    if (!query_number(database, "PRAGMA application_id", &application, err) ||
+        !query_number(database, "PRAGMA user_version", &version, err) ||
+        !query_number(database, "SELECT count(*) FROM sqlite_schema", &objects, err)) {
+        return false;
+    }
+    *empty = application == 0 && version == 0 && objects == 0;
+    if (*empty) {
+        return true;
+    }
+    if (application != DATABASE_APPLICATION_ID) {
+        return err_set(err, ERR_FORMAT,
+                       "%s is a database of another program: name another file for the store",
+                       database->path);
+    }
+    if (version != DATABASE_VERSION) {
+        return err_set(err, ERR_FORMAT,
+                       "%s has version %lld and this program knows %d: run the program that made "
+                       "it, or a newer one",
+                       database->path, (long long)version, DATABASE_VERSION);
+    }
+    return true;
+}
+
+/* Another process may be making the same file, so it is looked at again inside the transaction. */
+static bool create(const struct database *database, bool *created, struct err *err)
+{
+    bool empty = false;
+    char mark[128];
+    (void)sqlite3_snprintf((int)sizeof(mark), mark,
+                           "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+                           DATABASE_APPLICATION_ID, DATABASE_VERSION);
+    if (!execute(database, "BEGIN IMMEDIATE", err)) {
+        return false;
+    }
+    if (!identify(database, &empty, err) ||
+        (empty && (!execute(database, schema, err) || !execute(database, mark, err))) ||
+        !execute(database, "COMMIT", err)) {
+        (void)sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+        return false;
+    }
+    *created = empty;
+    return true;
+}
+
+/* SQLite would make it with the umask's mode; the files beside it follow this one. */
+static bool make_private(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    close(fd);
+    return true;
+}
+
+static bool prepare(struct database *database, struct err *err)
+{
+    for (size_t i = 0; i < DATABASE_STATEMENT_COUNT; i++) {
+        int code = sqlite3_prepare_v3(database->handle, statements[i], -1,
+                                      SQLITE_PREPARE_PERSISTENT, &database->statements[i], NULL);
+        if (code == SQLITE_ERROR) {
+            return err_set(err, ERR_FORMAT,
+                           "%s has not the tables that it should have (%s): " ADVICE,
+                           database->path, sqlite3_errmsg(database->handle));
+        }
+        if (code != SQLITE_OK) {
+            return store_database_fail(database, err);
+        }
+    }
+    return true;
+}
+
+bool store_database_open(struct database *database, const char *path, bool *created,
+                         struct err *err)
+{
+    bool empty = false;
+    bool made = false;
+    *database = (struct database){.path = path};
+    if (!make_private(path, err)) {
+        return false;
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(path, &database->handle, flags, NULL) != SQLITE_OK) {
+        store_database_fail(database, err);
+        goto fail;
+    }
+    (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
+    if (!identify(database, &empty, err) ||
+        !execute(database,
+                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                 "PRAGMA journal_size_limit = 67108864;",
+                 err) ||
+        (empty && !create(database, &made, err)) || !prepare(database, err)) {
+        goto fail;
+    }
+    if (created != NULL) {
+        *created = made;
+    }
+    return true;
+fail:
+    store_database_close(database);
+    return false;
+}
+
+void store_database_close(struct database *database)
+{
+    for (size_t i = 0; i < DATABASE_STATEMENT_COUNT; i++) {
+        sqlite3_finalize(database->statements[i]);
+        database->statements[i] = NULL;
+    }
+    int code = sqlite3_close(database->handle);
+    assert(code == SQLITE_OK);
+    (void)code;
+    database->handle = NULL;
+}
+
+sqlite3_stmt *store_database_statement(const struct database *database,
+                                       enum database_statement statement)
+{
+    sqlite3_stmt *prepared = database->statements[statement];
+    (void)sqlite3_clear_bindings(prepared);
+    return prepared;
+}
+
+bool store_database_step(const struct database *database, sqlite3_stmt *statement, bool *row,
+                         struct err *err)
+{
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        store_database_fail(database, err);
+        (void)sqlite3_reset(statement);
+        return false;
+    }
+    *row = code == SQLITE_ROW;
+    return true;
+}
+
+bool store_database_run(const struct database *database, sqlite3_stmt *statement, struct err *err)
+{
+    bool row = true;
+    while (row) {
+        if (!store_database_step(database, statement, &row, err)) {
+            return false;
+        }
+    }
+    (void)sqlite3_reset(statement);
+    return true;
+}
+
+bool store_meta_get(const struct database *database, const char *name, uint64_t *out,
+                    struct err *err)
+{
+    bool row = false;
+    sqlite3_stmt *statement = store_database_statement(database, DATABASE_META_GET);
+    (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    if (!store_database_step(database, statement, &row, err)) {
+        return false;
+    }
+    if (row) {
+        *out = (uint64_t)sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_reset(statement);
+    return row || err_set(err, ERR_FORMAT, "%s has no %s: " ADVICE, database->path, name);
+}
+
+bool store_meta_set(const struct database *database, const char *name, uint64_t value,
+                    struct err *err)
+{
+    sqlite3_stmt *statement = store_database_statement(database, DATABASE_META_SET);
+    (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)value);
+    return store_database_run(database, statement, err);
+}
+
+bool store_meta_increment(const struct database *database, const char *name, struct err *err)
+{
+    sqlite3_stmt *statement = store_database_statement(database, DATABASE_META_INCREMENT);
+    (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    return store_database_run(database, statement, err);
+}

@@ -1,0 +1,193 @@
+/* execution.c: the rows of requests that were admitted, and their kept answers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "store/store.h"
+
+#include "base/arena.h"
+#include "store/writer.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- writing ---- */
+
+struct put_job {
+    struct store_job job;
+    struct store_execution execution; /* its answer is below */
+    void (*done)(void *context, bool ok);
+    void *context;
+    uint8_t answer[];
+};
+
+static void bind_hash(sqlite3_stmt *statement, int column, const uint8_t *hash)
+{
+    (void)sqlite3_bind_blob(statement, column, hash, STORE_HASH_BYTES, SQLITE_STATIC);
+}
+
+static bool put_run(const struct database *database, struct store_job *job, bool *own,
+                    struct err *err)
+{
+    (void)own;
+    const struct store_execution *execution = &((const struct put_job *)(void *)job)->execution;
+    sqlite3_stmt *put = store_database_statement(database, DATABASE_EXECUTION_PUT);
+    (void)sqlite3_bind_blob(put, 1, execution->request_id, TEXT_UUID_BYTES, SQLITE_STATIC);
+    (void)sqlite3_bind_text(put, 2, execution->api_key_id, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(put, 3, execution->state, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(put, 4, (sqlite3_int64)execution->admit_index);
+    if (execution->result_index != UINT64_MAX) {
+        (void)sqlite3_bind_int64(put, 5, (sqlite3_int64)execution->result_index);
+    }
+    bind_hash(put, 6, execution->request_commitment);
+    bind_hash(put, 7, execution->result_commitment);
+    (void)sqlite3_bind_int64(put, 8, execution->created_ms);
+    (void)sqlite3_bind_int64(put, 9, execution->expires_ms);
+    (void)sqlite3_bind_int(put, 10, execution->answer_status);
+    if (execution->answer.size > 0) {
+        (void)sqlite3_bind_blob64(put, 11, execution->answer.ptr, execution->answer.size,
+                                  SQLITE_STATIC);
+    }
+    return store_database_run(database, put, err);
+}
+
+static void put_finish(struct store_job *job, const struct err *err)
+{
+    struct put_job *put = (struct put_job *)(void *)job;
+    if (put->done != NULL) {
+        put->done(put->context, err == NULL);
+    }
+    heap_free(put);
+}
+
+bool store_put_execution(struct store *store, const struct store_execution *execution,
+                         void (*done)(void *context, bool ok), void *context, struct err *err)
+{
+    static_assert(offsetof(struct put_job, job) == 0, "a put is its job");
+    size_t size = sizeof(struct put_job) + execution->answer.size;
+    struct put_job *put = heap_alloc(size);
+    if (put == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the store's queue");
+    }
+    put->job.run = put_run;
+    put->job.finish = put_finish;
+    put->job.size = size;
+    put->execution = *execution;
+    put->done = done;
+    put->context = context;
+    if (execution->answer.size > 0) {
+        memcpy(put->answer, execution->answer.ptr, execution->answer.size);
+    }
+    put->execution.answer = bytes_of(put->answer, execution->answer.size);
+    if (!store_writer_queue(store, &put->job, err)) {
+        heap_free(put);
+        return false;
+    }
+    return true;
+}
+
+struct expire_call {
+    struct store_call call;
+    int64_t now_ms;
+    uint64_t dropped;
+};
+
+static bool expire_run(const struct database *database, struct store_job *job, bool *own,
+                       struct err *err)
+{
+    (void)own;
+    struct expire_call *call = (struct expire_call *)(void *)job;
+    sqlite3_stmt *expire = store_database_statement(database, DATABASE_EXECUTION_EXPIRE);
+    (void)sqlite3_bind_int64(expire, 1, call->now_ms);
+    if (!store_database_run(database, expire, err)) {
+        return false;
+    }
+    call->dropped = (uint64_t)sqlite3_changes64(database->handle);
+    return true;
+}
+
+bool store_expire(struct store *store, uint64_t *dropped, struct err *err)
+{
+    struct expire_call call = {.call.job.run = expire_run, .now_ms = clock_wall_ms(store->clock)};
+    if (!store_writer_call(store, &call.call, err)) {
+        return false;
+    }
+    *dropped = call.dropped;
+    return true;
+}
+
+/* ---- reading ---- */
+
+/* A text of the row into a fixed field; false if it does not fit, as it always does in our rows. */
+static bool column_text(sqlite3_stmt *row, int column, char *out, size_t out_size)
+{
+    const unsigned char *text = sqlite3_column_text(row, column);
+    size_t size = (size_t)sqlite3_column_bytes(row, column);
+    if (text == NULL || size >= out_size) {
+        return false;
+    }
+    memcpy(out, text, size + 1);
+    return true;
+}
+
+static bool column_hash(sqlite3_stmt *row, int column, uint8_t out[static STORE_HASH_BYTES])
+{
+    const void *hash = sqlite3_column_blob(row, column);
+    if (hash == NULL || sqlite3_column_bytes(row, column) != STORE_HASH_BYTES) {
+        return false;
+    }
+    memcpy(out, hash, STORE_HASH_BYTES);
+    return true;
+}
+
+static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena *arena,
+                     struct store_execution *out, struct err *err)
+{
+    if (!column_text(row, 0, out->api_key_id, sizeof(out->api_key_id)) ||
+        !column_text(row, 1, out->state, sizeof(out->state)) ||
+        !column_hash(row, 4, out->request_commitment) ||
+        !column_hash(row, 5, out->result_commitment)) {
+        return err_set(err, ERR_FORMAT, "%s holds an execution that it cannot hold", store->path);
+    }
+    out->admit_index = (uint64_t)sqlite3_column_int64(row, 2);
+    out->result_index = sqlite3_column_type(row, 3) == SQLITE_NULL
+                            ? UINT64_MAX
+                            : (uint64_t)sqlite3_column_int64(row, 3);
+    out->created_ms = sqlite3_column_int64(row, 6);
+    out->expires_ms = sqlite3_column_int64(row, 7);
+    /* What is over is not handed out, whether or not it is dropped already. */
+    if (out->expires_ms <= clock_wall_ms(store->clock)) {
+        return true;
+    }
+    out->answer_status = sqlite3_column_int(row, 8);
+    const void *answer = sqlite3_column_blob(row, 9);
+    size_t size = (size_t)sqlite3_column_bytes(row, 9);
+    out->answer = arena_copy(arena, bytes_of(answer, size));
+    if (out->answer.size != size) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", size);
+    }
+    return true;
+}
+
+bool store_get_execution(struct store *store, const uint8_t request_id[static TEXT_UUID_BYTES],
+                         struct arena *arena, struct store_execution *out, struct err *err)
+{
+    struct store_execution found = {0};
+    bool row = false;
+    bool ok = false;
+    memcpy(found.request_id, request_id, sizeof(found.request_id));
+    pthread_mutex_lock(&store->read_mutex);
+    sqlite3_stmt *get = store_database_statement(&store->read, DATABASE_EXECUTION_GET);
+    (void)sqlite3_bind_blob(get, 1, request_id, TEXT_UUID_BYTES, SQLITE_STATIC);
+    if (!store_database_step(&store->read, get, &row, err)) {
+        goto out;
+    }
+    ok = row ? row_read(store, get, arena, &found, err)
+             : err_set(err, ERR_NOT_FOUND, "there is no such request");
+    (void)sqlite3_reset(get);
+out:
+    pthread_mutex_unlock(&store->read_mutex);
+    if (ok) {
+        *out = found;
+    }
+    return ok;
+}
