@@ -423,7 +423,10 @@ def verify_answer(prepared, answer, epoch=None):
     require(result["request_id"] == body["request_id"], "the result is another request's")
     require(len(bytes_member(result, "blind", 32)) == 32, "the blind has 32 bytes")
     require(result["program_hash"] == sha256(prepared.module).hex(), "another program ran")
-    require(result["output_hash"] == sha256(jcs(result["outputs"]).encode()).hex(), "the output hash")
+    if result["status"] == "success":
+        require(result["output_hash"] == sha256(jcs(result["outputs"]).encode()).hex(), "the output hash")
+    else:
+        require("outputs" not in result and result["error"]["code"] == body["error_code"], "a failure that is none")
     require(result["execution_summary"] == body["execution_summary"], "two summaries")
     verify_record(body, commitment, epoch)
     return result

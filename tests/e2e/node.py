@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import json
 import os
 import re
 import shutil
@@ -145,8 +146,9 @@ class Node:
             return log.read()
 
     def audit(self, *arguments):
-        """`audit verify` of the data directory: the finished process."""
-        return command("audit", "verify", self.data, *arguments, check=False)
+        """`audit verify` of the node's log, also beside the running node: (exit status, report)."""
+        done = command("audit", "verify", os.path.join(self.data, "audit"), "--json", *arguments, check=False)
+        return done.returncode, json.loads(done.stdout)
 
 
 READY = re.compile(r"https?://[^\s\"/]+:(\d+)")

@@ -11,7 +11,7 @@ import unittest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import client
-from node import SHARED
+from node import SHARED, SOURCE
 
 
 class Hpke(unittest.TestCase):
@@ -33,6 +33,40 @@ class Hpke(unittest.TestCase):
                 self.assertEqual(sealed.hex(), message["ct"])
             for export in vector["exports"]:
                 self.assertEqual(sender.export(bytes.fromhex(export["exporter_context"]), export["L"]).hex(), export["exported_value"])
+
+
+class Execution(unittest.TestCase):
+    def test_agrees_with_the_example_executions_of_the_protocol(self):
+        with open(os.path.join(SOURCE, "docs", "vectors", "execution.json"), encoding="utf-8") as source:
+            vectors = json.load(source)
+        self.assertGreaterEqual(len(vectors), 2)
+        for vector in vectors:
+            key = {
+                "request_id": vector["request_id"],
+                "key_derivation_salt": client.b64(bytes.fromhex(vector["key_derivation_salt"])),
+                "public_key": client.b64(bytes.fromhex(vector["recipient_public_key"])),
+            }
+            body = json.loads(vector["body"])
+            body.pop("request_id")
+            private = json.loads(vector["arguments"]) if "arguments" in vector else None
+            ephemeral = ec.derive_private_key(int(vector["ephemeral_private_key"], 16), ec.SECP256R1())
+            prepared = client.Client("", 0).prepare(
+                bytes.fromhex(vector["module"]), body.pop("function_name"), key=key, private_arguments=private, ephemeral=ephemeral, **body
+            )
+            self.assertEqual(prepared.sender.enc.hex(), vector["enc"])
+            self.assertEqual(prepared.header_hash().hex(), vector["header_hash"])
+            self.assertEqual(client.unb64(prepared.body["encrypted_wasm"]).hex(), vector["encrypted_wasm"])
+            if private is not None:
+                sealed = prepared.sender.__class__(bytes.fromhex(vector["recipient_public_key"]), bytes.fromhex(vector["info"]), ephemeral)
+                sealed.sequence = 1
+                aad = bytes.fromhex(vector["header_hash"])
+                self.assertEqual(sealed.seal(aad, vector["arguments"].encode()).hex(), vector["encrypted_arguments"])
+                prepared.body["encrypted_arguments"] = client.b64(bytes.fromhex(vector["encrypted_arguments"]))
+            commitment = prepared.commitment()
+            self.assertEqual(commitment.hex(), vector["request_commitment"])
+            result = prepared.sender.open_response(bytes.fromhex(vector["encrypted_result"]), commitment)
+            self.assertEqual(result.decode(), vector["result"])
+            self.assertEqual(client.sha256(result).hex(), vector["result_commitment"])
 
 
 class CanonicalJson(unittest.TestCase):
