@@ -1,0 +1,113 @@
+/* values.c: values as the scripts write them: numbers as unsigned decimal text of their bits, NaNs
+ * by class, references as "null" or the host's number.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "spec.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool parse_type(const char *text, enum vm_type *out)
+{
+    static const enum vm_type types[] = {VM_I32, VM_I64, VM_F32, VM_F64, VM_FUNCREF, VM_EXTERNREF};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (strcmp(vm_type_name(types[i]), text) == 0) {
+            *out = types[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool spec_value_parse(const json_t *json, struct vm_value *out)
+{
+    const char *type = json_string_value(json_object_get(json, "type"));
+    const char *text = json_string_value(json_object_get(json, "value"));
+    uint64_t number = 0;
+    if (type == NULL || text == NULL || !parse_type(type, &out->type)) {
+        return false;
+    }
+    bool is_null = strcmp(text, "null") == 0;
+    if (!is_null && !text_u64_decode(text, strlen(text), &number)) {
+        return false;
+    }
+    switch (out->type) {
+    case VM_I32:
+    case VM_F32:
+        out->as.i32 = (uint32_t)number;
+        return !is_null && number <= UINT32_MAX;
+    case VM_I64:
+    case VM_F64:
+        out->as.i64 = number;
+        return !is_null;
+    case VM_FUNCREF:
+        out->as.funcref = NULL;
+        return is_null;
+    case VM_EXTERNREF:
+        out->as.externref = is_null ? 0 : number + 1;
+        return true;
+    case VM_V128:
+        break;
+    }
+    return false;
+}
+
+/* Canonical: just the quiet bit; arithmetic: at least the quiet bit (core spec 4.3.3). */
+static bool is_nan(const struct vm_value *value, bool is_canonical)
+{
+    if (value->type == VM_F32) {
+        uint32_t quiet = 0x7fc00000;
+        return (value->as.f32 & (is_canonical ? 0x7fffffff : quiet)) == quiet;
+    }
+    uint64_t quiet = 0x7ff8000000000000;
+    return value->type == VM_F64 &&
+           (value->as.f64 & (is_canonical ? 0x7fffffffffffffff : quiet)) == quiet;
+}
+
+static bool same_bits(const struct vm_value *a, const struct vm_value *b)
+{
+    switch (a->type) {
+    case VM_I32:
+    case VM_F32:
+        return a->as.i32 == b->as.i32;
+    case VM_I64:
+    case VM_F64:
+        return a->as.i64 == b->as.i64;
+    case VM_FUNCREF:
+        return a->as.funcref == b->as.funcref;
+    case VM_EXTERNREF:
+        return a->as.externref == b->as.externref;
+    case VM_V128:
+        break;
+    }
+    return false;
+}
+
+bool spec_value_matches(const json_t *expected, const struct vm_value *value)
+{
+    const char *type = json_string_value(json_object_get(expected, "type"));
+    const char *text = json_string_value(json_object_get(expected, "value"));
+    struct vm_value wanted;
+    if (type == NULL || strcmp(type, vm_type_name(value->type)) != 0) {
+        return false;
+    }
+    if (text == NULL) { /* any reference that is not null */
+        return (value->type == VM_FUNCREF && value->as.funcref != NULL) ||
+               (value->type == VM_EXTERNREF && value->as.externref != 0);
+    }
+    if (strncmp(text, "nan:", 4) == 0) {
+        return is_nan(value, strcmp(text, "nan:canonical") == 0);
+    }
+    return spec_value_parse(expected, &wanted) && same_bits(&wanted, value);
+}
+
+void spec_value_text(const struct vm_value *value, char *out, size_t size)
+{
+    bool is_half = value->type == VM_I32 || value->type == VM_F32;
+    (void)snprintf(out, size, "%s:%" PRIu64, vm_type_name(value->type),
+                   is_half ? value->as.i32 : value->as.i64);
+}
