@@ -3,13 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "cli/cli.h"
-#include "vm/vm.h"
 
-#include <curl/curl.h>
-#include <openssl/crypto.h>
-#include <sqlite3.h>
 #include <string.h>
-#include <uv.h>
 
 static const struct cli_command *const commands[] = {
     &cli_command_serve,
@@ -38,15 +33,6 @@ static void usage_print(FILE *out)
           "  --version          print versions\n\n"
           "'wasm-hypervisor COMMAND --help' tells all about a command.\n",
           out);
-}
-
-static void version_print(void)
-{
-    printf("wasm-hypervisor %s\n", WH_VERSION);
-    printf("engine: %s dispatch, gas schedule %d\n", vm_dispatch_name(), VM_GAS_SCHEDULE);
-    printf("%s, libuv %s, libcurl %s, SQLite %s, jansson %s\n", OpenSSL_version(OPENSSL_VERSION),
-           uv_version_string(), curl_version_info(CURLVERSION_NOW)->version, sqlite3_libversion(),
-           jansson_version_str());
 }
 
 /* The command that the first words name: one word or two. *words tells how many. */
@@ -137,7 +123,7 @@ int main(int argc, char **argv)
         return help(0, NULL);
     }
     if (strcmp(first, "--version") == 0) {
-        version_print();
+        cli_version_print(stdout);
         return CLI_OK;
     }
     int words = 0;

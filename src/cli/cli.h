@@ -82,6 +82,9 @@ int cli_complain_usage(const struct cli_command *command, const char *format, ..
 /* The same for an err. Returns the exit code that fits err->code. */
 int cli_complain_err(const struct cli_command *command, const struct err *err);
 
+/* version.c: this program, its engine, and the libraries that it runs with. */
+void cli_version_print(FILE *out);
+
 /* ---- file.c ---- */
 
 /* Reads a file whole ("-": standard input) into a fresh heap block. Fails with IO or LIMIT. */

@@ -5,7 +5,7 @@
 #ifndef CLI_DATA_DIR_H
 #define CLI_DATA_DIR_H
 
-#include "base/err.h"
+#include "cli/config.h"
 
 enum { DATA_DIR_CHARS_MAX = 4000, DATA_DIR_FILE_CHARS_MAX = DATA_DIR_CHARS_MAX + 32 };
 
@@ -16,7 +16,10 @@ struct data_dir {
     char tee[DATA_DIR_FILE_CHARS_MAX];   /* the simulator's directory */
 };
 
-/* path NULL: $WASM_HYPERVISOR_DATA_DIR, else below the home directory. Makes nothing. */
+/* From data_dir of the settings; CONFIG if it is empty. The other finds the settings itself: path
+ * NULL: $WASM_HYPERVISOR_DATA_DIR, else below the home directory. Makes nothing. */
+bool data_dir_of_config(const struct config *config, struct data_dir *out,
+                        struct err *err) MUST_CHECK;
 bool data_dir_find(const char *path, struct data_dir *out, struct err *err) MUST_CHECK;
 
 #endif

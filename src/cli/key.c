@@ -27,7 +27,7 @@ static const struct {
 } key_scopes[] = {{"execute", STORE_SCOPE_EXECUTE},
                   {"metrics", STORE_SCOPE_METRICS},
                   {"admin", STORE_SCOPE_ADMIN}};
-enum { KEY_SCOPE_COUNT = sizeof key_scopes / sizeof key_scopes[0] };
+enum { KEY_SCOPE_COUNT = sizeof key_scopes / sizeof key_scopes[0], SCOPES_CHARS_MAX = 32 };
 
 static bool scopes_parse(const char *text, uint32_t *out)
 {
@@ -51,12 +51,14 @@ static bool scopes_parse(const char *text, uint32_t *out)
     }
 }
 
-static void scopes_text(uint32_t scopes, char out[static 32])
+static void scopes_text(uint32_t scopes, char out[static SCOPES_CHARS_MAX])
 {
+    int size = 0;
     out[0] = '\0';
     for (size_t i = 0; i < KEY_SCOPE_COUNT; i++) {
         if ((scopes & key_scopes[i].bit) != 0) {
-            strcat(strcat(out, out[0] != '\0' ? "," : ""), key_scopes[i].name);
+            size += snprintf(out + size, SCOPES_CHARS_MAX - (size_t)size, "%s%s",
+                             size > 0 ? "," : "", key_scopes[i].name);
         }
     }
 }
@@ -177,7 +179,8 @@ static const char *key_state(const struct store_api_key *key)
 
 static void key_print(const struct store_api_key *key)
 {
-    char scopes[32], created[CLOCK_RFC3339_CHARS + 1], expires[CLOCK_RFC3339_CHARS + 1];
+    char scopes[SCOPES_CHARS_MAX], created[CLOCK_RFC3339_CHARS + 1],
+        expires[CLOCK_RFC3339_CHARS + 1];
     scopes_text(key->scopes, scopes);
     time_text(key->created_ms, "-", created);
     time_text(key->expires_ms, "never", expires);
@@ -187,7 +190,8 @@ static void key_print(const struct store_api_key *key)
 
 static json_t *key_json(const struct store_api_key *key)
 {
-    char scopes[32], created[CLOCK_RFC3339_CHARS + 1], expires[CLOCK_RFC3339_CHARS + 1];
+    char scopes[SCOPES_CHARS_MAX], created[CLOCK_RFC3339_CHARS + 1],
+        expires[CLOCK_RFC3339_CHARS + 1];
     scopes_text(key->scopes, scopes);
     time_text(key->created_ms, "-", created);
     time_text(key->expires_ms, "never", expires);

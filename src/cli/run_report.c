@@ -7,7 +7,6 @@
 #include "cli/values.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -66,32 +65,12 @@ void run_error_message(const struct run_outcome *outcome, const struct run_reque
     }
 }
 
-/* i64, NaN and infinities are strings, so that no reader rounds them (docs/protocol.md section 3).
- */
-static json_t *value_json(const struct vm_value *value)
-{
-    struct buffer text;
-    buffer_init(&text, TEXT_BYTES_MAX);
-    cli_value_append(value, &text);
-    buffer_append_u8(&text, '\0');
-    json_t *json = NULL;
-    if (!text.failed) {
-        const char *digits = (const char *)text.ptr;
-        bool is_bare = value->type != VM_I64 && value->type != VM_V128 &&
-                       strspn(digits, "+-0123456789.e") == strlen(digits);
-        json = is_bare ? json_loads(digits, JSON_DECODE_ANY, NULL) : json_string(digits);
-    }
-    buffer_release(&text);
-    return json;
-}
-
 static json_t *outputs_json(const struct run_call *call)
 {
     json_t *outputs = json_array();
     uint32_t count = call->is_done ? call->function.type.func.result_count : 0;
     for (uint32_t i = 0; outputs != NULL && i < count; i++) {
-        json_t *output = json_pack("{s:s, s:o}", "type", vm_type_name(call->results[i].type),
-                                   "value", value_json(&call->results[i]));
+        json_t *output = cli_value_json(&call->results[i]);
         if (output == NULL || json_array_append_new(outputs, output) != 0) {
             json_decref(outputs);
             return NULL;
@@ -143,28 +122,30 @@ static json_t *error_json(const struct run_request *request, const struct run_ou
     return error;
 }
 
-/* "success", or the error code in lower case: "gas_exhausted". */
-static void status_name(const struct run_outcome *outcome, char *out, size_t size)
+/* The words of a node's execution_summary. */
+static const char *status_name(const struct run_outcome *outcome)
 {
-    const char *name =
-        outcome->end == RUN_RETURNED ? "success" : err_code_name(run_error_code(outcome));
-    size_t i = 0;
-    for (; name[i] != '\0' && i + 1 < size; i++) {
-        out[i] = (char)tolower((unsigned char)name[i]);
+    if (outcome->end == RUN_RETURNED) {
+        return "success";
     }
-    out[i] = '\0';
+    enum err_code code = run_error_code(outcome);
+    if (code == ERR_EXECUTION_TIMEOUT) {
+        return "timeout";
+    }
+    bool is_limit =
+        code == ERR_GAS_EXHAUSTED || code == ERR_MEMORY_EXCEEDED || code == ERR_STACK_EXHAUSTED;
+    return is_limit ? "resource_exhausted" : "error";
 }
 
 static bool report_json(const struct run_request *request, const struct run_outcome *outcome)
 {
-    char status[40];
-    status_name(outcome, status, sizeof status);
     const struct run_call *last = &request->calls[request->call_count - 1];
-    json_t *report = json_pack(
-        "{s:s, s:o, s:o, s:I, s:i, s:I, s:f, s:o}", "status", status, "outputs", outputs_json(last),
-        "calls", calls_json(request), "gas_consumed", (json_int_t)outcome->gas, "gas_schedule",
-        VM_GAS_SCHEDULE, "memory_used_bytes", (json_int_t)outcome->memory_peak_bytes,
-        "execution_time_ms", outcome->milliseconds, "error", error_json(request, outcome));
+    json_t *report =
+        json_pack("{s:s, s:o, s:o, s:I, s:i, s:I, s:f, s:o}", "status", status_name(outcome),
+                  "outputs", outputs_json(last), "calls", calls_json(request), "gas_consumed",
+                  (json_int_t)outcome->gas, "gas_schedule", VM_GAS_SCHEDULE, "memory_used_bytes",
+                  (json_int_t)outcome->memory_peak_bytes, "execution_time_ms",
+                  outcome->milliseconds, "error", error_json(request, outcome));
     bool ok = report != NULL && json_dumpf(report, stdout, JSON_COMPACT) == 0;
     fputc('\n', stdout);
     json_decref(report);

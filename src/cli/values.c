@@ -267,3 +267,46 @@ void cli_value_append(const struct vm_value *value, struct buffer *out)
         return;
     }
 }
+
+static json_t *float_json(double number, const char *text)
+{
+    bool is_text = !isfinite(number) || (number == 0 && signbit(number) != 0);
+    return is_text ? json_string(text) : json_real(number);
+}
+
+static json_t *scalar_json(const struct vm_value *value, const char *text)
+{
+    float number32;
+    double number64;
+    switch (value->type) {
+    case VM_I32:
+        return json_integer((int32_t)value->as.i32);
+    case VM_F32:
+        memcpy(&number32, &value->as.f32, sizeof number32);
+        return float_json((double)number32, text);
+    case VM_F64:
+        memcpy(&number64, &value->as.f64, sizeof number64);
+        return float_json(number64, text);
+    case VM_I64:
+    case VM_V128:
+        return json_string(text);
+    case VM_FUNCREF:
+        return value->as.funcref == NULL ? json_null() : json_string("ref");
+    case VM_EXTERNREF:
+        return value->as.externref == 0 ? json_null() : json_string("ref");
+    }
+    return NULL;
+}
+
+json_t *cli_value_json(const struct vm_value *value)
+{
+    struct buffer text;
+    buffer_init(&text, NUMBER_CHARS_MAX);
+    cli_value_append(value, &text);
+    buffer_append_u8(&text, '\0');
+    json_t *json = text.failed ? NULL
+                               : json_pack("{s:s, s:o}", "type", vm_type_name(value->type), "value",
+                                           scalar_json(value, (const char *)text.ptr));
+    buffer_release(&text);
+    return json;
+}

@@ -11,11 +11,17 @@
 
 #include "vm/vm.h"
 
+#include <jansson.h>
+
 /* Fails with INVALID_ARGUMENTS; the message names text and type. */
 bool cli_value_parse(const char *text, enum vm_type type, struct vm_value *out,
                      struct err *err) MUST_CHECK;
 
 /* "42", "-0.1", "nan:0x200000": the text that cli_value_parse reads back to the same bits. */
 void cli_value_append(const struct vm_value *value, struct buffer *out);
+
+/* {"type": "i64", "value": "-1"}, the protocol's form of an argument and of an output: i64, NaN,
+ * infinities, -0 and v128 are strings. A new reference; NULL: no memory. */
+json_t *cli_value_json(const struct vm_value *value);
 
 #endif

@@ -1,0 +1,217 @@
+/* node_parts.c: the parts of a node below the sockets, opened in the order in which they need each
+ * other: directory, log, store, tee, service.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cli/cli.h"
+#include "cli/node.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024 };
+enum node_tee { NODE_TEE_AUTO, NODE_TEE_SIMULATED, NODE_TEE_NONE }; /* as in settings.def */
+
+static const uint64_t node_mib = 1024 * 1024;
+static const uint64_t node_kib = 1024;
+static const uint64_t node_hour_ms = 3600 * 1000;
+
+/* What ran: the version and the hash of the very file. */
+static bool build_id_make(char out[static NODE_BUILD_ID_CHARS_MAX], struct err *err)
+{
+    uint8_t *program = NULL;
+    size_t size = 0;
+    if (!cli_file_read("/proc/self/exe", PROGRAM_BYTES_MAX, &program, &size, err)) {
+        return false;
+    }
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    char hex[2 * CRYPTO_SHA256_BYTES + 1];
+    crypto_sha256(bytes_of(program, size), hash);
+    text_hex_encode(bytes_of(hash, sizeof hash), hex);
+    heap_free(program);
+    snprintf(out, NODE_BUILD_ID_CHARS_MAX, "%s sha256:%s", WH_VERSION, hex);
+    return true;
+}
+
+/* The log's key names the node: both are made once and kept together. */
+static void node_id_make(struct node *node)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    crypto_sha256(bytes_of_string(audit_log_vkey(node->log)), hash);
+    text_hex_encode(bytes_of(hash, NODE_ID_BYTES), node->node_id);
+}
+
+/* Called once, from the log's writer thread. */
+static void log_fatal(void *context, const struct err *err)
+{
+    struct node *node = context;
+    node->log_err = *err;
+    atomic_store(&node->log_died, true);
+    uv_async_send(&node->wake);
+}
+
+static void directory_check(const struct node *node)
+{
+    struct stat status;
+    if (stat(node->directory.path, &status) == 0 && (status.st_mode & 077) != 0) {
+        log_write(LOG_WARN, "data_dir_open", NULL,
+                  "the data directory '%s' can be entered by others (mode %03o): chmod 700 it",
+                  node->directory.path, (unsigned)(status.st_mode & 0777));
+    }
+}
+
+static void recovery_tell(const struct audit_recovery *recovery)
+{
+    bool is_clean = recovery->torn_bytes_cut == 0 && recovery->unsigned_entries == 0 &&
+                    recovery->unanswered_count == 0;
+    log_write(is_clean ? LOG_INFO : LOG_WARN, "audit_opened", NULL,
+              "audit log: %" PRIu64 " entries; torn bytes cut %" PRIu64
+              ", unsigned entries %" PRIu64 ", unanswered requests %" PRIu64,
+              recovery->size, recovery->torn_bytes_cut, recovery->unsigned_entries,
+              recovery->unanswered_count);
+}
+
+static bool log_part_open(struct node *node, struct err *err)
+{
+    struct stat status;
+    if (stat(node->directory.audit, &status) != 0 && stat(node->directory.store, &status) == 0) {
+        return err_set(
+            err, ERR_TAMPERED,
+            "the audit log '%s' is gone, but the index beside it is not: restore the log "
+            "from a backup, or run 'wasm-hypervisor audit init %s' to begin a new one",
+            node->directory.audit, node->directory.audit);
+    }
+    if (stat(node->directory.audit, &status) != 0 &&
+        !audit_log_init(node->directory.audit, NULL, &clock_system, err)) {
+        return false;
+    }
+    struct audit_config config = {.directory = node->directory.audit,
+                                  .batch_delay_ms_max = 2,
+                                  .batch_entries_max = 1024,
+                                  .pending_entries_max = 8192,
+                                  .clock = &clock_system};
+    if (!audit_log_open(&config, log_fatal, node, &node->log, &node->recovery, err)) {
+        return err_wrap(err, "audit log '%s'", node->directory.audit);
+    }
+    recovery_tell(&node->recovery);
+    return true;
+}
+
+static bool tee_part_open(struct node *node, struct err *err)
+{
+    if (config_number(node->config, CONFIG_TEE) == NODE_TEE_SIMULATED) {
+        log_write(LOG_WARN, "tee_simulated", NULL,
+                  "attestation is simulated: it proves nothing about this machine");
+        return tee_simulated_new(node->directory.tee, &clock_system, &node->tee, err);
+    }
+    tee_none_new(&node->tee);
+    return true;
+}
+
+static struct service_config service_settings(const struct config *config)
+{
+    struct service_config out = service_config_default;
+    out.workers = (uint32_t)config_number(config, CONFIG_SERVER_WORKERS);
+    out.memory_max_bytes = (uint32_t)(config_number(config, CONFIG_WASM_MEMORY) * node_mib);
+    out.memory_budget_bytes = (size_t)(config_number(config, CONFIG_LIMITS_BUDGET) * node_mib);
+    out.execution_seconds_max = (uint32_t)config_number(config, CONFIG_WASM_SECONDS);
+    out.execution_seconds_default = (uint32_t)config_number(config, CONFIG_WASM_SECONDS_DEFAULT);
+    if (out.execution_seconds_default > out.execution_seconds_max) {
+        out.execution_seconds_default = out.execution_seconds_max;
+    }
+    out.gas_max = config_number(config, CONFIG_LIMITS_GAS);
+    out.concurrent_executions_max = (uint32_t)config_number(config, CONFIG_WASM_CONCURRENT);
+    out.queued_executions_max = (uint32_t)config_number(config, CONFIG_LIMITS_QUEUED);
+    out.request_keys_max = (uint32_t)config_number(config, CONFIG_LIMITS_KEYS);
+    out.request_keys_per_api_key_max =
+        (uint32_t)config_number(config, CONFIG_LIMITS_KEYS_PER_OWNER);
+    out.request_key_lifetime_ms = config_number(config, CONFIG_LIMITS_KEY_SECONDS) * 1000;
+    out.result_retention_ms = config_number(config, CONFIG_CRYPTO_RETENTION) * 24 * node_hour_ms;
+    out.module_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_MODULE) * node_kib);
+    out.result_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_RESULT) * node_kib);
+    out.epoch_lifetime_ms = config_number(config, CONFIG_CRYPTO_ROTATION) * node_hour_ms;
+    out.require_api_key = config_number(config, CONFIG_SERVER_API_KEYS) == 1;
+    return out;
+}
+
+static bool service_part_open(struct node *node, struct err *err)
+{
+    struct service_config config = service_settings(node->config);
+    struct service_parts parts = {.log = node->log,
+                                  .store = node->store,
+                                  .tee = &node->tee,
+                                  .clock = &clock_system,
+                                  .node_id = node->node_id,
+                                  .build_id = node->build_id,
+                                  .config_digest = node->config_digest,
+                                  .recovery = &node->recovery};
+    return service_open(&config, &parts, &node->service, err);
+}
+
+/* A store without any key would leave nobody to ask: the first one is made and shown, once. */
+static bool first_key_make(struct node *node, struct err *err)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    struct store_api_key *keys = NULL;
+    size_t count = 0;
+    bool ok = store_list_api_keys(node->store, &arena, &keys, &count, err);
+    arena_release(&arena);
+    if (!ok || count > 0 || config_number(node->config, CONFIG_SERVER_API_KEYS) == 0) {
+        return ok;
+    }
+    struct store_api_key key;
+    char secret[SERVICE_API_KEY_CHARS + 1];
+    service_api_key_new("first", STORE_SCOPE_EXECUTE | STORE_SCOPE_METRICS | STORE_SCOPE_ADMIN, 0,
+                        &clock_system, &key, secret);
+    ok = store_add_api_key(node->store, &key, err);
+    if (ok) {
+        printf("The first API key, shown only now (scopes execute, metrics, admin). To use it:\n"
+               "  export WASM_HYPERVISOR_API_KEY=%s\n",
+               secret);
+        fflush(stdout);
+    }
+    memory_wipe(secret, sizeof secret);
+    return ok;
+}
+
+bool node_parts_open(struct node *node, struct err *err)
+{
+    bool created = false;
+    if (!cli_directory_make(node->directory.path, 0700, err) ||
+        !build_id_make(node->build_id, err) ||
+        !config_digest(node->config, node->config_digest, err)) {
+        return false;
+    }
+    directory_check(node);
+    if (!log_part_open(node, err)) {
+        return false;
+    }
+    node_id_make(node);
+    return store_open(node->directory.store, &clock_system, &node->store, &created, err) &&
+           first_key_make(node, err) && tee_part_open(node, err) && service_part_open(node, err);
+}
+
+void node_parts_close(struct node *node)
+{
+    if (node->service != NULL) {
+        service_close(node->service);
+        node->service = NULL;
+    }
+    if (node->tee.free != NULL) {
+        node->tee.free(node->tee.context);
+        node->tee = (struct tee){0};
+    }
+    if (node->store != NULL) {
+        store_close(node->store);
+        node->store = NULL;
+    }
+    if (node->log != NULL) {
+        audit_log_close(node->log);
+        node->log = NULL;
+    }
+}
