@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static_assert(AUDIT_HASH_BYTES == CRYPTO_SHA256_BYTES, "the tree is made of SHA-256");
+static_assert((int)AUDIT_HASH_BYTES == (int)CRYPTO_SHA256_BYTES, "the tree is made of SHA-256");
 
 static const char scratch_name[] = "hashes.scratch";
 
