@@ -4,6 +4,12 @@
  * thread. Messages are handed to one handler; its answers may come from any thread
  * (base/message.h).
  *
+ * What a handler may rely on: one request at a time per connection, answered in order; path "/" for
+ * `OPTIONS *`; in the absolute form the target's authority is the value of "host"; header names are
+ * lower case and unique as far as framing goes (Host, Content-Length, Transfer-Encoding, Expect);
+ * trailers are dropped. Date, Content-Length and Connection of the answer are net's; a HEAD request
+ * is answered like GET and the body is left out here.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef NET_NET_H
@@ -15,17 +21,17 @@
 
 struct net_limits { /* every one has a test at, below and above */
     uint32_t connections_max;
-    uint32_t request_line_bytes_max; /* 414 */
-    uint32_t header_bytes_max;       /* 431 */
-    uint32_t header_count_max;       /* 431 */
+    uint32_t request_line_bytes_max; /* without its CRLF: 414 */
+    uint32_t header_bytes_max;       /* header lines and trailers, each with its CRLF: 431 */
+    uint32_t header_count_max;       /* header lines and trailers: 431 */
     size_t body_bytes_max;           /* 413 */
     size_t bodies_bytes_max;         /* of all requests together: 503 */
     uint32_t header_timeout_ms;      /* from the first byte (or accept) to the end of the headers,
                                         whatever trickles in: 408 */
     uint32_t body_rate_bytes_min;    /* per second, after a grace of body_grace_ms: 408 */
     uint32_t body_grace_ms;
-    uint32_t keep_alive_timeout_ms;
-    uint32_t keep_alive_requests_max;
+    uint32_t keep_alive_timeout_ms;   /* between requests; then the connection is closed */
+    uint32_t keep_alive_requests_max; /* the last one is answered with Connection: close */
     uint32_t write_timeout_ms; /* no progress in sending an answer: the connection is dropped */
 };
 
@@ -37,10 +43,11 @@ struct net_handler {
      * connection closes unless there is no body). */
     bool (*accept)(void *context, const struct message_request *head,
                    struct message_response *response);
-    /* A whole request. Must lead to exactly one exchange->respond. */
+    /* A whole request. Must lead to exactly one exchange->respond. net holds a lock while it calls
+     * exchange->gone, so do not call respond with a lock held that gone takes. */
     void (*handle)(void *context, struct message_exchange *exchange);
-    /* Builds the answer to a request that net refuses by itself (400, 408, 413, 414, 431, 501, 503,
-     * 505), so that its body looks like all the others. `reason` is one sentence. */
+    /* Builds the answer to a request that net refuses by itself (400, 408, 413, 414, 417, 431, 501,
+     * 503, 505), so that its body looks like all the others. `reason` is one sentence. */
     void (*refuse)(void *context, int status, const char *reason,
                    struct message_response *response);
     void *context;
@@ -49,11 +56,16 @@ struct net_handler {
 struct net_server;
 
 struct net_stats {
-    _Atomic uint64_t connections_accepted, connections_open, requests, refused;
+    _Atomic uint64_t connections_accepted, connections_open;
+    _Atomic uint64_t requests; /* handed to `handle` */
+    _Atomic uint64_t refused;  /* answered by net itself, through `refuse` */
 };
 
-/* Listens. host is an address or name, port 0 picks a free one. Fails with IO ("address already in
- * use: 127.0.0.1:3000 …"). */
+/* Listens. host is an address or name (of several addresses the first IPv4 one is taken), port 0
+ * picks a free one. Fails with IO ("address already in use: 127.0.0.1:3000 …"). *limits and
+ * *handler are copied. Makes the process ignore SIGPIPE. After a failure there is nothing to close,
+ * but the loop must run once more before uv_loop_close, because libuv lets go of handles only
+ * there. */
 bool net_server_open(uv_loop_t *loop, const char *host, uint16_t port,
                      const struct net_limits *limits, const struct net_handler *handler,
                      struct net_server **out, struct err *err) MUST_CHECK;
@@ -62,7 +74,9 @@ const struct net_stats *net_server_stats(const struct net_server *server);
 /* Stops accepting, lets requests in flight end, closes idle connections; `drained` comes when the
  * last connection is gone. After it, or with force, net_server_close. */
 void net_server_drain(struct net_server *server, void (*drained)(void *context), void *context);
-/* Drops what is left and frees the server when libuv has closed everything; then calls `closed`. */
+/* Drops what is left and frees the server when libuv has closed everything and every exchange that
+ * was handed to the handler has been responded to; then calls `closed`. A `drained` that is still
+ * to come does not come any more. */
 void net_server_close(struct net_server *server, void (*closed)(void *context), void *context);
 
 #endif

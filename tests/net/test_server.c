@@ -1,0 +1,916 @@
+/* test_server.c: the server over real sockets: answers, connections, limits, clocks, the end.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "server_fixture.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HOST "Host: a.example\r\n"
+#define CLOSE HOST "Connection: close\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
+#define GET_CLOSE(path) "GET " path " HTTP/1.1\r\n" CLOSE "\r\n"
+
+static struct fixture fixture;
+
+static void start(void)
+{
+    fixture_init(&fixture);
+    fixture_start(&fixture);
+}
+
+static void stop(void)
+{
+    fixture_stop(&fixture);
+}
+
+static void expect_answer(const char *request, int status, const char *needle)
+{
+    char *answer = client_ask(&fixture, request);
+    cr_expect_eq(client_status(answer), status, "%s\n -> %s", request, answer);
+    cr_expect(strstr(answer, needle) != NULL, "%s\n -> %s", request, answer);
+    heap_free(answer);
+}
+
+static void expect_without(const char *request, const char *needle)
+{
+    char *answer = client_ask(&fixture, request);
+    cr_expect(strstr(answer, needle) == NULL, "%s\n -> %s", request, answer);
+    heap_free(answer);
+}
+
+static void expect_next(int fd, int status, const char *needle)
+{
+    char *answer = client_read_answer(fd);
+    cr_expect_eq(client_status(answer), status, "%s", answer != NULL ? answer : "(end)");
+    cr_expect(answer != NULL && strstr(answer, needle) != NULL, "%s", answer);
+    heap_free(answer);
+}
+
+static void expect_end(int fd)
+{
+    char *rest = client_read_all(fd);
+    cr_expect_str_eq(rest, "");
+    heap_free(rest);
+    close(fd);
+}
+
+/* ---- answers ---- */
+
+Test(net_server, answers_with_length_type_and_date)
+{
+    start();
+    expect_answer(GET_CLOSE("/hello"), 200, "HTTP/1.1 200 OK\r\n");
+    expect_answer(GET_CLOSE("/hello"), 200, "\r\nContent-Length: 5\r\n");
+    expect_answer(GET_CLOSE("/hello"), 200, "\r\nContent-Type: text/plain\r\n");
+    expect_answer(GET_CLOSE("/hello"), 200, "\r\nConnection: close\r\n");
+    expect_answer(GET_CLOSE("/hello"), 200, " GMT\r\n");
+    expect_answer(GET_CLOSE("/hello"), 200, "\r\n\r\nhello");
+    stop();
+}
+
+Test(net_server, hands_the_request_over)
+{
+    start();
+    expect_answer("PUT /%64escribe?a=b HTTP/1.1\r\n" CLOSE "X-Y: z\r\n\r\n", 200,
+                  "PUT /describe ? a=b from 127.0.0.1\nhost=a.example\nconnection=close\nx-y=z\n");
+    stop();
+}
+
+Test(net_server, answers_head_without_a_body)
+{
+    start();
+    expect_answer("HEAD /hello HTTP/1.1\r\n" CLOSE "\r\n", 200, "\r\nContent-Length: 5\r\n");
+    expect_without("HEAD /hello HTTP/1.1\r\n" CLOSE "\r\n", "\r\n\r\nhello");
+    int fd = client_connect(&fixture);
+    client_send(fd, "HEAD /hello HTTP/1.1\r\n" HOST "\r\n" GET_CLOSE("/hello"));
+    char *both = client_read_all(fd);
+    cr_assert_not_null(strstr(both, "\r\n\r\nHTTP/1.1 200 OK"));
+    heap_free(both);
+    close(fd);
+    stop();
+}
+
+Test(net_server, gives_204_and_304_no_length)
+{
+    start();
+    expect_answer(GET_CLOSE("/204"), 204, "No Content");
+    expect_without(GET_CLOSE("/204"), "Content-Length");
+    expect_answer(GET_CLOSE("/304"), 304, "Not Modified");
+    expect_without(GET_CLOSE("/304"), "Content-Length");
+    expect_answer(GET_CLOSE("/nothing"), 200, "\r\nContent-Length: 0\r\n");
+    stop();
+}
+
+Test(net_server, lets_no_header_value_end_its_line)
+{
+    start();
+    expect_answer(GET_CLOSE("/inject"), 200, "\r\nX-Text: a  X-Evil: b \r\n");
+    stop();
+}
+
+Test(net_server, answers_options)
+{
+    start();
+    expect_answer("OPTIONS * HTTP/1.1\r\n" CLOSE "\r\n", 200, "Content-Length: 0");
+    expect_answer("OPTIONS /describe HTTP/1.1\r\n" CLOSE "\r\n", 200, "OPTIONS /describe");
+    stop();
+}
+
+Test(net_server, takes_the_target_s_authority_for_host)
+{
+    start();
+    expect_answer("GET http://b.example/describe HTTP/1.1\r\n" CLOSE "\r\n", 200,
+                  "host=b.example\n");
+    stop();
+}
+
+Test(net_server, echoes_bodies_of_both_framings)
+{
+    start();
+    expect_answer("POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: 3\r\n\r\nabc", 200,
+                  "\r\n\r\nabc");
+    expect_answer("POST /echo HTTP/1.1\r\n" CLOSE
+                  "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\nX: y\r\n\r\n",
+                  200, "\r\n\r\nabc");
+    stop();
+}
+
+Test(net_server, echoes_a_large_body)
+{
+    enum { SIZE = 3 * 1000 * 1000 };
+    start();
+    char head[128];
+    char *body = heap_alloc(SIZE + 1);
+    for (size_t i = 0; i < SIZE; i++) {
+        body[i] = (char)('a' + i % 26);
+    }
+    (void)snprintf(head, sizeof(head), "POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: %d\r\n\r\n",
+                   SIZE);
+    int fd = client_connect(&fixture);
+    client_send(fd, head);
+    client_send_bytes(fd, body, SIZE);
+    char *answer = client_read_all(fd);
+    const char *start_of_body = strstr(answer, "\r\n\r\n");
+    cr_assert_not_null(start_of_body);
+    cr_assert(strcmp(start_of_body + 4, body) == 0);
+    heap_free(answer);
+    heap_free(body);
+    close(fd);
+    stop();
+}
+
+/* ---- connections ---- */
+
+Test(net_server, takes_requests_byte_by_byte)
+{
+    static const char text[] =
+        "POST /echo HTTP/1.1\r\n" CLOSE "Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\n\r\n";
+    start();
+    int fd = client_connect(&fixture);
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof(on));
+    for (size_t i = 0; i < strlen(text); i++) {
+        client_send_bytes(fd, text + i, 1);
+    }
+    expect_next(fd, 200, "\r\n\r\nabc");
+    expect_end(fd);
+    stop();
+}
+
+Test(net_server, keeps_http_1_1_open_and_http_1_0_if_asked)
+{
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/hello"));
+    expect_next(fd, 200, "hello");
+    client_send(fd, GET_CLOSE("/hello"));
+    expect_next(fd, 200, "Connection: close");
+    expect_end(fd);
+    fd = client_connect(&fixture);
+    client_send(fd, "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    expect_next(fd, 200, "Connection: keep-alive");
+    client_send(fd, "GET /hello HTTP/1.0\r\n\r\n");
+    expect_next(fd, 200, "Connection: close");
+    expect_end(fd);
+    expect_without(GET_CLOSE("/hello"), "keep-alive");
+    stop();
+}
+
+Test(net_server, closes_when_the_response_says_so)
+{
+    start();
+    expect_answer(GET("/close"), 200, "Connection: close");
+    stop();
+}
+
+Test(net_server, answers_pipelined_requests_in_order)
+{
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/later?1") GET("/hello") GET("/later?2") GET("/deny") GET("/echo")
+                        GET_CLOSE("/async"));
+    fixture_wait_later(&fixture, 1);
+    fixture_release(&fixture);
+    expect_next(fd, 200, "\r\n\r\n1");
+    expect_next(fd, 200, "\r\n\r\nhello");
+    fixture_wait_later(&fixture, 1);
+    fixture_release(&fixture);
+    expect_next(fd, 200, "\r\n\r\n2");
+    expect_next(fd, 401, "denied");
+    expect_next(fd, 200, "Content-Length: 0");
+    expect_next(fd, 200, "async");
+    expect_end(fd);
+    stop();
+}
+
+/* More requests than are read ahead, so reading stops and starts again many times. */
+Test(net_server, answers_thousands_of_pipelined_requests)
+{
+    enum { COUNT = 20000 };
+    start();
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX / 2);
+    for (int i = 0; i < COUNT; i++) {
+        buffer_append_string(&text, i % 100 == 0 ? GET("/deny") : GET("/hello"));
+    }
+    buffer_append_string(&text, GET_CLOSE("/hello"));
+    int fd = client_connect(&fixture);
+    pid_t writer = fork(); /* what is sent and what is read do not fit into the buffers */
+    if (writer == 0) {
+        client_send_bytes(fd, text.ptr, text.size);
+        _exit(0);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        expect_next(fd, i % 100 == 0 ? 401 : 200, i % 100 == 0 ? "denied" : "hello");
+    }
+    expect_next(fd, 200, "hello");
+    expect_end(fd);
+    buffer_release(&text);
+    stop();
+}
+
+Test(net_server, stops_reading_behind_a_request_and_goes_on_after_it)
+{
+    enum { COUNT = 5000 };
+    start();
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX / 2);
+    buffer_append_string(&text, GET("/later?x"));
+    for (int i = 0; i < COUNT; i++) {
+        buffer_append_string(&text, GET("/204"));
+    }
+    int fd = client_connect(&fixture);
+    client_send_bytes(fd, text.ptr, text.size); /* 200 KB: into the kernel's buffers */
+    fixture_wait_later(&fixture, 1);
+    fixture_release(&fixture);
+    expect_next(fd, 200, "x");
+    for (int i = 0; i < COUNT; i++) {
+        expect_next(fd, 204, "");
+    }
+    buffer_release(&text);
+    close(fd);
+    stop();
+}
+
+Test(net_server, answers_from_other_threads)
+{
+    start();
+    int fd = client_connect(&fixture);
+    for (int i = 0; i < 50; i++) {
+        client_send(fd, GET("/async"));
+        expect_next(fd, 200, "async");
+    }
+    close(fd);
+    stop();
+}
+
+Test(net_server, takes_several_answers_in_one_wakeup)
+{
+    enum { COUNT = 20 };
+    int fds[COUNT];
+    start();
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = client_connect(&fixture);
+        client_send(fds[i], GET_CLOSE("/later?x"));
+    }
+    fixture_wait_later(&fixture, COUNT);
+    fixture_release(&fixture);
+    for (int i = 0; i < COUNT; i++) {
+        expect_next(fds[i], 200, "x");
+        expect_end(fds[i]);
+    }
+    stop();
+}
+
+Test(net_server, serves_two_hundred_connections_at_once)
+{
+    enum { COUNT = 200 };
+    int fds[COUNT];
+    start();
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = client_connect(&fixture);
+        client_send(fds[i], GET("/later?x"));
+    }
+    fixture_wait_later(&fixture, COUNT);
+    cr_assert_eq(atomic_load(&net_server_stats(fixture.server)->connections_open), COUNT);
+    fixture_release(&fixture);
+    for (int i = 0; i < COUNT; i++) {
+        expect_next(fds[i], 200, "x");
+        client_send(fds[i], GET_CLOSE("/hello"));
+    }
+    for (int i = 0; i < COUNT; i++) {
+        expect_next(fds[i], 200, "hello");
+        expect_end(fds[i]);
+    }
+    fixture_wait_open(&fixture, 0);
+    cr_assert_eq(atomic_load(&net_server_stats(fixture.server)->requests), 2 * COUNT);
+    stop();
+}
+
+Test(net_server, answers_a_client_that_has_closed_its_half)
+{
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/hello") GET("/hello"));
+    (void)shutdown(fd, SHUT_WR);
+    expect_next(fd, 200, "hello");
+    expect_next(fd, 200, "hello");
+    expect_end(fd);
+    fd = client_connect(&fixture);
+    client_send(fd, GET("/later?x") GET("/hello"));
+    fixture_wait_later(&fixture, 1);
+    (void)shutdown(fd, SHUT_WR);
+    fixture_wait_gone(&fixture, 1); /* it looks the same as a client that is gone */
+    fixture_release(&fixture);
+    expect_next(fd, 200, "x");
+    expect_next(fd, 200, "hello");
+    expect_end(fd);
+    stop();
+}
+
+Test(net_server, closes_quietly_when_a_request_is_cut_off)
+{
+    start();
+    static const char *const texts[] = {"", "GET / HT", "GET / HTTP/1.1\r\nHost: a",
+                                        "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nab"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        int fd = client_connect(&fixture);
+        client_send(fd, texts[i]);
+        (void)shutdown(fd, SHUT_WR);
+        expect_end(fd);
+    }
+    fixture_wait_open(&fixture, 0);
+    stop();
+}
+
+static void reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(fd);
+}
+
+Test(net_server, tells_the_handler_once_when_the_client_is_gone)
+{
+    start();
+    int closing = client_connect(&fixture);
+    int resetting = client_connect(&fixture);
+    client_send(closing, GET("/later?x"));
+    client_send(resetting, GET("/later?x"));
+    fixture_wait_later(&fixture, 2);
+    close(closing);
+    reset(resetting);
+    fixture_wait_gone(&fixture, 2);
+    fixture_release(&fixture); /* into the void */
+    fixture_wait_open(&fixture, 0);
+    cr_assert_eq(fixture.gone_count, 2);
+    stop();
+}
+
+/* Reading has stopped behind the first request, so the end of the stream cannot be read. */
+Test(net_server, notices_the_leaving_of_a_client_that_sent_too_much_ahead)
+{
+    enum { SIZE = 48 * 1024 }; /* more than is read ahead, less than the kernel's buffer */
+    char *much = heap_alloc(SIZE + 1);
+    memset(much, 'x', SIZE);
+    fixture_init(&fixture);
+    fixture.limits.header_timeout_ms = 100; /* a quick tick */
+    fixture_start(&fixture);
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/later?x"));
+    fixture_wait_later(&fixture, 1);
+    client_send(fd, much);
+    (void)shutdown(fd, SHUT_WR);
+    fixture_wait_gone(&fixture, 1);
+    fixture_release(&fixture);
+    fixture_wait_open(&fixture, 0);
+    cr_assert_eq(fixture.gone_count, 1);
+    heap_free(much);
+    close(fd);
+    stop();
+}
+
+/* ---- bodies that are refused or announced ---- */
+
+#define EXPECTING "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+
+Test(net_server, says_continue_only_after_the_handler_has)
+{
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, "POST /echo HTTP/1.1\r\n" HOST EXPECTING);
+    expect_next(fd, 100, "HTTP/1.1 100 Continue\r\n\r\n");
+    client_send(fd, "abc");
+    expect_next(fd, 200, "abc");
+    client_send(fd, "POST /echo HTTP/1.1\r\n" HOST EXPECTING "abc"); /* does not wait */
+    expect_next(fd, 200, "abc");
+    client_send(fd, "POST /deny HTTP/1.1\r\n" HOST EXPECTING);
+    expect_next(fd, 401, "Connection: close");
+    expect_end(fd);
+    expect_answer("POST /echo HTTP/1.1\r\n" CLOSE
+                  "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+                  200, "Content-Length: 0");
+    expect_answer("POST /echo HTTP/1.0\r\n" EXPECTING "abc", 200, "abc");
+    expect_answer("POST /echo HTTP/1.1\r\n" HOST "Expect: tea\r\n\r\n", 417, "close");
+    stop();
+}
+
+Test(net_server, refuses_early_and_stays_if_there_is_no_body)
+{
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/deny"));
+    expect_next(fd, 401, "denied");
+    client_send(fd, GET("/hello"));
+    expect_next(fd, 200, "hello");
+    client_send(fd, "POST /deny HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\n");
+    expect_next(fd, 401, "denied");
+    expect_end(fd);
+    stop();
+}
+
+/* The client writes on for a while before it reads; a reset would lose the answer. */
+Test(net_server, lets_a_refused_client_read_the_answer)
+{
+    enum { SIZE = 900 * 1000 };
+    char *much = heap_alloc(SIZE);
+    start();
+    for (int i = 0; i < 20; i++) {
+        int fd = client_connect(&fixture);
+        client_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999\r\n\r\n");
+        client_send_bytes(fd, much, SIZE);
+        expect_next(fd, 413, "too large");
+        expect_end(fd);
+    }
+    heap_free(much);
+    stop();
+}
+
+Test(net_server, hangs_up_on_a_refused_client_that_never_stops)
+{
+    char *much = heap_alloc(64 * 1024);
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999\r\n\r\n");
+    ssize_t sent;
+    while ((sent = send(fd, much, 64 * 1024, MSG_NOSIGNAL)) > 0) {
+    }
+    cr_assert(errno == EPIPE || errno == ECONNRESET);
+    heap_free(much);
+    close(fd);
+    stop();
+}
+
+/* ---- limits ---- */
+
+Test(net_server, answers_what_it_refuses_and_closes)
+{
+    start();
+    expect_answer("GET / HTTP/1.1\r\n\r\n" GET("/hello"), 400, "Connection: close");
+    expect_answer("GET / HTTP/2.0\r\n\r\n", 505, "HTTP Version Not Supported");
+    expect_answer("CONNECT a:1 HTTP/1.1\r\n\r\n", 501, "Not Implemented");
+    expect_answer("\x16\x03\x01", 400, "Bad Request");
+    cr_assert_eq(atomic_load(&net_server_stats(fixture.server)->refused), 4);
+    cr_assert_eq(atomic_load(&net_server_stats(fixture.server)->requests), 0);
+    stop();
+}
+
+Test(net_server, bounds_heads_and_bodies)
+{
+    fixture_init(&fixture);
+    fixture.limits.request_line_bytes_max = 30;
+    fixture.limits.header_bytes_max = 100;
+    fixture.limits.header_count_max = 3;
+    fixture.limits.body_bytes_max = 10;
+    fixture_start(&fixture);
+    expect_answer(GET_CLOSE("/aaaaaaaaaaaaaaaa"), 200, "OK"); /* 30 */
+    expect_answer(GET_CLOSE("/aaaaaaaaaaaaaaaaa"), 414, "URI Too Long");
+    expect_answer("GET / HTTP/1.1\r\n" CLOSE "A: b\r\n\r\n", 200, "OK");
+    expect_answer("GET / HTTP/1.1\r\n" CLOSE "A: b\r\nA: b\r\n\r\n", 431, "Too Large");
+    expect_answer("POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: 10\r\n\r\n0123456789", 200,
+                  "0123456789");
+    expect_answer("POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: 11\r\n\r\n0123456789a", 413,
+                  "Content Too Large");
+    stop();
+}
+
+Test(net_server, bounds_all_bodies_together)
+{
+    fixture_init(&fixture);
+    fixture.limits.bodies_bytes_max = 100;
+    fixture_start(&fixture);
+    char text[300];
+    (void)snprintf(text, sizeof(text),
+                   "POST /later?x HTTP/1.1\r\n" HOST "Content-Length: 60\r\n\r\n%060d", 0);
+    int fd = client_connect(&fixture);
+    client_send(fd, text);
+    fixture_wait_later(&fixture, 1);
+    for (int size = 39; size <= 41; size++) {
+        (void)snprintf(text, sizeof(text),
+                       "POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: %d\r\n\r\n%0*d", size, size,
+                       0);
+        expect_answer(text, size <= 40 ? 200 : 503, "Connection: close");
+    }
+    fixture_release(&fixture);
+    expect_next(fd, 200, "x");
+    expect_answer(text, 200, "OK"); /* there is room again */
+    close(fd);
+    stop();
+}
+
+Test(net_server, bounds_connections)
+{
+    int fds[3];
+    fixture_init(&fixture);
+    fixture.limits.connections_max = 3;
+    fixture_start(&fixture);
+    for (int i = 0; i < 3; i++) {
+        fds[i] = client_connect(&fixture);
+        client_send(fds[i], GET("/hello"));
+        expect_next(fds[i], 200, "hello");
+    }
+    int surplus = client_connect(&fixture);
+    expect_next(surplus, 503, "too many connections");
+    close(surplus);
+    close(fds[0]);
+    fixture_wait_open(&fixture, 2);
+    expect_answer(GET_CLOSE("/hello"), 200, "hello");
+    close(fds[1]);
+    close(fds[2]);
+    stop();
+}
+
+Test(net_server, bounds_the_connections_that_are_told_503)
+{
+    enum { COUNT = 80 };
+    int fds[COUNT];
+    fixture_init(&fixture);
+    fixture.limits.connections_max = 0;
+    fixture_start(&fixture);
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = client_connect(&fixture);
+    }
+    int told = 0;
+    for (int i = 0; i < COUNT; i++) {
+        char *answer = client_read_all(fds[i]);
+        told += client_status(answer) == 503;
+        heap_free(answer);
+        close(fds[i]);
+    }
+    cr_assert_geq(told, 64);
+    fixture_wait_open(&fixture, 0);
+    stop();
+}
+
+Test(net_server, bounds_the_requests_of_a_connection)
+{
+    fixture_init(&fixture);
+    fixture.limits.keep_alive_requests_max = 3;
+    fixture_start(&fixture);
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/hello") GET("/hello") GET("/hello") GET("/hello"));
+    for (int i = 0; i < 3; i++) {
+        char *answer = client_read_answer(fd);
+        cr_assert_eq(client_status(answer), 200);
+        cr_assert_eq(strstr(answer, "Connection: close") != NULL, i == 2);
+        heap_free(answer);
+    }
+    expect_end(fd);
+    stop();
+}
+
+/* ---- clocks ---- */
+
+static void start_with_short_clocks(void)
+{
+    fixture_init(&fixture);
+    fixture.limits.header_timeout_ms = 80;
+    fixture.limits.body_grace_ms = 80;
+    fixture.limits.body_rate_bytes_min = 1000 * 1000;
+    fixture.limits.keep_alive_timeout_ms = 80;
+    fixture.limits.write_timeout_ms = 80;
+    fixture_start(&fixture);
+}
+
+/* Sends a byte now and then until the server answers or hangs up. */
+static void trickle(int fd, const char *piece)
+{
+    char byte;
+    while (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        client_send(fd, piece);
+        (void)usleep(5000);
+    }
+}
+
+Test(net_server, gives_a_head_no_more_than_its_time)
+{
+    start_with_short_clocks();
+    int fd = client_connect(&fixture); /* nothing comes */
+    expect_next(fd, 408, "Request Timeout");
+    expect_end(fd);
+    fd = client_connect(&fixture);
+    client_send(fd, "GET / HTTP/1.1\r\nX: ");
+    trickle(fd, "x");
+    expect_next(fd, 408, "Connection: close");
+    expect_end(fd);
+    fd = client_connect(&fixture);
+    client_send(fd, GET("/hello"));
+    expect_next(fd, 200, "hello");
+    client_send(fd, "GET / "); /* a later request has its time too */
+    expect_next(fd, 408, "Request Timeout");
+    expect_end(fd);
+    stop();
+}
+
+Test(net_server, demands_a_rate_of_bodies)
+{
+    start_with_short_clocks();
+    int fd = client_connect(&fixture);
+    client_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5000\r\n\r\n");
+    trickle(fd, "x");
+    expect_next(fd, 408, "too slowly");
+    expect_end(fd);
+    fd = client_connect(&fixture);
+    client_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
+    trickle(fd, "1\r\nx\r\n");
+    expect_next(fd, 408, "too slowly");
+    expect_end(fd);
+    stop();
+}
+
+Test(net_server, closes_idle_connections_without_a_word)
+{
+    start_with_short_clocks();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/hello"));
+    expect_next(fd, 200, "hello");
+    expect_end(fd);
+    fd = client_connect(&fixture);
+    client_send(fd, GET("/hello"));
+    expect_next(fd, 200, "hello");
+    client_send(fd, "\r\n"); /* an empty line is no request */
+    expect_end(fd);
+    stop();
+}
+
+Test(net_server, lets_the_handler_take_its_time)
+{
+    start_with_short_clocks();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/later?x"));
+    fixture_wait_later(&fixture, 1);
+    for (int i = 0; i < 5;
+         i++) { /* longer than any of the timeouts, seen from the server's clock */
+        int other = client_connect(&fixture);
+        expect_next(other, 408, "");
+        close(other);
+    }
+    fixture_release(&fixture);
+    expect_next(fd, 200, "x");
+    close(fd);
+    stop();
+}
+
+Test(net_server, drops_a_client_that_does_not_read)
+{
+    fixture_init(&fixture);
+    fixture.limits.write_timeout_ms = 80;
+    fixture.response_bytes = 32 * 1024 * 1024;
+    fixture_start(&fixture);
+    int fd = client_connect(&fixture);
+    client_send(fd, GET_CLOSE("/large"));
+    fixture_wait_open(&fixture, 1);
+    fixture_wait_open(&fixture, 0);
+    char *answer = client_read_all(fd);
+    cr_assert_lt(strlen(answer), fixture.response_bytes);
+    heap_free(answer);
+    close(fd);
+    stop();
+}
+
+Test(net_server, sends_a_large_answer_to_a_slow_reader)
+{
+    fixture_init(&fixture);
+    fixture.response_bytes = 16 * 1024 * 1024;
+    fixture_start(&fixture);
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/large") GET_CLOSE("/hello"));
+    struct buffer text;
+    char piece[100 * 1000];
+    ssize_t size;
+    buffer_init(&text, SIZE_MAX / 2);
+    while ((size = recv(fd, piece, sizeof(piece), 0)) > 0) {
+        buffer_append(&text, piece, (size_t)size);
+        (void)usleep(text.size < 2000000 ? 2000 : 0); /* slow at first: the server must wait */
+    }
+    const uint8_t *body = memmem(text.ptr, text.size, "\r\n\r\n", 4);
+    cr_assert_not_null(body);
+    body += 4;
+    cr_assert_gt(text.size, fixture.response_bytes);
+    for (size_t i = 0; i < fixture.response_bytes; i++) {
+        cr_assert_eq(body[i], 'a' + i % 23);
+    }
+    cr_assert_not_null(
+        memmem(body + fixture.response_bytes, 500, "\r\n\r\nhello", strlen("\r\n\r\nhello")));
+    buffer_release(&text);
+    close(fd);
+    stop();
+}
+
+/* ---- the end ---- */
+
+Test(net_server, drains_what_is_in_flight_and_closes_the_rest)
+{
+    start();
+    int idle = client_connect(&fixture);
+    client_send(idle, GET("/hello"));
+    expect_next(idle, 200, "hello");
+    int fresh = client_connect(&fixture);
+    fixture_wait_open(&fixture, 2);
+    int busy = client_connect(&fixture);
+    client_send(busy, GET("/later?x"));
+    int half = client_connect(&fixture);
+    client_send(half, "GET /hello HTTP/1.1\r\n");
+    fixture_wait_later(&fixture, 1);
+    fixture_wait_open(&fixture, 4);
+    int last = client_connect(&fixture); /* once this is answered, the half head has been read */
+    client_send(last, GET_CLOSE("/hello"));
+    expect_next(last, 200, "hello");
+    expect_end(last);
+    fixture_drain(&fixture);
+    expect_end(idle);
+    expect_end(fresh);
+    cr_assert_eq(fixture.drained_count, 0);
+    client_send(half, HOST "\r\n");
+    expect_next(half, 200, "Connection: close");
+    expect_end(half);
+    fixture_release(&fixture);
+    expect_next(busy, 200, "Connection: close");
+    expect_end(busy);
+    fixture_wait_drained(&fixture);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(fixture.port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int refused = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_neq(connect(refused, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(refused);
+    stop();
+}
+
+Test(net_server, drains_at_once_when_there_is_nothing)
+{
+    start();
+    fixture_drain(&fixture);
+    fixture_wait_drained(&fixture);
+    stop();
+    cr_assert_eq(fixture.drained_count, 1);
+}
+
+/* The handler holds an exchange while the server closes: closed comes after its response. */
+Test(net_server, closes_by_force_but_waits_for_the_handler)
+{
+    start();
+    int fd = client_connect(&fixture);
+    client_send(fd, GET("/later?x"));
+    fixture_wait_later(&fixture, 1);
+    fixture_drain(&fixture);
+    fixture_close(&fixture);
+    fixture_wait_gone(&fixture, 1);
+    expect_end(fd);
+    cr_assert_eq(fixture.closed_count, 0);
+    fixture_release(&fixture);
+    uv_thread_join(&fixture.thread);
+    cr_assert_eq(fixture.closed_count, 1);
+    cr_assert_eq(fixture.drained_count, 0);
+}
+
+/* ---- opening ---- */
+
+static bool open_on(uv_loop_t *loop, const char *host, uint16_t port, struct net_server **server,
+                    struct err *err)
+{
+    static const struct net_handler handler;
+    return net_server_open(loop, host, port, &net_limits_default, &handler, server, err);
+}
+
+static void expect_open_fails(const char *host, uint16_t port, const char *needle)
+{
+    uv_loop_t loop;
+    struct net_server *server = NULL;
+    struct err err = {0};
+    cr_assert_eq(uv_loop_init(&loop), 0);
+    cr_assert(!open_on(&loop, host, port, &server, &err));
+    cr_expect_eq(err.code, ERR_IO);
+    cr_expect(strstr(err.message, needle) != NULL, "%s", err.message);
+    cr_assert_null(server);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    cr_assert_eq(uv_loop_close(&loop), 0);
+}
+
+Test(net_server, says_what_and_where_when_it_cannot_listen)
+{
+    char where[64];
+    start();
+    (void)snprintf(where, sizeof(where), "address already in use: 127.0.0.1:%u",
+                   (unsigned)fixture.port);
+    expect_open_fails("127.0.0.1", fixture.port, where);
+    expect_open_fails("192.0.2.1", 0, "192.0.2.1:0 (no interface");
+    expect_open_fails("no such host", 0, "\"no such host\"");
+    stop();
+}
+
+Test(net_server, opens_only_with_memory)
+{
+    uv_loop_t loop;
+    struct net_server *server = NULL;
+    struct err err = {0};
+    cr_assert_eq(uv_loop_init(&loop), 0);
+    heap_fail_after(1);
+    bool opened = open_on(&loop, "127.0.0.1", 0, &server, &err);
+    heap_fail_after(0);
+    cr_assert(!opened);
+    cr_assert_eq(err.code, ERR_NO_MEMORY);
+    cr_assert_eq(uv_loop_close(&loop), 0);
+}
+
+Test(net_server, listens_on_localhost)
+{
+    fixture_init(&fixture);
+    fixture.host = "localhost";
+    fixture_start(&fixture);
+    expect_answer(GET_CLOSE("/hello"), 200, "hello");
+    stop();
+}
+
+Test(net_server, listens_on_ipv6_and_names_ipv4_peers_as_such)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(fd);
+        cr_skip("skipped: IPv6, get it by a machine with an IPv6 loopback");
+    }
+    close(fd);
+    fixture_init(&fixture);
+    fixture.host = "::";
+    fixture_start(&fixture);
+    expect_answer(GET_CLOSE("/describe"), 200, "from 127.0.0.1\n");
+    address.sin6_port = htons(fixture.port);
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    client_send(fd, GET_CLOSE("/describe"));
+    expect_next(fd, 200, "from ::1\n");
+    expect_end(fd);
+    stop();
+}
+
+/* Memory fails at the n-th allocation while a request is taken and answered: the client gets an
+ * answer, a 503 or the end, and the server goes on. */
+Test(net_server, survives_failing_memory)
+{
+    start();
+    for (size_t n = 1; n < 12; n++) {
+        char byte;
+        int fd = client_connect(&fixture);
+        heap_fail_after(n);
+        client_send(fd, "POST /204 HTTP/1.1\r\n" CLOSE "Transfer-Encoding: chunked\r\n\r\n");
+        client_send(fd, "1\r\nx\r\n0\r\n\r\n");
+        /* At n = 1 the connection itself has no memory, and is taken only when there is some. */
+        ssize_t size = n > 1 ? recv(fd, &byte, 1, MSG_PEEK) : 0;
+        heap_fail_after(0);
+        char *answer = client_read_all(fd);
+        int status = client_status(answer);
+        cr_expect(status == 204 || status == 503 || (status == -1 && size <= 0), "%d", status);
+        heap_free(answer);
+        close(fd);
+    }
+    expect_answer(GET_CLOSE("/hello"), 200, "hello");
+    stop();
+}
