@@ -177,9 +177,9 @@ def rule_prefix(file):
     if file.top != "src" or file.folder == "main" or not file.name.endswith(".c"):
         return
     stem = file.name[:-2]
-    prefixes = {file.folder, stem, stem.rsplit("_", 1)[0], stem.split("_", 1)[0]} | file.nouns
+    prefixes = {file.folder, stem, stem.rsplit("_", 1)[0], *stem.split("_")} | file.nouns
     for name, is_static, line, _ in functions(file):
-        if not is_static and not any(name.startswith(prefix + "_") for prefix in prefixes):
+        if not is_static and not any(f"{name}_".startswith(prefix + "_") for prefix in prefixes):
             yield line, f"{name} is exported: begin it with {file.folder}_ or {stem}_, or make it static"
 
 
@@ -188,7 +188,7 @@ def nouns_of(headers):
     nouns = set()
     for path, text in headers.items():
         nouns.add(os.path.basename(path)[:-2])
-        nouns.update(re.findall(r"^(?:extern const )?struct (\w+)(?: \{|;| \w+;)", strip(text), flags=re.MULTILINE))
+        nouns.update(re.findall(r"^(?:extern const )?(?:struct|enum) (\w+)(?: \{|;| \w+;)", strip(text), flags=re.MULTILINE))
     return nouns | ({"heap", "memory"} if "src/base/arena.h" in headers else set())
 
 
