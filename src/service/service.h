@@ -39,6 +39,13 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
 
 extern const struct service_config service_config_default;
 
+/* A new API key: its row for the store, and its secret's text "wh_<16 hex>_<43 base64url>", which
+ * is shown once and kept nowhere. name: at most 64 bytes; expires_ms 0: never. */
+enum { SERVICE_API_KEY_CHARS = 63 };
+void service_api_key_new(const char *name, uint32_t scopes, int64_t expires_ms,
+                         const struct clock *clock, struct store_api_key *out,
+                         char secret[static SERVICE_API_KEY_CHARS + 1]);
+
 struct service_parts { /* opened by main, outlive the service */
     struct audit_log *log;
     struct store *store;

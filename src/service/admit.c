@@ -1,0 +1,120 @@
+/* admit.c: POST /v1/execute up to the moment when the log has to answer.
+ *
+ *     parse and check -> key known? -> room? -> key taken -> ADMIT submitted
+ *
+ * A request that is refused on the way leaves its key as it was, so that the client may try again
+ * with it; from ADMIT on the key is used.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include <string.h>
+
+enum { NS_PER_S = 1000000000 };
+
+/* ---- a client that goes away ---- */
+
+static void admit_cancel_visit(void *context, struct session *session)
+{
+    struct service *service = context;
+    scheduler_stop(service->scheduler, &session->run, SCHEDULER_CANCEL);
+}
+
+/* On the loop's thread, at any time before the answer; what it needs lives as long as the
+ * exchange. */
+static void admit_gone_cb(struct message_exchange *exchange, void *context)
+{
+    (void)exchange;
+    struct api_call *call = context;
+    struct service *service = call->service;
+    pthread_mutex_lock(&service->gone_lock);
+    call->is_gone = true;
+    bool has_session = call->has_session;
+    pthread_mutex_unlock(&service->gone_lock);
+    if (has_session) {
+        (void)session_table_with(service->sessions, call->request_id, admit_cancel_visit, service);
+    }
+}
+
+static void admit_link_call(struct session *session)
+{
+    struct service *service = session->service;
+    struct api_call *call = session->call;
+    pthread_mutex_lock(&service->gone_lock);
+    memcpy(call->request_id, session->request.request_id, sizeof(call->request_id));
+    call->has_session = true;
+    bool is_gone = call->is_gone;
+    pthread_mutex_unlock(&service->gone_lock);
+    if (is_gone) {
+        scheduler_stop(service->scheduler, &session->run, SCHEDULER_CANCEL);
+    }
+}
+
+/* ---- admission ---- */
+
+static bool admit_submit(struct session *session, struct err *err)
+{
+    struct service *service = session->service;
+    session->run.step = execute_step;
+    session->run.deadline_ns =
+        session->admitted_ns + (uint64_t)session->request.timeout_seconds * NS_PER_S;
+    session_enter(session, SESSION_KEY_GENERATED);
+    session_table_add(service->sessions, session);
+    admit_link_call(session);
+    if (commit_admit(session, err)) {
+        return true; /* the session is the log's now */
+    }
+    session_table_remove(service->sessions, session);
+    request_keys_return(service->keys, &session->key);
+    return false;
+}
+
+static bool admit_session(struct session *session, struct err *err)
+{
+    struct service *service = session->service;
+    const uint8_t *id = session->request.request_id;
+    if (!request_keys_peek(service->keys, id, session->owner, NULL, err) ||
+        !scheduler_reserve(service->scheduler, err)) {
+        return false;
+    }
+    if (!request_keys_take(service->keys, id, session->owner, &session->key, err) ||
+        !admit_submit(session, err)) {
+        scheduler_unreserve(service->scheduler);
+        return false;
+    }
+    return true;
+}
+
+void admit_execute(struct api_call *call)
+{
+    struct service *service = call->service;
+    struct message_exchange *exchange = call->exchange;
+    struct err err;
+    struct session *session = session_new(service, call->identity.key_id);
+    bool ok = session != NULL || err_set(&err, ERR_NO_MEMORY, "no memory for a session");
+    if (ok) {
+        session->call = call;
+        ok = execute_request_parse(exchange->request.body, &service->config, &session->arena,
+                                   &session->request, &err) &&
+             admit_session(session, &err);
+    }
+    if (ok) {
+        return;
+    }
+    if (err.code == ERR_NO_MEMORY) {
+        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the request");
+    }
+    char id[TEXT_UUID_CHARS + 1] = "";
+    if (session != NULL) {
+        memcpy(id, session->request.request_id_text, sizeof(id));
+    }
+    session_free(session);
+    api_answer_err(call, &err, id[0] != 0 ? id : NULL);
+}
+
+void admit_watch_client(struct api_call *call)
+{
+    call->exchange->gone_context = call;
+    call->exchange->gone = admit_gone_cb;
+}

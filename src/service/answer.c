@@ -1,0 +1,266 @@
+/* answer.c: the last part of an execution: the answer is built, sent, stored, and the session ends.
+ *
+ *     answer_finish: state, receipt, body -> published -> sent -> slot free -> stored -> freed
+ *
+ * Between sending and storing the table serves the answer, so that whoever asks for it right after
+ * having received it finds it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- what is said in the clear ---- */
+
+/* The clear part must tell nothing of a confidential program: one sentence per code. NULL: the
+ * message does not come from the program, and may be said. */
+static const char *clear_message(enum err_code code)
+{
+    switch ((int)code) {
+    case ERR_INVALID_WASM:
+        return "the program is not a valid WebAssembly module; encrypted_result has the details";
+    case ERR_POLICY_VIOLATION:
+        return "the program asks for imports, and programs may not import anything; "
+               "encrypted_result has the details";
+    case ERR_FUNCTION_NOT_FOUND:
+        return "the program exports no function of that name";
+    case ERR_INVALID_ARGUMENTS:
+        return "the arguments do not fit the function; encrypted_result has the details";
+    case ERR_EXECUTION_TRAP:
+        return "the program trapped; encrypted_result has the details";
+    case ERR_STACK_EXHAUSTED:
+        return "the program has exhausted its call stack; encrypted_result has the details";
+    case ERR_MEMORY_EXCEEDED:
+        return "the program needs more memory than it may have; encrypted_result has the details";
+    default:
+        return NULL;
+    }
+}
+
+static enum session_state final_state(const struct session *session)
+{
+    switch ((int)session->outcome.err.code) {
+    case ERR_NONE:
+        return SESSION_COMPLETED;
+    case ERR_INVALID_WASM:
+    case ERR_POLICY_VIOLATION:
+        return SESSION_INVALID_WASM;
+    case ERR_EXECUTION_TIMEOUT:
+        return SESSION_TIMEOUT;
+    case ERR_CANCELLED:
+        return SESSION_CANCELLED;
+    case ERR_FUNCTION_NOT_FOUND:
+    case ERR_INVALID_ARGUMENTS:
+    case ERR_EXECUTION_TRAP:
+    case ERR_GAS_EXHAUSTED:
+    case ERR_MEMORY_EXCEEDED:
+    case ERR_STACK_EXHAUSTED:
+        return SESSION_EXEC_ERROR;
+    default:
+        return SESSION_ERROR;
+    }
+}
+
+/* ---- the body ---- */
+
+static bool set_hash(json_t *body, const char *name, const uint8_t hash[static AUDIT_HASH_BYTES])
+{
+    char text[2 * AUDIT_HASH_BYTES + 1];
+    text_hex_encode(bytes_of(hash, AUDIT_HASH_BYTES), text);
+    return json_object_set_new(body, name, json_string(text)) == 0;
+}
+
+static json_t *commitment_json(const struct session *session)
+{
+    const struct session_record *record = &session->record;
+    const char *origin = audit_log_origin(session->service->parts.log);
+    json_t *commitment = json_pack(
+        "{s:o, s:s, s:I, s:I, s:s, s:s}", "record_id",
+        json_sprintf("%s/%" PRIu64, origin, record->result_index), "log_origin", origin,
+        "admit_index", (json_int_t)record->admit_index, "leaf_index",
+        (json_int_t)record->result_index, "leaf", record->leaf, "tlog_proof", record->tlog_proof);
+    if (commitment != NULL && !set_hash(commitment, "leaf_hash", record->leaf_hash)) {
+        json_decref(commitment);
+        return NULL;
+    }
+    return commitment;
+}
+
+/* What both forms of the answer carry. */
+static bool add_proof(json_t *body, const struct session *session)
+{
+    bool ok = json_object_set_new(body, "execution_summary", result_summary(session)) == 0;
+    ok = ok && set_hash(body, "request_commitment", session->request.commitment);
+    ok = ok && set_hash(body, "result_commitment", session->result_commitment);
+    if (ok && session->encrypted_result != NULL) {
+        ok = json_object_set_new(body, "encrypted_result",
+                                 json_string(session->encrypted_result)) == 0;
+    }
+    ok = ok && json_object_set_new(body, "commitment", commitment_json(session)) == 0;
+    return ok && json_object_set_new(body, "receipt", receipt_sign(session)) == 0;
+}
+
+/* The whole body; what cannot be committed must not be said, so that is INTERNAL. */
+static json_t *answer_body(struct session *session, int *status)
+{
+    const char *id = session->request.request_id_text;
+    const struct clock *clock = session->service->parts.clock;
+    struct err err = session->outcome.err;
+    if (!session->record.is_committed) {
+        (void)err_set(&err, ERR_INTERNAL, "the result could not be committed to the audit log");
+        *status = err_code_http_status(err.code);
+        return problem_json(&err, 0, id, clock);
+    }
+    if (err.code != ERR_NONE && clear_message(err.code) != NULL) {
+        (void)err_set(&err, err.code, "%s", clear_message(err.code));
+    }
+    *status = err.code == ERR_NONE ? 200 : err_code_http_status(err.code);
+    json_t *body = err.code == ERR_NONE ? json_pack("{s:s}", "request_id", id)
+                                        : problem_json(&err, 0, id, clock);
+    if (body == NULL || !add_proof(body, session)) {
+        json_decref(body);
+        return NULL;
+    }
+    return body;
+}
+
+/* ---- sending ---- */
+
+static void send_answer(struct session *session, enum err_code code, struct bytes text, int status)
+{
+    struct message_response response;
+    message_response_init(&response, status);
+    if (code == ERR_OVERLOADED) {
+        message_response_header(&response, "Retry-After", "1");
+    }
+    message_response_header(&response, "Cache-Control", "no-store");
+    const char *type = code == ERR_NONE ? "application/json" : "application/problem+json";
+    if (!message_response_body(&response, type, text)) {
+        arena_release(&response.arena);
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        problem_response(&response, &err, 0, session->request.request_id_text,
+                         session->service->parts.clock);
+    }
+    struct api_call *call = session->call;
+    session->call = NULL;
+    api_answer(call, &response);
+}
+
+static void log_outcome(const struct session *session, enum err_code code)
+{
+    const struct session_outcome *outcome = &session->outcome;
+    log_write(
+        code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO, "execution", session->request.request_id_text,
+        "%s api_key=%s gas=%" PRIu64 " memory=%" PRIu64 " execution_us=%" PRIu64
+        " queue_us=%" PRIu64 " leaf=%" PRId64 "%s%s",
+        code == ERR_NONE ? "SUCCESS" : err_code_name(code), session->owner, outcome->gas_consumed,
+        outcome->memory_used_bytes, outcome->execution_ns / 1000, outcome->queue_ns / 1000,
+        session->record.is_committed ? (int64_t)session->record.result_index : -1,
+        session->request.metadata != NULL ? " metadata=" : "",
+        session->request.metadata != NULL ? session->request.metadata : "");
+}
+
+/* ---- storing ---- */
+
+static struct store_execution store_row(const struct session *session)
+{
+    struct store_execution row = {
+        .admit_index = session->record.admit_index,
+        .result_index = UINT64_MAX,
+        .created_ms = session->created_ms,
+    };
+    memcpy(row.request_id, session->request.request_id, sizeof(row.request_id));
+    memcpy(row.api_key_id, session->owner, sizeof(row.api_key_id));
+    memcpy(row.request_commitment, session->request.commitment, sizeof(row.request_commitment));
+    const char *state = session_state_name(session_state(session));
+    memcpy(row.state, state, strlen(state) + 1);
+    return row;
+}
+
+void answer_store_admitted(struct session *session)
+{
+    struct err err;
+    struct store_execution row = store_row(session);
+    if (!store_put_execution(session->service->parts.store, &row, NULL, NULL, &err)) {
+        log_write(LOG_WARN, "not_stored", session->request.request_id_text, "%s", err.message);
+    }
+}
+
+static void session_end(struct session *session)
+{
+    struct service *service = session->service;
+    session_table_remove(service->sessions, session);
+    session_free(session);
+    scheduler_unreserve(service->scheduler);
+}
+
+static void stored_cb(void *context, bool ok)
+{
+    struct session *session = context;
+    if (!ok) {
+        log_write(LOG_ERROR, "not_stored", session->request.request_id_text,
+                  "the answer could not be stored; the log has its commitment");
+    }
+    session_end(session);
+}
+
+/* The session's end comes from the store's writer, or at once if that takes nothing any more. */
+static void store_answer(struct session *session)
+{
+    struct err err;
+    struct store_execution row = store_row(session);
+    row.result_index = session->record.result_index;
+    memcpy(row.result_commitment, session->result_commitment, sizeof(row.result_commitment));
+    row.expires_ms = session->created_ms + (int64_t)session->service->config.result_retention_ms;
+    row.answer = bytes_of(session->answer, session->answer_size);
+    row.answer_status = session->answer_status;
+    if (!store_put_execution(session->service->parts.store, &row, stored_cb, session, &err)) {
+        log_write(LOG_ERROR, "not_stored", session->request.request_id_text, "%s", err.message);
+        session_end(session);
+    }
+}
+
+/* ---- the end ---- */
+
+void answer_finish(struct session *session)
+{
+    struct service *service = session->service;
+    int status = 0;
+    json_t *body = answer_body(session, &status);
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    if (text == NULL) {
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        problem_publish(&err, session->request.request_id_text);
+        body = problem_json(&err, 0, session->request.request_id_text, service->parts.clock);
+        text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+        status = 500;
+        json_decref(body);
+    }
+    enum err_code code = status == 500 ? ERR_INTERNAL : session->outcome.err.code;
+    session_enter(session, status == 500 ? SESSION_ERROR : final_state(session));
+    struct bytes answer = bytes_of_string(text != NULL ? text : "");
+    session_table_publish(service->sessions, session, (uint8_t *)text, answer.size, status);
+    metrics_execution(&service->metrics, code,
+                      session->outcome.execution_ns + session->outcome.queue_ns,
+                      session->outcome.gas_consumed);
+    log_outcome(session, code);
+    send_answer(session, code, answer, status);
+    session_release_arena(session);
+    scheduler_leave(service->scheduler);
+    store_answer(session);
+}
+
+void answer_unadmitted(struct session *session, const struct err *err)
+{
+    struct api_call *call = session->call;
+    session->call = NULL;
+    api_answer_err(call, err, session->request.request_id_text);
+    session_end(session);
+}

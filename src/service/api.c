@@ -1,0 +1,333 @@
+/* api.c: from a message to its endpoint, and answers on their way out.
+ *
+ * Every path exists with and without the prefix /v1. The order of checks is that of the table in
+ * docs/protocol.md section 2: path, method, API key, scope, media type, size; then the endpoint's
+ * own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    API_ALLOW_CHARS_MAX = 64,
+    API_INLINE_BYTES_MAX = 65536, /* JSON up to here is parsed on the loop's thread */
+    API_KEYS_BODY_BYTES_MAX = 4096,
+    /* What an execute body may hold beside its base64. */
+    API_EXECUTE_EXTRA_BYTES = 1024 * 1024,
+};
+
+const struct route api_routes[] = {
+    {"POST", "/keys", STORE_SCOPE_EXECUTE, true, 0, NULL, keys_create,
+     "Make a key pair for one execution"},
+    {"POST", "/execute", STORE_SCOPE_EXECUTE, true, API_INLINE_BYTES_MAX, admit_watch_client,
+     admit_execute, "Run an encrypted program"},
+    {"GET", "/executions/{id}", STORE_SCOPE_EXECUTE, false, 0, NULL, executions_show,
+     "State and stored answer of an execution"},
+    {"DELETE", "/executions/{id}", STORE_SCOPE_EXECUTE, false, 0, NULL, executions_cancel,
+     "Cancel an execution"},
+    {"GET", "/verify/{id}", 0, false, 0, NULL, verify_show,
+     "Check a commitment against the audit log"},
+    {"GET", "/attestation", 0, false, 0, NULL, health_attestation, "The node's evidence"},
+    {"GET", "/log/checkpoint", 0, false, 0, NULL, health_checkpoint,
+     "The audit log's signed checkpoint"},
+    {"GET", "/health", 0, false, 1, NULL, health_show, "Status and capacity"},
+    {"GET", "/livez", 0, false, 1, NULL, health_live, "Is the process alive"},
+    {"GET", "/readyz", 0, false, 1, NULL, health_ready, "Would an execution be accepted"},
+    {"GET", "/metrics", STORE_SCOPE_METRICS, false, 0, NULL, metrics_show, "Prometheus metrics"},
+    {"GET", "/openapi.json", 0, false, 0, NULL, health_openapi, "This interface as OpenAPI"},
+    {"GET", "/", 0, false, 1, NULL, health_root, "Where to look"},
+};
+const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);
+
+/* ---- answers ---- */
+
+void api_answer(struct api_call *call, struct message_response *response)
+{
+    assert(response->status >= 100 && response->status < 600);
+    atomic_fetch_add(&call->service->metrics.responses[response->status / 100], 1);
+    call->exchange->respond(call->exchange, response);
+}
+
+void api_answer_text(struct api_call *call, int status, const char *content_type, struct bytes body)
+{
+    struct message_response response;
+    message_response_init(&response, status);
+    message_response_header(&response, "Cache-Control", "no-store");
+    if (!message_response_body(&response, content_type, body)) {
+        arena_release(&response.arena);
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        api_answer_err(call, &err, NULL);
+        return;
+    }
+    api_answer(call, &response);
+}
+
+void api_answer_json(struct api_call *call, int status, json_t *body)
+{
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    if (text == NULL) {
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        api_answer_err(call, &err, NULL);
+        return;
+    }
+    api_answer_text(call, status, "application/json", bytes_of_string(text));
+    heap_free(text);
+}
+
+void api_answer_err(struct api_call *call, const struct err *err, const char *request_id)
+{
+    struct message_response response;
+    atomic_fetch_add(&call->service->metrics.refusals[err->code], 1);
+    problem_response(&response, err, 0, request_id, call->service->parts.clock);
+    api_answer(call, &response);
+}
+
+/* ---- routing ---- */
+
+static const char *path_without_version(const char *path)
+{
+    static const char version[] = "/v1";
+    size_t size = strlen(version);
+    if (strncmp(path, version, size) != 0 || (path[size] != '/' && path[size] != 0)) {
+        return path;
+    }
+    return path[size] == 0 ? "/" : path + size;
+}
+
+/* *parameter is what stands for {id}, NULL if the route has none. */
+static bool route_matches(const struct route *route, const char *path, const char **parameter)
+{
+    const char *brace = strchr(route->path, '{');
+    *parameter = NULL;
+    if (brace == NULL) {
+        return strcmp(route->path, path) == 0;
+    }
+    size_t prefix = (size_t)(brace - route->path);
+    if (strncmp(route->path, path, prefix) != 0 || path[prefix] == 0 ||
+        strchr(path + prefix, '/') != NULL) {
+        return false;
+    }
+    *parameter = path + prefix;
+    return true;
+}
+
+static bool method_matches(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* The methods of a path, "GET, HEAD, OPTIONS"; false if there is no such path. */
+static bool allow_of(const char *path, char out[static API_ALLOW_CHARS_MAX])
+{
+    const char *parameter;
+    size_t size = 0;
+    for (size_t i = 0; i < api_route_count; i++) {
+        if (route_matches(&api_routes[i], path, &parameter)) {
+            bool is_get = strcmp(api_routes[i].method, "GET") == 0;
+            size += (size_t)snprintf(out + size, API_ALLOW_CHARS_MAX - size, "%s%s, ",
+                                     api_routes[i].method, is_get ? ", HEAD" : "");
+        }
+    }
+    if (size > 0) {
+        (void)snprintf(out + size, API_ALLOW_CHARS_MAX - size, "OPTIONS");
+    }
+    return size > 0;
+}
+
+static const struct route *find_route(const char *path, const char *method, const char **parameter)
+{
+    for (size_t i = 0; i < api_route_count; i++) {
+        if (method_matches(&api_routes[i], method) &&
+            route_matches(&api_routes[i], path, parameter)) {
+            return &api_routes[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- what is checked before the body ---- */
+
+static size_t body_bytes_max(const struct service *service, const struct route *route)
+{
+    if (!route->takes_json) {
+        return 0;
+    }
+    if (route->handle == keys_create) {
+        return API_KEYS_BODY_BYTES_MAX;
+    }
+    size_t sealed = service->config.module_bytes_max + EXECUTE_ARGUMENTS_BYTES_MAX;
+    return sealed / 3 * 4 + API_EXECUTE_EXTRA_BYTES;
+}
+
+static bool check_media_type(const struct message_request *request, const struct route *route,
+                             bool has_body, struct err *err)
+{
+    static const char json[] = "application/json";
+    const char *type = message_request_header(request, "content-type");
+    if (!route->takes_json || (type == NULL && !has_body)) {
+        return true;
+    }
+    size_t size = type == NULL ? 0 : strcspn(type, "; \t");
+    return (size == strlen(json) && strncasecmp(type, json, size) == 0) ||
+           err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json");
+}
+
+static bool check_size(const struct service *service, const struct route *route, uint64_t size,
+                       struct err *err)
+{
+    size_t bytes_max = body_bytes_max(service, route);
+    return size <= bytes_max ||
+           err_set(err, ERR_PAYLOAD_TOO_LARGE, "the body is longer than %zu bytes", bytes_max);
+}
+
+/* The declared size of the body; 0 if it is not declared. */
+static uint64_t declared_size(const struct message_request *head)
+{
+    const char *length = message_request_header(head, "content-length");
+    uint64_t size = 0;
+    if (length != NULL && !text_u64_decode(length, strlen(length), &size)) {
+        return UINT64_MAX; /* net lets through what is a number; one that overflows is too large */
+    }
+    return size;
+}
+
+/* Path, method, key, scope, media type, size. `size` is the body's, as far as it is known. */
+static bool api_check(struct service *service, const struct message_request *request, uint64_t size,
+                      bool has_body, struct api_call *call, struct err *err)
+{
+    char allow[API_ALLOW_CHARS_MAX];
+    const char *path = path_without_version(request->path);
+    call->service = service;
+    call->route = find_route(path, request->method, &call->parameter);
+    if (call->route == NULL) {
+        return allow_of(path, allow)
+                   ? err_set(err, ERR_METHOD_NOT_ALLOWED, "this path takes %s", allow)
+                   : err_set(err, ERR_NOT_FOUND, "there is nothing at this path");
+    }
+    if (call->route->scope != 0 && !auth_check(service->auth, request, &call->identity, err)) {
+        return false;
+    }
+    if ((call->route->scope & call->identity.scopes) != call->route->scope &&
+        (call->identity.scopes & STORE_SCOPE_ADMIN) == 0) {
+        return err_set(err, ERR_FORBIDDEN, "the API key has not the scope that this path needs");
+    }
+    return check_media_type(request, call->route, has_body, err) &&
+           check_size(service, call->route, size, err);
+}
+
+/* A refusal of api_check as a response. */
+static void refuse(const struct service *service, const struct message_request *request,
+                   const struct err *err, struct message_response *response)
+{
+    char allow[API_ALLOW_CHARS_MAX];
+    problem_response(response, err, 0, NULL, service->parts.clock);
+    if (err->code == ERR_METHOD_NOT_ALLOWED &&
+        allow_of(path_without_version(request->path), allow)) {
+        message_response_header(response, "Allow", allow);
+    }
+}
+
+static bool is_options(const struct message_request *request, char *allow)
+{
+    return strcmp(request->method, "OPTIONS") == 0 &&
+           allow_of(path_without_version(request->path), allow);
+}
+
+/* ---- the handler of net ---- */
+
+bool service_accept(void *context, const struct message_request *head,
+                    struct message_response *response)
+{
+    struct service *service = context;
+    struct api_call call = {0};
+    struct err err;
+    char allow[API_ALLOW_CHARS_MAX];
+    uint64_t size = declared_size(head);
+    bool has_body = size > 0 || message_request_header(head, "transfer-encoding") != NULL;
+    if (is_options(head, allow) || api_check(service, head, size, has_body, &call, &err)) {
+        return true;
+    }
+    atomic_fetch_add(&service->metrics.refusals[err.code], 1);
+    refuse(service, head, &err, response);
+    atomic_fetch_add(&service->metrics.responses[response->status / 100], 1);
+    return false;
+}
+
+static void api_job(void *context)
+{
+    struct api_call *call = context;
+    call->route->handle(call);
+}
+
+static void dispatch(struct api_call *call)
+{
+    const struct route *route = call->route;
+    if (route->watch != NULL) {
+        route->watch(call);
+    }
+    if (call->exchange->request.body.size < route->inline_bytes_max) {
+        route->handle(call);
+        return;
+    }
+    call->job = (struct scheduler_job){.run = api_job, .context = call};
+    scheduler_post(call->service->scheduler, &call->job);
+}
+
+void service_handle(void *context, struct message_exchange *exchange)
+{
+    struct service *service = context;
+    const struct message_request *request = &exchange->request;
+    struct api_call first = {.service = service, .exchange = exchange};
+    struct message_response response;
+    struct err err;
+    char allow[API_ALLOW_CHARS_MAX];
+    if (is_options(request, allow)) {
+        message_response_init(&response, 204);
+        message_response_header(&response, "Allow", allow);
+        api_answer(&first, &response);
+        return;
+    }
+    struct api_call *call = ARENA_NEW(&exchange->arena, struct api_call);
+    if (call == NULL) {
+        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the request");
+        api_answer_err(&first, &err, NULL);
+        return;
+    }
+    *call = first;
+    size_t size = request->body.size;
+    if (!api_check(service, request, size, size > 0, call, &err)) {
+        atomic_fetch_add(&service->metrics.refusals[err.code], 1);
+        refuse(service, request, &err, &response);
+        api_answer(call, &response);
+        return;
+    }
+    dispatch(call);
+}
+
+void service_refuse(void *context, int status, const char *reason,
+                    struct message_response *response)
+{
+    struct service *service = context;
+    enum err_code code = ERR_MALFORMED_REQUEST;
+    if (status == 413) {
+        code = ERR_PAYLOAD_TOO_LARGE;
+    } else if (status == 503) {
+        code = ERR_OVERLOADED;
+    } else if (status >= 500 && status != 501 && status != 505) {
+        code = ERR_INTERNAL;
+    }
+    struct err err;
+    (void)err_set(&err, code, "%s", reason);
+    atomic_fetch_add(&service->metrics.refusals[code], 1);
+    problem_response(response, &err, status, NULL, service->parts.clock);
+    atomic_fetch_add(&service->metrics.responses[status / 100], 1);
+}

@@ -1,0 +1,39 @@
+/* auth.h: who is asking: API keys, from the store into memory. Private to service.
+ *
+ * A secret's text is "wh_<16 hex id>_<43 base64url characters>"; the id finds the row, SHA-256 of
+ * the whole text is compared in constant time. Only the hash is ever stored. An unknown id costs
+ * the same work as a wrong secret, and both are answered alike.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVICE_AUTH_H
+#define SERVICE_AUTH_H
+
+#include "base/clock.h"
+#include "base/message.h"
+#include "store/store.h"
+
+/* What a caller without a key is called where keys are not demanded. No key has this id. */
+#define AUTH_ANONYMOUS "-"
+
+struct identity {
+    char key_id[STORE_KEY_ID_CHARS + 1]; /* "" if nobody was authenticated */
+    uint32_t scopes;                     /* of enum store_scope */
+};
+
+struct auth;
+
+/* Reads all keys. `required` false: a request without a key is AUTH_ANONYMOUS with the scopes
+ * EXECUTE and METRICS (a request with a key must still have a good one). */
+bool auth_open(struct store *store, const struct clock *clock, bool required, struct auth **out,
+               struct err *err) MUST_CHECK;
+void auth_close(struct auth *auth);
+/* Reads the keys anew if the set has changed. May block on the disk. */
+bool auth_reload(struct auth *auth, struct err *err) MUST_CHECK;
+/* UNAUTHENTICATED: no key, unknown, wrong, expired, revoked, or two different ones. */
+bool auth_check(struct auth *auth, const struct message_request *request, struct identity *out,
+                struct err *err) MUST_CHECK;
+/* Bad secrets presented since the start (requests without any do not count). */
+uint64_t auth_failures(const struct auth *auth);
+
+#endif

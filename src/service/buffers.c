@@ -1,0 +1,199 @@
+/* buffers.c: bytes and strings in and out of the program's memory (docs/protocol.md section 6).
+ *
+ * A program has no imports, so whoever wants to hand it a buffer has to ask it for the room: by the
+ * allocator that it exports. What that costs is the program's gas. Every pointer that comes back is
+ * checked against the memory as it is at that moment.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+enum { ALLOCATOR_PARAMS_MAX = 4 };
+
+/* ---- the program's exports ---- */
+
+/* The exported allocator; *params is 1 for (size), 4 for cabi_realloc(old, old_size, align, size).
+ */
+static const struct vm_func *find_allocator(const struct vm_instance *instance, uint32_t *params)
+{
+    static const struct {
+        const char *name;
+        uint32_t params;
+    } known[] = {{"alloc", 1}, {"allocate", 1}, {"malloc", 1}, {"cabi_realloc", 4}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        struct vm_extern found;
+        if (!vm_instance_find_export(instance, bytes_of_string(known[i].name), &found) ||
+            found.kind != VM_EXTERN_FUNC) {
+            continue;
+        }
+        const struct vm_func_type *type = vm_func_get_type(found.object);
+        bool fits = type->param_count == known[i].params && type->result_count == 1;
+        for (uint32_t slot = 0; fits && slot < known[i].params + 1; slot++) {
+            fits = type->types[slot] == VM_I32;
+        }
+        if (fits) {
+            *params = known[i].params;
+            return found.object;
+        }
+    }
+    return NULL;
+}
+
+static struct vm_memory *find_memory(const struct vm_instance *instance)
+{
+    struct vm_extern found;
+    bool is_memory = vm_instance_find_export(instance, bytes_of_string("memory"), &found) &&
+                     found.kind == VM_EXTERN_MEMORY;
+    return is_memory ? found.object : NULL;
+}
+
+/* ---- arguments ---- */
+
+bool buffers_begin_allocate(struct session *session, struct err *err)
+{
+    struct session_program *program = &session->program;
+    const struct values_argument *argument = &program->arguments[program->buffer];
+    uint32_t params = 0;
+    const struct vm_func *allocator = find_allocator(program->instance, &params);
+    if (allocator == NULL) {
+        return err_set(err, ERR_INVALID_ARGUMENTS,
+                       "arguments[%u]: the program exports no allocator: alloc, allocate or malloc "
+                       "(i32) -> i32, or cabi_realloc",
+                       argument->position);
+    }
+    if (find_memory(program->instance) == NULL) {
+        return err_set(err, ERR_INVALID_ARGUMENTS,
+                       "arguments[%u]: the program exports no memory named \"memory\"",
+                       argument->position);
+    }
+    struct vm_value values[ALLOCATOR_PARAMS_MAX];
+    memset(values, 0, sizeof(values));
+    for (uint32_t i = 0; i < params; i++) {
+        values[i].type = VM_I32;
+    }
+    values[params - 1].as.i32 = (uint32_t)argument->data.size;
+    if (params == ALLOCATOR_PARAMS_MAX) {
+        values[2].as.i32 = 1; /* alignment */
+    }
+    return vm_run_begin_call(program->run, allocator, values, params, err);
+}
+
+bool buffers_copy(struct session *session, struct err *err)
+{
+    struct session_program *program = &session->program;
+    const struct values_argument *argument = &program->arguments[program->buffer];
+    uint32_t count = 0;
+    uint32_t pointer = vm_run_results(program->run, &count)[0].as.i32;
+    uint8_t *room = NULL;
+    if (argument->data.size > 0 && pointer == 0) {
+        return err_set(err, ERR_MEMORY_EXCEEDED,
+                       "arguments[%u]: the program's allocator has no %zu bytes",
+                       argument->position, argument->data.size);
+    }
+    if (!vm_memory_range(find_memory(program->instance), pointer, argument->data.size, &room)) {
+        return err_set(err, ERR_EXECUTION_TRAP,
+                       "arguments[%u]: the program's allocator returned a place outside its memory",
+                       argument->position);
+    }
+    if (argument->data.size > 0) {
+        memcpy(room, argument->data.ptr, argument->data.size);
+    }
+    program->pointers[program->buffer++] = pointer;
+    return true;
+}
+
+/* ---- results ---- */
+
+static bool type_is_buffer(const struct vm_func_type *type)
+{
+    const enum vm_type *results = type->types + type->param_count;
+    return (type->result_count == 1 && results[0] == VM_I64) ||
+           (type->result_count == 2 && results[0] == VM_I32 && results[1] == VM_I32);
+}
+
+bool buffers_check_result(const struct session *session, const struct vm_func_type *type,
+                          struct err *err)
+{
+    return session->request.result_type == EXECUTE_VALUES || type_is_buffer(type) ||
+           err_set(err, ERR_INVALID_ARGUMENTS,
+                   "result_type: the function's results must be (i32, i32), pointer and length, or "
+                   "one i64, pointer << 32 | length");
+}
+
+static json_t *bytes_output(struct bytes data)
+{
+    size_t size = text_base64_encoded_size(data.size);
+    char *text = heap_alloc(size + 1);
+    if (text == NULL) {
+        return NULL;
+    }
+    text_base64_encode(data, text);
+    json_t *output = json_pack("{s:s, s:s%}", "type", "bytes", "value", text, size);
+    memory_wipe(text, size);
+    heap_free(text);
+    return output;
+}
+
+static bool buffer_output(const struct session *session, const struct vm_value *results,
+                          uint32_t count, json_t **out, struct err *err)
+{
+    uint32_t pointer = count == 2 ? results[0].as.i32 : (uint32_t)(results[0].as.i64 >> 32);
+    uint32_t size = count == 2 ? results[1].as.i32 : (uint32_t)results[0].as.i64;
+    struct vm_memory *memory = find_memory(session->program.instance);
+    uint8_t *data = NULL;
+    if (memory == NULL) {
+        return err_set(err, ERR_INVALID_ARGUMENTS,
+                       "result_type: the program exports no memory named \"memory\"");
+    }
+    if (!vm_memory_range(memory, pointer, size, &data)) {
+        return err_set(err, ERR_EXECUTION_TRAP,
+                       "the result, %u bytes at %u, lies outside the program's memory", size,
+                       pointer);
+    }
+    if (size > session->service->config.result_bytes_max) {
+        return err_set(err, ERR_MEMORY_EXCEEDED, "the result is longer than %zu bytes",
+                       session->service->config.result_bytes_max);
+    }
+    struct bytes bytes = bytes_of(data, size);
+    if (session->request.result_type == EXECUTE_BYTES) {
+        *out = bytes_output(bytes);
+        return true;
+    }
+    if (!text_is_utf8(bytes) || (size > 0 && memchr(data, 0, size) != NULL)) {
+        return err_set(err, ERR_EXECUTION_TRAP,
+                       "the result is not UTF-8 text without NUL: ask for result_type \"bytes\"");
+    }
+    *out = json_pack("{s:s, s:s%}", "type", "string", "value", size > 0 ? (const char *)data : "",
+                     (size_t)size);
+    return true;
+}
+
+bool buffers_outputs(const struct session *session, json_t **out, struct err *err)
+{
+    uint32_t count = 0;
+    const struct vm_value *results = vm_run_results(session->program.run, &count);
+    json_t *outputs = json_array();
+    bool ok = outputs != NULL;
+    if (session->request.result_type == EXECUTE_VALUES) {
+        for (uint32_t i = 0; ok && i < count; i++) {
+            ok = json_array_append_new(outputs, values_to_json(&results[i])) == 0;
+        }
+    } else if (ok) {
+        json_t *output = NULL;
+        if (!buffer_output(session, results, count, &output, err)) {
+            json_decref(outputs);
+            return false;
+        }
+        ok = json_array_append_new(outputs, output) == 0;
+    }
+    if (!ok) {
+        json_decref(outputs);
+        return err_set(err, ERR_NO_MEMORY, "no memory for the outputs");
+    }
+    *out = outputs;
+    return true;
+}

@@ -1,0 +1,488 @@
+/* execute.c: the worker's part of an execution, cut into steps.
+ *
+ *     ESTABLISH -> DECRYPT -> LOAD* -> LINK -> START* -> (ALLOCATE -> COPY*)* -> CALL* -> SEAL ->
+ * COMMIT
+ *
+ * A step with * repeats until it is through; each takes about a slice at most. Whatever goes wrong
+ * is noted in the session's outcome and leads to SEAL: a failed execution is sealed, committed and
+ * answered like a successful one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include "base/json.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { LOAD_BYTES_PER_STEP = 65536 };
+
+/* ---- ending ---- */
+
+/* What the run has used and where it stands, before it is taken down. */
+static void note_usage(struct session *session)
+{
+    struct session_program *program = &session->program;
+    struct session_outcome *outcome = &session->outcome;
+    if (program->run != NULL) {
+        if (program->is_suspended) {
+            vm_run_interrupt(program->run);
+            program->is_suspended = false;
+        }
+        outcome->gas_consumed = vm_run_gas_consumed(program->run);
+    }
+    if (program->store != NULL) {
+        outcome->memory_used_bytes = vm_store_memory_peak(program->store);
+    }
+}
+
+static const char *limit_of(enum err_code code)
+{
+    if (code == ERR_EXECUTION_TIMEOUT) {
+        return "time";
+    }
+    if (code == ERR_GAS_EXHAUSTED) {
+        return "gas";
+    }
+    if (code == ERR_MEMORY_EXCEEDED) {
+        return "memory";
+    }
+    return code == ERR_STACK_EXHAUSTED ? "stack" : NULL;
+}
+
+static enum scheduler_verdict go_seal(struct session *session)
+{
+    note_usage(session);
+    session_release_program(session);
+    session->phase = PHASE_SEAL;
+    return SCHEDULER_AGAIN;
+}
+
+static enum scheduler_verdict fail(struct session *session, const struct err *err)
+{
+    session->outcome.err = *err;
+    problem_publish(&session->outcome.err, session->request.request_id_text);
+    session->outcome.limit = limit_of(session->outcome.err.code);
+    return go_seal(session);
+}
+
+/* An error of the engine while it loads, links or runs. */
+static enum scheduler_verdict fail_engine(struct session *session, struct err *err)
+{
+    const struct session_program *program = &session->program;
+    if (err->code == ERR_NO_MEMORY || err->code == ERR_MEMORY_EXCEEDED) {
+        uint64_t used = program->store == NULL ? 0 : vm_store_memory_peak(program->store);
+        (void)policy_memory_error(session, used, err);
+    } else if (err->code == ERR_LIMIT) {
+        err->code = ERR_INVALID_WASM; /* more of something than any program may have */
+    }
+    return fail(session, err);
+}
+
+static void copy_text(char *out, size_t out_size, struct bytes text)
+{
+    size_t size = text.size < out_size - 1 ? text.size : out_size - 1;
+    while (size < text.size && size > 0 && (text.ptr[size] & 0xc0) == 0x80) {
+        size--; /* not in the middle of a character */
+    }
+    if (size > 0) {
+        memcpy(out, text.ptr, size);
+    }
+    out[size] = 0;
+}
+
+static enum scheduler_verdict fail_trap(struct session *session)
+{
+    struct session_outcome *outcome = &session->outcome;
+    const struct session_program *program = &session->program;
+    struct vm_trap_info info = vm_run_trap(program->run);
+    struct err err;
+    (void)err_set(&err, vm_trap_error_code(info.trap), "%s", vm_trap_text(info.trap));
+    if (err.code == ERR_MEMORY_EXCEEDED) {
+        (void)policy_memory_error(session, vm_store_memory_peak(program->store), &err);
+    }
+    outcome->has_trap = true;
+    copy_text(outcome->trap, sizeof(outcome->trap), bytes_of_string(vm_trap_name(info.trap)));
+    if (info.has_location) {
+        outcome->has_location = true;
+        outcome->function_index = info.function_index;
+        outcome->offset = info.offset;
+        copy_text(outcome->function_name, sizeof(outcome->function_name), info.function_name);
+    }
+    return fail(session, &err);
+}
+
+/* ---- decrypting ---- */
+
+static bool establish(struct session *session, struct err *err)
+{
+    uint8_t info[CRYPTO_REQUEST_INFO_BYTES];
+    answer_store_admitted(session);
+    session_enter(session, SESSION_DECRYPTING);
+    crypto_request_info(session->request.request_id, session->key.salt, info);
+    session->is_established = crypto_hpke_receive(
+        &session->hpke, session->key.key, session->request.enc, bytes_of(info, sizeof(info)));
+    crypto_p256_free(session->key.key);
+    session->key.key = NULL; /* it has served */
+    return session->is_established ||
+           err_set(err, ERR_ENCRYPTION_ERROR, "the request could not be decrypted");
+}
+
+static enum scheduler_verdict step_establish(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    if (!establish(session, &err)) {
+        return fail(session, &err);
+    }
+    session->phase = PHASE_DECRYPT;
+    return SCHEDULER_AGAIN;
+}
+
+/* The next message of the HPKE context, into the session's arena. */
+static bool open_message(struct session *session, struct bytes sealed, struct bytes *out,
+                         struct err *err)
+{
+    size_t size = sealed.size - CRYPTO_AEAD_TAG_BYTES; /* the parser has seen to it */
+    uint8_t *opened = arena_alloc(&session->arena, size, 1);
+    if (opened == NULL) {
+        return policy_memory_error(session, 0, err);
+    }
+    struct bytes aad = bytes_of(session->request.header_hash, CRYPTO_SHA256_BYTES);
+    if (!crypto_hpke_open(&session->hpke, aad, sealed, opened)) {
+        /* Whoever sent this may not be who holds the key to an answer: nothing is sealed. */
+        session->is_established = false;
+        return err_set(err, ERR_ENCRYPTION_ERROR, "the request could not be decrypted");
+    }
+    *out = bytes_of(opened, size);
+    return true;
+}
+
+static bool open_arguments(struct session *session, struct err *err)
+{
+    struct bytes text;
+    json_t *arguments = NULL;
+    if (session->request.encrypted_arguments.size == 0) {
+        return true;
+    }
+    if (!open_message(session, session->request.encrypted_arguments, &text, err)) {
+        return false;
+    }
+    bool ok = json_text_parse(text, &arguments, err);
+    memory_wipe((void *)(uintptr_t)text.ptr, text.size);
+    if (!ok) {
+        err->code = ERR_INVALID_ARGUMENTS;
+        return err_wrap(err, "encrypted_arguments");
+    }
+    json_decref(session->request.arguments);
+    session->request.arguments = arguments;
+    return values_check_form(arguments, err);
+}
+
+static enum scheduler_verdict step_decrypt(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    struct bytes wasm;
+    struct session_program *program = &session->program;
+    if (!open_message(session, session->request.encrypted_wasm, &wasm, &err)) {
+        return fail(session, &err);
+    }
+    crypto_sha256(wasm, session->program_hash);
+    session->is_opened = true;
+    program->limits = policy_limits(session);
+    program->loader = vm_loader_new(wasm, &program->limits, &session->budget, &err);
+    memory_wipe((void *)(uintptr_t)wasm.ptr, wasm.size); /* the loader has its copy */
+    if (program->loader == NULL) {
+        return fail_engine(session, &err);
+    }
+    if (!open_arguments(session, &err)) {
+        return fail(session, &err);
+    }
+    session->phase = PHASE_LOAD;
+    return SCHEDULER_AGAIN;
+}
+
+/* ---- loading and linking ---- */
+
+/* Everything that can be refused before the program runs. */
+static bool check_program(struct session *session, struct err *err)
+{
+    struct session_program *program = &session->program;
+    struct vm_export found;
+    if (!policy_check(program->module, err)) {
+        return false;
+    }
+    if (!vm_module_find_export(program->module, session->request.function_name, &found) ||
+        found.type.kind != VM_EXTERN_FUNC) {
+        return err_set(err, ERR_FUNCTION_NOT_FOUND, "the program exports no function \"%.*s\"",
+                       (int)session->request.function_name.size,
+                       (const char *)session->request.function_name.ptr);
+    }
+    program->type = found.type.func;
+    return buffers_check_result(session, &program->type, err) &&
+           values_parse(session->request.arguments, &program->type, &session->arena,
+                        &program->arguments, &program->argument_count, err);
+}
+
+static enum scheduler_verdict step_load(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    struct session_program *program = &session->program;
+    switch (vm_loader_step(program->loader, LOAD_BYTES_PER_STEP, &program->module, &err)) {
+    case VM_LOAD_MORE:
+        return SCHEDULER_AGAIN;
+    case VM_LOAD_FAILED:
+        return fail_engine(session, &err);
+    case VM_LOAD_DONE:
+        break;
+    }
+    vm_loader_free(program->loader);
+    program->loader = NULL;
+    if (!check_program(session, &err)) {
+        return fail_engine(session, &err);
+    }
+    session->phase = PHASE_LINK;
+    return SCHEDULER_AGAIN;
+}
+
+static bool link_program(struct session *session, struct err *err)
+{
+    struct session_program *program = &session->program;
+    struct vm_extern found;
+    program->store = vm_store_new(&program->limits, &session->budget);
+    if (program->store == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a store");
+    }
+    if (!vm_instantiate(program->store, program->module, NULL, &program->instance, err)) {
+        return false;
+    }
+    program->run = vm_run_new(program->store, session->request.gas_limit);
+    if (program->run == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a run");
+    }
+    bool is_there =
+        vm_instance_find_export(program->instance, session->request.function_name, &found);
+    assert(is_there);
+    program->function = found.object;
+    program->pointers = ARENA_ARRAY(&session->arena, uint32_t, program->argument_count);
+    if (program->pointers == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
+    }
+    return vm_run_begin_start(program->run, program->instance, err);
+}
+
+static void unlink_program(struct session *session)
+{
+    struct session_program *program = &session->program;
+    vm_run_free(program->run);
+    vm_store_free(program->store);
+    program->run = NULL;
+    program->store = NULL;
+    program->instance = NULL;
+}
+
+/* A node short of memory makes a new run wait for others to end; its own limit fails it at once. */
+static enum scheduler_verdict step_link(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    if (link_program(session, &err)) {
+        session_enter(session, SESSION_EXECUTING);
+        session->phase = PHASE_START;
+        return SCHEDULER_AGAIN;
+    }
+    bool is_memory = err.code == ERR_NO_MEMORY || err.code == ERR_MEMORY_EXCEEDED;
+    unlink_program(session);
+    if (is_memory) {
+        (void)policy_memory_error(session, 0, &err);
+        if (err.code == ERR_OVERLOADED && scheduler_may_wait(session->service->scheduler)) {
+            session->has_waited_for_memory = true;
+            return SCHEDULER_WAIT_MEMORY;
+        }
+        return fail(session, &err);
+    }
+    return fail_engine(session, &err);
+}
+
+/* ---- running ---- */
+
+/* One slice of the call that has been begun. True when it has returned; else *verdict says how it
+ * goes on. */
+static bool run_slice(struct session *session, struct scheduler_slice *slice,
+                      enum scheduler_verdict *verdict)
+{
+    struct session_program *program = &session->program;
+    uint64_t before = vm_run_gas_consumed(program->run);
+    enum vm_status status = vm_run_slice(program->run, slice->gas);
+    slice->gas_spent = vm_run_gas_consumed(program->run) - before;
+    program->is_suspended = status == VM_SUSPENDED;
+    *verdict = SCHEDULER_AGAIN;
+    if (status == VM_TRAPPED) {
+        *verdict = fail_trap(session);
+    } else if (status == VM_OUT_OF_GAS) {
+        struct err err;
+        (void)err_set(&err, ERR_GAS_EXHAUSTED, "the program has spent its %llu units of gas",
+                      (unsigned long long)session->request.gas_limit);
+        *verdict = fail(session, &err);
+    }
+    return status == VM_RETURNED;
+}
+
+static enum scheduler_verdict step_start(struct session *session, struct scheduler_slice *slice)
+{
+    enum scheduler_verdict verdict;
+    if (run_slice(session, slice, &verdict)) {
+        session->phase = PHASE_ALLOCATE;
+    }
+    return verdict;
+}
+
+/* The arguments as the function takes them: a buffer is its pointer and its length. */
+static bool begin_call(struct session *session, struct err *err)
+{
+    struct session_program *program = &session->program;
+    struct vm_value *values =
+        ARENA_ARRAY(&session->arena, struct vm_value, program->type.param_count);
+    if (values == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < program->argument_count; i++) {
+        const struct values_argument *argument = &program->arguments[i];
+        if (!argument->is_buffer) {
+            values[count++] = argument->value;
+            continue;
+        }
+        values[count].type = VM_I32;
+        values[count++].as.i32 = program->pointers[i];
+        values[count].type = VM_I32;
+        values[count++].as.i32 = (uint32_t)argument->data.size;
+    }
+    return vm_run_begin_call(program->run, program->function, values, count, err);
+}
+
+static enum scheduler_verdict step_allocate(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct session_program *program = &session->program;
+    struct err err;
+    while (program->buffer < program->argument_count &&
+           !program->arguments[program->buffer].is_buffer) {
+        program->buffer++;
+    }
+    bool is_last = program->buffer == program->argument_count;
+    if (!(is_last ? begin_call(session, &err) : buffers_begin_allocate(session, &err))) {
+        return fail_engine(session, &err);
+    }
+    session->phase = is_last ? PHASE_CALL : PHASE_COPY;
+    return SCHEDULER_AGAIN;
+}
+
+static enum scheduler_verdict step_copy(struct session *session, struct scheduler_slice *slice)
+{
+    enum scheduler_verdict verdict;
+    struct err err;
+    if (!run_slice(session, slice, &verdict)) {
+        return verdict;
+    }
+    if (!buffers_copy(session, &err)) {
+        return fail(session, &err);
+    }
+    session->phase = PHASE_ALLOCATE;
+    return verdict;
+}
+
+static enum scheduler_verdict step_call(struct session *session, struct scheduler_slice *slice)
+{
+    enum scheduler_verdict verdict;
+    struct err err;
+    if (!run_slice(session, slice, &verdict)) {
+        return verdict;
+    }
+    if (!buffers_outputs(session, &session->outcome.outputs, &err)) {
+        return fail(session, &err);
+    }
+    return go_seal(session);
+}
+
+/* ---- sealing and committing ---- */
+
+static enum scheduler_verdict step_seal(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    const struct scheduler_run *run = &session->run;
+    uint64_t now_ns = clock_monotonic_ns(session->service->parts.clock);
+    session->outcome.execution_ns = run->attained_ns + (now_ns - run->step_started_ns);
+    session->outcome.queue_ns = now_ns - session->admitted_ns - session->outcome.execution_ns;
+    struct err err;
+    bool was_success = session->outcome.err.code == ERR_NONE;
+    bool ok = result_seal(session, &err);
+    session->phase = PHASE_COMMIT;
+    if (ok) {
+        return SCHEDULER_AGAIN;
+    }
+    json_decref(session->outcome.outputs);
+    session->outcome.outputs = NULL;
+    enum scheduler_verdict verdict = fail(session, &err);
+    if (!was_success) {
+        session->phase = PHASE_COMMIT; /* not even the reason could be sealed: nothing is */
+    }
+    return verdict;
+}
+
+static enum scheduler_verdict step_commit(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    scheduler_settle(session->service->scheduler, &session->run);
+    commit_result(session);
+    return SCHEDULER_LEFT;
+}
+
+/* ---- the step ---- */
+
+static void stop_reason(const struct session *session, int stop, struct err *err)
+{
+    if (stop == SCHEDULER_DEADLINE && session->phase == PHASE_LINK &&
+        session->has_waited_for_memory) {
+        (void)err_set(err, ERR_OVERLOADED,
+                      "this node had no memory for the execution before its time was over");
+    } else if (stop == SCHEDULER_DEADLINE) {
+        (void)err_set(err, ERR_EXECUTION_TIMEOUT, "the program did not end within %u s",
+                      session->request.timeout_seconds);
+    } else if (stop == SCHEDULER_CLOSE) {
+        (void)err_set(err, ERR_CANCELLED, "this node is shutting down");
+    } else {
+        (void)err_set(err, ERR_CANCELLED, "the execution was cancelled");
+    }
+}
+
+static enum scheduler_verdict end_early(struct session *session, int stop)
+{
+    struct err err;
+    struct err ignored;
+    stop_reason(session, stop, &err);
+    if (session->phase == PHASE_ESTABLISH) {
+        (void)establish(session, &ignored); /* so that the reason can be sealed */
+    }
+    return fail(session, &err);
+}
+
+enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    static enum scheduler_verdict (*const steps[])(struct session *, struct scheduler_slice *) = {
+        [PHASE_ESTABLISH] = step_establish, [PHASE_DECRYPT] = step_decrypt,
+        [PHASE_LOAD] = step_load,           [PHASE_LINK] = step_link,
+        [PHASE_START] = step_start,         [PHASE_ALLOCATE] = step_allocate,
+        [PHASE_COPY] = step_copy,           [PHASE_CALL] = step_call,
+        [PHASE_SEAL] = step_seal,           [PHASE_COMMIT] = step_commit,
+    };
+    struct session *session = LIST_ENTRY(run, struct session, run);
+    int stop = atomic_load(&run->stop);
+    if (stop != SCHEDULER_GO && session->phase < PHASE_SEAL) {
+        return end_early(session, stop);
+    }
+    return steps[session->phase](session, slice);
+}

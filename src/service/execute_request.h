@@ -1,0 +1,59 @@
+/* execute_request.h: the body of POST /v1/execute, parsed and checked (docs/protocol.md section 4).
+ * Private to service.
+ *
+ * Everything that can be known without the key and the program is checked here, so that nothing is
+ * spent on a request that is wrong by itself. Every message names the member it is about.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVICE_EXECUTE_REQUEST_H
+#define SERVICE_EXECUTE_REQUEST_H
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "service/service.h"
+
+enum execute_result_type { EXECUTE_VALUES, EXECUTE_BYTES, EXECUTE_STRING };
+
+enum {
+    EXECUTE_FUNCTION_NAME_BYTES_MAX = 256,
+    EXECUTE_METADATA_BYTES_MAX = 4096,
+    EXECUTE_ARGUMENTS_MAX = 1000,                   /* elements */
+    EXECUTE_ARGUMENTS_BYTES_MAX = 16 * 1024 * 1024, /* the sealed ones, opened */
+};
+
+struct execute_request { /* pointers are into the arena that parsing was given */
+    uint8_t request_id[TEXT_UUID_BYTES];
+    char request_id_text[TEXT_UUID_CHARS + 1]; /* lower case */
+    struct bytes encrypted_wasm;
+    struct bytes encrypted_arguments; /* size 0: none */
+    struct bytes function_name;
+    json_t *arguments; /* owned; an array that values_check_form accepts; empty if sealed */
+    uint8_t enc[CRYPTO_P256_POINT_BYTES];
+    uint32_t timeout_seconds;
+    uint64_t gas_limit;          /* what will be applied */
+    uint32_t memory_limit_bytes; /* likewise */
+    enum execute_result_type result_type;
+    char *metadata; /* compact JSON, NULL if none */
+    uint8_t header_hash[CRYPTO_SHA256_BYTES];
+    uint8_t commitment[CRYPTO_SHA256_BYTES];
+};
+
+/* MALFORMED_REQUEST: not JSON, a member missing, unknown, of the wrong type or undecodable.
+ * INVALID_ARGUMENTS: a value out of its range. INVALID_KEY: public_key is no point of P-256.
+ * PAYLOAD_TOO_LARGE, COMMITMENT_MISMATCH. NO_MEMORY when the arena's budget has no more. */
+bool execute_request_parse(struct bytes body, const struct service_config *config,
+                           struct arena *arena, struct execute_request *out,
+                           struct err *err) MUST_CHECK;
+/* Drops what is not in the arena. */
+void execute_request_release(struct execute_request *request);
+
+/* One optional base64 member of `lower`..`upper` bytes in the arena; size 0 if absent. For the
+ * other bodies. */
+bool execute_request_base64(const json_t *object, const char *member, size_t lower, size_t upper,
+                            struct arena *arena, struct bytes *out, struct err *err) MUST_CHECK;
+/* MALFORMED_REQUEST, naming the first member that is not among `known` (NULL at the end). */
+bool execute_request_no_others(const json_t *object, const char *const *known,
+                               struct err *err) MUST_CHECK;
+
+#endif

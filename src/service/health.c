@@ -1,0 +1,228 @@
+/* health.c: what the node says of itself without being asked for a secret: health, attestation,
+ * checkpoint, and the description of this interface.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include <string.h>
+
+enum {
+    CHECKPOINT_BYTES_MAX = AUDIT_CHECKPOINT_BYTES_MAX,
+    NONCE_BYTES_MIN = 8,
+    NONCE_BYTES_MAX = 64
+};
+
+static const char *service_status(const struct service *service)
+{
+    if (atomic_load(&service->log_is_dead)) {
+        return "failing";
+    }
+    return atomic_load(&service->is_draining) ? "draining" : "ok";
+}
+
+static bool has_room(struct service *service)
+{
+    struct scheduler_counts counts;
+    scheduler_counts(service->scheduler, &counts);
+    return counts.reserved <
+           service->config.concurrent_executions_max + service->config.queued_executions_max;
+}
+
+/* ---- /health, /livez, /readyz, / ---- */
+
+void health_show(struct api_call *call)
+{
+    struct service *service = call->service;
+    struct scheduler_counts counts;
+    scheduler_counts(service->scheduler, &counts);
+    uint64_t up_ns = clock_monotonic_ns(service->parts.clock) - service->started_ns;
+    json_t *capacity = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running", (json_int_t)counts.active, "running_max",
+        (json_int_t)service->config.concurrent_executions_max, "queued", (json_int_t)counts.backlog,
+        "queued_max", (json_int_t)service->config.queued_executions_max, "memory_bytes",
+        (json_int_t)budget_used(&service->memory), "memory_bytes_max",
+        (json_int_t)service->config.memory_budget_bytes, "request_keys",
+        (json_int_t)request_keys_live(service->keys));
+    api_answer_json(call, atomic_load(&service->log_is_dead) ? 503 : 200,
+                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:{s:s, s:I}}", "status",
+                              service_status(service), "version", WH_VERSION, "build_id",
+                              service->parts.build_id, "node_id", service->parts.node_id,
+                              "uptime_seconds", (json_int_t)(up_ns / 1000000000), "capacity",
+                              capacity, "log", "origin", audit_log_origin(service->parts.log),
+                              "size", (json_int_t)audit_log_size(service->parts.log)));
+}
+
+void health_live(struct api_call *call)
+{
+    api_answer_text(call, 200, "text/plain; charset=utf-8", bytes_of_string("ok\n"));
+}
+
+void health_ready(struct api_call *call)
+{
+    struct service *service = call->service;
+    bool duplicate;
+    bool log_ok = !atomic_load(&service->log_is_dead);
+    bool serving_ok = !atomic_load(&service->is_draining);
+    bool room_ok = has_room(service);
+    bool is_ready = log_ok && serving_ok && room_ok;
+    bool verbose = message_request_query(&call->exchange->request, "verbose",
+                                         &call->exchange->arena, &duplicate) != NULL;
+    struct buffer text;
+    buffer_init(&text, 1024);
+    if (verbose) {
+        buffer_printf(&text, "[%c] audit log\n[%c] not draining\n[%c] room for an execution\n",
+                      log_ok ? '+' : '-', serving_ok ? '+' : '-', room_ok ? '+' : '-');
+    }
+    buffer_append_string(&text, is_ready ? "ready\n" : "not ready\n");
+    api_answer_text(call, is_ready ? 200 : 503, "text/plain; charset=utf-8", buffer_bytes(&text));
+    buffer_release(&text);
+}
+
+void health_root(struct api_call *call)
+{
+    api_answer_json(call, 200,
+                    json_pack("{s:s, s:s, s:s, s:s}", "name", "WASM Hypervisor", "version",
+                              WH_VERSION, "openapi", "/openapi.json", "health", "/health"));
+}
+
+/* ---- /attestation ---- */
+
+static bool parse_nonce(struct api_call *call, const char **nonce, struct err *err)
+{
+    bool duplicate = false;
+    uint8_t decoded[NONCE_BYTES_MAX + 2];
+    size_t size = 0;
+    *nonce = message_request_query(&call->exchange->request, "nonce", &call->exchange->arena,
+                                   &duplicate);
+    if (*nonce == NULL) {
+        return true;
+    }
+    bool ok = !duplicate && strlen(*nonce) / 4 * 3 <= sizeof(decoded) &&
+              text_base64_decode(*nonce, strlen(*nonce), decoded, &size) &&
+              size >= NONCE_BYTES_MIN && size <= NONCE_BYTES_MAX;
+    return ok || err_set(err, ERR_INVALID_ARGUMENTS,
+                         "nonce must be base64 (percent-encoded) of %d to %d bytes",
+                         NONCE_BYTES_MIN, NONCE_BYTES_MAX);
+}
+
+/* The epoch's signature over the nonce and the time: the key is in this node's hands now. */
+static json_t *nonce_binding(const struct service *service, const struct epoch *epoch,
+                             const char *nonce)
+{
+    char now[CLOCK_RFC3339_CHARS + 1];
+    clock_rfc3339_encode(clock_wall_ms(service->parts.clock), now);
+    json_t *binding = json_pack("{s:s, s:s, s:s}", "domain", "wasm-hypervisor/1 nonce", "nonce",
+                                nonce, "time", now);
+    json_t *signed_binding = binding == NULL ? NULL : attest_epoch_sign(epoch->attest, binding);
+    json_decref(binding);
+    return signed_binding;
+}
+
+void health_attestation(struct api_call *call)
+{
+    const char *nonce = NULL;
+    struct err err;
+    if (!parse_nonce(call, &nonce, &err)) {
+        api_answer_err(call, &err, NULL);
+        return;
+    }
+    struct epoch *epoch = epochs_current(call->service->epochs);
+    json_t *evidence = attest_epoch_evidence(epoch->attest);
+    if (evidence != NULL && nonce != NULL &&
+        json_object_set_new(evidence, "nonce_binding",
+                            nonce_binding(call->service, epoch, nonce)) != 0) {
+        json_decref(evidence);
+        evidence = NULL;
+    }
+    epoch_unref(epoch);
+    api_answer_json(call, 200, evidence);
+}
+
+/* ---- /log/checkpoint ---- */
+
+void health_checkpoint(struct api_call *call)
+{
+    struct buffer checkpoint;
+    buffer_init(&checkpoint, CHECKPOINT_BYTES_MAX);
+    if (audit_log_checkpoint(call->service->parts.log, &checkpoint)) {
+        api_answer_text(call, 200, "text/plain; charset=utf-8", buffer_bytes(&checkpoint));
+    } else {
+        struct err err;
+        (void)err_set(&err, ERR_IO, "the log has no checkpoint");
+        api_answer_err(call, &err, NULL);
+    }
+    buffer_release(&checkpoint);
+}
+
+/* ---- /openapi.json: made from the routes, so that it says what is so ---- */
+
+static json_t *openapi_operation(const struct route *route)
+{
+    json_t *operation = json_pack(
+        "{s:s, s:{s:{s:s}, s:{s:s, s:{s:{s:{s:s}}}}}}", "summary", route->summary, "responses",
+        "2XX", "description", "done", "default", "description", "a problem (RFC 9457)", "content",
+        "application/problem+json", "schema", "$ref", "#/components/schemas/Problem");
+    bool ok = operation != NULL;
+    if (ok && route->scope != 0) {
+        ok = json_object_set_new(operation, "security",
+                                 json_pack("[{s:[]}, {s:[]}]", "apiKey", "bearer")) == 0;
+    }
+    if (ok && strchr(route->path, '{') != NULL) {
+        ok = json_object_set_new(operation, "parameters",
+                                 json_pack("[{s:s, s:s, s:b, s:{s:s, s:s}}]", "name", "id", "in",
+                                           "path", "required", 1, "schema", "type", "string",
+                                           "format", "uuid")) == 0;
+    }
+    if (ok && route->takes_json) {
+        ok = json_object_set_new(operation, "requestBody",
+                                 json_pack("{s:{s:{s:{s:s}}}}", "content", "application/json",
+                                           "schema", "type", "object")) == 0;
+    }
+    if (!ok) {
+        json_decref(operation);
+        return NULL;
+    }
+    return operation;
+}
+
+static json_t *openapi_paths(void)
+{
+    json_t *paths = json_object();
+    bool ok = paths != NULL;
+    for (size_t i = 0; ok && i < api_route_count; i++) {
+        const struct route *route = &api_routes[i];
+        json_t *methods = json_object_get(paths, route->path);
+        if (methods == NULL) {
+            methods = json_object();
+            ok = json_object_set_new(paths, route->path, methods) == 0;
+        }
+        const char *method = strcmp(route->method, "GET") == 0    ? "get"
+                             : strcmp(route->method, "POST") == 0 ? "post"
+                                                                  : "delete";
+        ok = ok && json_object_set_new(methods, method, openapi_operation(route)) == 0;
+    }
+    if (!ok) {
+        json_decref(paths);
+        return NULL;
+    }
+    return paths;
+}
+
+void health_openapi(struct api_call *call)
+{
+    json_t *problem =
+        json_pack("{s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}}",
+                  "type", "object", "properties", "type", "type", "string", "title", "type",
+                  "string", "status", "type", "integer", "error_code", "type", "string", "message",
+                  "type", "string", "timestamp", "type", "string", "request_id", "type", "string");
+    api_answer_json(
+        call, 200,
+        json_pack("{s:s, s:{s:s, s:s}, s:[{s:s}, {s:s}], s:o, s:{s:{s:o}, s:{s:{s:s, s:s, s:s}, "
+                  "s:{s:s, s:s}}}}",
+                  "openapi", "3.1.0", "info", "title", "WASM Hypervisor", "version", WH_VERSION,
+                  "servers", "url", "/v1", "url", "/", "paths", openapi_paths(), "components",
+                  "schemas", "Problem", problem, "securitySchemes", "apiKey", "type", "apiKey",
+                  "in", "header", "name", "X-API-Key", "bearer", "type", "http", "scheme",
+                  "bearer"));
+}

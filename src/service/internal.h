@@ -1,0 +1,141 @@
+/* internal.h: the service as its own files see it: the parts, the calls under way, and the steps of
+ * an execution by the file that holds them. Private to service.
+ *
+ *     api.c -> admit.c -> commit.c (ADMIT) -> execute.c -> result.c -> commit.c (RESULT) ->
+ * answer.c
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVICE_INTERNAL_H
+#define SERVICE_INTERNAL_H
+
+#include "service/auth.h"
+#include "service/metrics.h"
+#include "service/problem.h"
+#include "service/session.h"
+
+#include <pthread.h>
+
+struct service {
+    struct service_config config;
+    struct service_parts parts;
+    struct budget memory; /* of all executions */
+    struct auth *auth;
+    struct request_keys *keys;
+    struct epochs *epochs;
+    struct scheduler *scheduler;
+    struct session_table *sessions;
+    struct metrics metrics;
+    uint64_t started_ns;
+    _Atomic bool is_draining;
+    _Atomic bool log_is_dead;
+    pthread_mutex_t gone_lock; /* of api_call.is_gone and has_session */
+    struct scheduler_job tick_job;
+    _Atomic bool tick_is_running;
+    uint64_t marked_ns; /* when the store's index was last marked; the tick job's */
+    uint64_t expired_ns;
+};
+
+struct route;
+
+struct api_call { /* one request; lives in the exchange's arena */
+    struct service *service;
+    struct message_exchange *exchange;
+    const struct route *route;
+    struct identity identity;
+    const char *parameter; /* what stands for {id}; NULL if the route has none */
+    struct scheduler_job job;
+    bool is_gone;
+    bool has_session;
+    uint8_t request_id[TEXT_UUID_BYTES];
+};
+
+/* ---- api.c ---- */
+
+struct route {
+    const char *method;
+    const char *path;        /* without /v1; may end in "{id}" */
+    uint32_t scope;          /* of enum store_scope; 0: public */
+    bool takes_json;         /* the body, if there is one, must be application/json */
+    size_t inline_bytes_max; /* a body up to here is handled on the loop's thread; 0: never */
+    void (*watch)(struct api_call *call); /* on the loop's thread, before handle; may be NULL */
+    void (*handle)(struct api_call *call);
+    const char *summary;
+};
+
+extern const struct route api_routes[];
+extern const size_t api_route_count;
+
+/* Each answers the call: it must not be touched afterwards. */
+void api_answer_json(struct api_call *call, int status, json_t *body); /* body is stolen */
+void api_answer_text(struct api_call *call, int status, const char *content_type,
+                     struct bytes body);
+void api_answer_err(struct api_call *call, const struct err *err, const char *request_id);
+void api_answer(struct api_call *call, struct message_response *response);
+
+/* ---- the endpoints, by file ---- */
+
+void keys_create(struct api_call *call);
+/* From here on a client that goes away cancels its execution. */
+void admit_watch_client(struct api_call *call);
+void admit_execute(struct api_call *call);
+void executions_show(struct api_call *call);
+void executions_cancel(struct api_call *call);
+void verify_show(struct api_call *call);
+void health_show(struct api_call *call);
+void health_live(struct api_call *call);
+void health_ready(struct api_call *call);
+void health_root(struct api_call *call);
+void health_attestation(struct api_call *call);
+void health_checkpoint(struct api_call *call);
+void health_openapi(struct api_call *call);
+void metrics_show(struct api_call *call);
+
+/* ---- the steps of an execution ---- */
+
+/* policy.c: what a program may be and use. */
+struct vm_limits policy_limits(const struct session *session);
+/* POLICY_VIOLATION naming the first import. */
+bool policy_check(const struct vm_module *module, struct err *err) MUST_CHECK;
+/* Sets *err for a run that got no memory: MEMORY_EXCEEDED if its own limit is to blame, OVERLOADED
+ * if the node's budget is. Always returns false. */
+bool policy_memory_error(const struct session *session, uint64_t used_bytes, struct err *err);
+
+/* execute.c: the step of a session's scheduler_run. */
+enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_slice *slice);
+
+/* buffers.c: arguments and results that lie in the program's memory. */
+/* Is the result type possible for a function of that type? INVALID_ARGUMENTS. */
+bool buffers_check_result(const struct session *session, const struct vm_func_type *type,
+                          struct err *err) MUST_CHECK;
+/* Begins the allocator's call for program.buffer. */
+bool buffers_begin_allocate(struct session *session, struct err *err) MUST_CHECK;
+/* After it has returned: copies the data. */
+bool buffers_copy(struct session *session, struct err *err) MUST_CHECK;
+/* The results of the finished call as the JSON array of outputs. */
+bool buffers_outputs(const struct session *session, json_t **out, struct err *err) MUST_CHECK;
+
+/* result.c: the plaintext result, its commitment, its sealed form. INTERNAL errors only. */
+bool result_seal(struct session *session, struct err *err) MUST_CHECK;
+/* "success", "timeout", "resource_exhausted", "cancelled", "error". */
+const char *result_status(const struct session *session);
+json_t *result_summary(const struct session *session);
+
+/* commit.c: the two leaves. Afterwards the session is the log's until its callback. */
+bool commit_admit(struct session *session, struct err *err) MUST_CHECK;
+void commit_result(struct session *session);
+
+/* receipt.c: the signed receipt of a committed session; NULL: no memory. */
+json_t *receipt_sign(const struct session *session);
+
+/* answer.c: says the outcome, stores it, ends the session. */
+void answer_finish(struct session *session);
+/* The same for a session whose ADMIT did not come to be. */
+void answer_unadmitted(struct session *session, const struct err *err);
+/* Puts the session's row, without an answer, into the store. */
+void answer_store_admitted(struct session *session);
+
+/* rebuild.c: brings the store's index up to the log. */
+bool rebuild_index(struct service *service, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,187 @@
+/* service.c: putting the parts together, the once-a-second work, and the end.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+
+enum {
+    TOMBSTONES_PER_KEY = 4,
+    MARK_INTERVAL_S = 60,   /* how much of the log is read again after a crash */
+    EXPIRE_INTERVAL_S = 60, /* of stored answers */
+};
+
+static const uint64_t ns_per_s = 1000000000;
+
+/* ---- opening ---- */
+
+static bool open_keys(struct service *service, struct err *err)
+{
+    const struct service_config *config = &service->config;
+    struct request_keys_config keys = {
+        .live_max = config->request_keys_max,
+        .live_per_owner_max = config->request_keys_per_api_key_max,
+        .tombstones_max = config->request_keys_max * TOMBSTONES_PER_KEY,
+        .lifetime_ms = config->request_key_lifetime_ms,
+        .clock = service->parts.clock,
+    };
+    service->keys = request_keys_new(&keys);
+    service->sessions = session_table_new();
+    return (service->keys != NULL && service->sessions != NULL) ||
+           err_set(err, ERR_NO_MEMORY, "no memory for the tables of keys and sessions");
+}
+
+static bool open_epochs(struct service *service, struct err *err)
+{
+    const struct service_parts *parts = &service->parts;
+    struct epochs_config epochs = {
+        .tee = parts->tee,
+        .clock = parts->clock,
+        .log = parts->log,
+        .facts = {.node_id = parts->node_id,
+                  .log_origin = audit_log_origin(parts->log),
+                  .log_vkey = audit_log_vkey(parts->log),
+                  .build_id = parts->build_id,
+                  .config_digest = parts->config_digest},
+        .lifetime_ms = service->config.epoch_lifetime_ms,
+    };
+    return epochs_open(&epochs, &service->epochs, err);
+}
+
+static bool open_parts(struct service *service, struct err *err)
+{
+    const struct service_config *config = &service->config;
+    struct scheduler_config scheduler = {
+        .workers = config->workers,
+        .concurrent_max = config->concurrent_executions_max,
+        .queued_max = config->queued_executions_max,
+        .slice_us = config->slice_us,
+        .clock = service->parts.clock,
+    };
+    return open_keys(service, err) && rebuild_index(service, err) &&
+           auth_open(service->parts.store, service->parts.clock, config->require_api_key,
+                     &service->auth, err) &&
+           open_epochs(service, err) && scheduler_open(&scheduler, &service->scheduler, err);
+}
+
+static void service_free(struct service *service)
+{
+    scheduler_close(service->scheduler);
+    epochs_close(service->epochs);
+    auth_close(service->auth);
+    session_table_free(service->sessions);
+    request_keys_free(service->keys);
+    assert(budget_used(&service->memory) == 0);
+    pthread_mutex_destroy(&service->gone_lock);
+    heap_free(service);
+}
+
+bool service_open(const struct service_config *config, const struct service_parts *parts,
+                  struct service **out, struct err *err)
+{
+    struct service *service = HEAP_NEW(struct service);
+    if (service == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the service");
+    }
+    service->config = *config;
+    service->parts = *parts;
+    service->started_ns = clock_monotonic_ns(parts->clock);
+    service->marked_ns = service->started_ns;
+    service->expired_ns = service->started_ns;
+    budget_init(&service->memory, NULL, config->memory_budget_bytes);
+    pthread_mutex_init(&service->gone_lock, NULL);
+    if (!open_parts(service, err)) {
+        service_free(service);
+        return false;
+    }
+    *out = service;
+    return true;
+}
+
+/* ---- once a second ---- */
+
+/* Everything below that index is in the store: after a crash the index is rebuilt from there on.
+ * The log's size is read first: what is admitted later lies behind it. */
+static void mark_index(struct service *service)
+{
+    struct err err;
+    uint64_t size = audit_log_size(service->parts.log);
+    uint64_t mark = session_table_oldest_admit(service->sessions, size);
+    mark = mark < size ? mark : size;
+    if (!store_set_indexed_size(service->parts.store, mark, &err)) {
+        log_write(LOG_WARN, "index_not_marked", NULL, "%s", err.message);
+    }
+}
+
+static void expire_answers(struct service *service)
+{
+    struct err err;
+    uint64_t dropped = 0;
+    if (!store_expire(service->parts.store, &dropped, &err)) {
+        log_write(LOG_WARN, "answers_not_expired", NULL, "%s", err.message);
+    }
+}
+
+static bool is_due(uint64_t *last_ns, uint64_t now_ns, uint64_t interval_s)
+{
+    if (now_ns - *last_ns < interval_s * ns_per_s) {
+        return false;
+    }
+    *last_ns = now_ns;
+    return true;
+}
+
+static void tick_job(void *context)
+{
+    struct service *service = context;
+    struct err err;
+    uint64_t now_ns = clock_monotonic_ns(service->parts.clock);
+    request_keys_expire(service->keys);
+    if (!auth_reload(service->auth, &err)) {
+        log_write(LOG_ERROR, "api_keys_not_reloaded", NULL, "%s", err.message);
+    }
+    if (is_due(&service->marked_ns, now_ns, MARK_INTERVAL_S)) {
+        mark_index(service);
+    }
+    if (is_due(&service->expired_ns, now_ns, EXPIRE_INTERVAL_S)) {
+        expire_answers(service);
+    }
+    atomic_store(&service->tick_is_running, false);
+}
+
+void service_tick(struct service *service)
+{
+    epochs_tick(service->epochs);
+    scheduler_tick(service->scheduler);
+    if (!atomic_exchange(&service->tick_is_running, true)) {
+        service->tick_job = (struct scheduler_job){.run = tick_job, .context = service};
+        scheduler_post(service->scheduler, &service->tick_job);
+    }
+}
+
+/* ---- the end ---- */
+
+void service_drain(struct service *service, void (*drained)(void *context), void *context)
+{
+    atomic_store(&service->is_draining, true);
+    scheduler_drain(service->scheduler, drained, context);
+}
+
+void service_close(struct service *service)
+{
+    if (service == NULL) {
+        return;
+    }
+    struct err err;
+    atomic_store(&service->is_draining, true);
+    scheduler_close(service->scheduler);
+    service->scheduler = NULL;
+    /* Nothing is live: whatever the log holds by now is in the store. */
+    if (!store_set_indexed_size(service->parts.store, audit_log_size(service->parts.log), &err)) {
+        log_write(LOG_WARN, "index_not_marked", NULL, "%s", err.message);
+    }
+    service_free(service);
+}

@@ -1,0 +1,237 @@
+/* session.c: the life of a session, and the table of those that live.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/session.h"
+
+#include "service/internal.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+enum {
+    TABLE_BUCKETS = 1024, /* a power of two */
+    /* Beside its linear memory a run may need: the sealed and the opened program, the module made
+     * of it, frames and tables. */
+    SESSION_MODULE_FACTOR = 12,
+    SESSION_OVERHEAD_BYTES = 32 * 1024 * 1024,
+};
+
+/* ---- states ---- */
+
+const char *session_state_name(enum session_state state)
+{
+    static const char *const names[] = {
+        [SESSION_CREATED] = "CREATED",       [SESSION_KEY_GENERATED] = "KEY_GENERATED",
+        [SESSION_DECRYPTING] = "DECRYPTING", [SESSION_EXECUTING] = "EXECUTING",
+        [SESSION_COMPLETED] = "COMPLETED",   [SESSION_INVALID_WASM] = "INVALID_WASM",
+        [SESSION_EXEC_ERROR] = "EXEC_ERROR", [SESSION_TIMEOUT] = "TIMEOUT",
+        [SESSION_ERROR] = "ERROR",           [SESSION_CANCELLED] = "CANCELLED",
+    };
+    return names[state];
+}
+
+static bool state_may_follow(enum session_state from, enum session_state to)
+{
+    switch (from) {
+    case SESSION_CREATED:
+        return to == SESSION_KEY_GENERATED || to == SESSION_ERROR;
+    case SESSION_KEY_GENERATED:
+        return to == SESSION_DECRYPTING || to == SESSION_TIMEOUT || to == SESSION_CANCELLED ||
+               to == SESSION_ERROR;
+    case SESSION_DECRYPTING:
+        return to > SESSION_DECRYPTING && to != SESSION_COMPLETED;
+    case SESSION_EXECUTING:
+        return to > SESSION_EXECUTING && to != SESSION_INVALID_WASM;
+    case SESSION_COMPLETED:
+    case SESSION_INVALID_WASM:
+    case SESSION_EXEC_ERROR:
+    case SESSION_TIMEOUT:
+    case SESSION_ERROR:
+    case SESSION_CANCELLED:
+        return false;
+    }
+    return false;
+}
+
+void session_enter(struct session *session, enum session_state state)
+{
+    assert(state_may_follow(session_state(session), state));
+    atomic_store(&session->state, (int)state);
+}
+
+enum session_state session_state(const struct session *session)
+{
+    return (enum session_state)atomic_load(&session->state);
+}
+
+/* ---- life ---- */
+
+struct session *session_new(struct service *service, const char *owner)
+{
+    struct session *session = HEAP_NEW(struct session);
+    if (session == NULL) {
+        return NULL;
+    }
+    const struct service_config *config = &service->config;
+    session->service = service;
+    list_init(&session->table_link);
+    assert(strlen(owner) < sizeof(session->owner));
+    memcpy(session->owner, owner, strlen(owner) + 1);
+    session->created_ms = clock_wall_ms(service->parts.clock);
+    session->admitted_ns = clock_monotonic_ns(service->parts.clock);
+    budget_init(&session->budget, &service->memory,
+                config->memory_max_bytes + SESSION_OVERHEAD_BYTES +
+                    SESSION_MODULE_FACTOR * config->module_bytes_max);
+    arena_init(&session->arena, &session->budget);
+    session->record.admit_index = UINT64_MAX;
+    session->record.result_index = UINT64_MAX;
+    return session;
+}
+
+void session_release_program(struct session *session)
+{
+    struct session_program *program = &session->program;
+    vm_run_free(program->run);
+    vm_store_free(program->store);
+    vm_module_unref(program->module);
+    vm_loader_free(program->loader);
+    memset(program, 0, sizeof(*program));
+    crypto_p256_free(session->key.key);
+    session->key.key = NULL;
+    execute_request_release(&session->request);
+}
+
+void session_release_arena(struct session *session)
+{
+    arena_release_wiped(&session->arena);
+    session->request.encrypted_wasm = (struct bytes){NULL, 0};
+    session->request.encrypted_arguments = (struct bytes){NULL, 0};
+    session->request.function_name = (struct bytes){NULL, 0};
+    session->request.metadata = NULL;
+}
+
+void session_free(struct session *session)
+{
+    if (session == NULL) {
+        return;
+    }
+    session_release_program(session);
+    crypto_hpke_release(&session->hpke);
+    request_key_release(&session->key);
+    json_decref(session->outcome.outputs);
+    heap_free(session->encrypted_result);
+    heap_free(session->record.leaf);
+    heap_free(session->record.tlog_proof);
+    heap_free(session->answer);
+    session_release_arena(session);
+    assert(budget_used(&session->budget) == 0);
+    memory_wipe(session, sizeof(*session));
+    heap_free(session);
+}
+
+/* ---- the table ---- */
+
+struct session_table {
+    pthread_mutex_t lock;
+    struct list buckets[TABLE_BUCKETS];
+};
+
+struct session_table *session_table_new(void)
+{
+    struct session_table *table = HEAP_NEW(struct session_table);
+    if (table == NULL) {
+        return NULL;
+    }
+    pthread_mutex_init(&table->lock, NULL);
+    for (size_t i = 0; i < TABLE_BUCKETS; i++) {
+        list_init(&table->buckets[i]);
+    }
+    return table;
+}
+
+void session_table_free(struct session_table *table)
+{
+    if (table == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < TABLE_BUCKETS; i++) {
+        assert(list_is_empty(&table->buckets[i]));
+    }
+    pthread_mutex_destroy(&table->lock);
+    heap_free(table);
+}
+
+/* Ids are random and of our making, so their first bytes serve as hash. */
+static struct list *table_bucket(struct session_table *table, const uint8_t *request_id)
+{
+    size_t hash = (size_t)request_id[0] << 8 | request_id[1];
+    return &table->buckets[hash & (TABLE_BUCKETS - 1)];
+}
+
+void session_table_add(struct session_table *table, struct session *session)
+{
+    pthread_mutex_lock(&table->lock);
+    list_push_back(table_bucket(table, session->request.request_id), &session->table_link);
+    pthread_mutex_unlock(&table->lock);
+}
+
+void session_table_remove(struct session_table *table, struct session *session)
+{
+    pthread_mutex_lock(&table->lock);
+    list_remove(&session->table_link);
+    pthread_mutex_unlock(&table->lock);
+}
+
+void session_table_admitted(struct session_table *table, struct session *session,
+                            uint64_t admit_index)
+{
+    pthread_mutex_lock(&table->lock);
+    session->record.admit_index = admit_index;
+    pthread_mutex_unlock(&table->lock);
+}
+
+void session_table_publish(struct session_table *table, struct session *session, uint8_t *answer,
+                           size_t answer_size, int answer_status)
+{
+    pthread_mutex_lock(&table->lock);
+    session->answer = answer;
+    session->answer_size = answer_size;
+    session->answer_status = answer_status;
+    pthread_mutex_unlock(&table->lock);
+}
+
+bool session_table_with(struct session_table *table,
+                        const uint8_t request_id[static TEXT_UUID_BYTES],
+                        void (*visit)(void *context, struct session *session), void *context)
+{
+    bool found = false;
+    pthread_mutex_lock(&table->lock);
+    struct list *bucket = table_bucket(table, request_id);
+    for (struct list *link = bucket->next; link != bucket && !found; link = link->next) {
+        struct session *session = LIST_ENTRY(link, struct session, table_link);
+        if (memcmp(session->request.request_id, request_id, TEXT_UUID_BYTES) == 0) {
+            found = true;
+            visit(context, session);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+uint64_t session_table_oldest_admit(struct session_table *table, uint64_t otherwise)
+{
+    uint64_t oldest = otherwise;
+    pthread_mutex_lock(&table->lock);
+    for (size_t i = 0; i < TABLE_BUCKETS; i++) {
+        struct list *bucket = &table->buckets[i];
+        for (struct list *link = bucket->next; link != bucket; link = link->next) {
+            uint64_t index = LIST_ENTRY(link, struct session, table_link)->record.admit_index;
+            oldest = index < oldest ? index : oldest;
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    return oldest;
+}

@@ -1,0 +1,158 @@
+/* session.h: one execution, from admission to the stored answer. Private to service.
+ *
+ * The session owns everything of it: the parsed request, the private key, the HPKE context, the
+ * program and its instance, the outcome, the answer. It is freed whole, secrets wiped first, when
+ * it has been answered and the answer is stored. Until then the table finds it by request id.
+ *
+ * Who may touch it: the thread that is at it (parsing job, log writer's callback, worker), one at a
+ * time, handed over through the scheduler or the log. Others go through the table and see `state`,
+ * and `answer` once it is published, under the table's lock.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SERVICE_SESSION_H
+#define SERVICE_SESSION_H
+
+#include "service/execute_request.h"
+#include "service/request_keys.h"
+#include "service/scheduler.h"
+#include "service/service.h"
+#include "service/values.h"
+
+enum session_state { /* docs/protocol.md section 1 */
+                     SESSION_CREATED,
+                     SESSION_KEY_GENERATED,
+                     SESSION_DECRYPTING,
+                     SESSION_EXECUTING,
+                     SESSION_COMPLETED,
+                     SESSION_INVALID_WASM,
+                     SESSION_EXEC_ERROR,
+                     SESSION_TIMEOUT,
+                     SESSION_ERROR,
+                     SESSION_CANCELLED,
+};
+
+const char *session_state_name(enum session_state state); /* "KEY_GENERATED" */
+
+enum session_phase { /* what the next step does; execute.c */
+                     PHASE_ESTABLISH,
+                     PHASE_DECRYPT,
+                     PHASE_LOAD,
+                     PHASE_LINK,
+                     PHASE_START,
+                     PHASE_ALLOCATE,
+                     PHASE_COPY,
+                     PHASE_CALL,
+                     PHASE_SEAL,
+                     PHASE_COMMIT,
+};
+
+struct session_program {     /* all NULL until made; released in reverse */
+    struct vm_limits limits; /* the engine may keep a pointer to it */
+    struct vm_loader *loader;
+    struct vm_module *module;
+    struct vm_store *store;
+    struct vm_instance *instance;
+    struct vm_run *run;
+    bool is_suspended; /* a stop has to interrupt it */
+    struct vm_func_type type;
+    const struct vm_func *function;
+    struct values_argument *arguments;
+    uint32_t argument_count;
+    uint32_t buffer;    /* the next argument to look at in PHASE_ALLOCATE */
+    uint32_t *pointers; /* of the buffers, by argument */
+};
+
+struct session_outcome {
+    struct err err;    /* code NONE: success. What is said in the sealed part */
+    const char *limit; /* "time", "gas", "memory", "stack", or NULL */
+    bool has_trap;
+    char trap[48]; /* its name */
+    char function_name[128];
+    bool has_location;
+    uint32_t function_index;
+    uint32_t offset;
+    json_t *outputs; /* on success */
+    uint64_t gas_consumed;
+    uint64_t memory_used_bytes;
+    uint64_t execution_ns, queue_ns;
+};
+
+struct session_record {   /* what the log said */
+    uint64_t admit_index; /* written under the table's lock */
+    bool is_committed;    /* the RESULT leaf */
+    uint64_t result_index;
+    int64_t time_ms;
+    uint8_t leaf_hash[AUDIT_HASH_BYTES];
+    char *leaf;
+    char *tlog_proof;
+};
+
+struct session {
+    struct service *service;
+    struct scheduler_run run;
+    struct scheduler_job job;
+    struct list table_link;
+    struct api_call *call; /* NULL once answered */
+
+    struct budget budget; /* of this run, inside the node's */
+    struct arena arena;   /* secret */
+    struct execute_request request;
+    struct request_key key;
+    char owner[STORE_KEY_ID_CHARS + 1];
+    int64_t created_ms;
+    uint64_t admitted_ns;
+    _Atomic int state; /* enum session_state */
+
+    enum session_phase phase;
+    struct crypto_hpke hpke;
+    bool is_established; /* hpke can seal */
+    bool is_opened;      /* the program's hash is known */
+    bool has_waited_for_memory;
+    uint8_t program_hash[CRYPTO_SHA256_BYTES];
+    struct session_program program;
+    struct session_outcome outcome;
+    char *encrypted_result; /* base64; NULL: none */
+    uint8_t result_commitment[CRYPTO_SHA256_BYTES];
+    struct session_record record;
+
+    /* Under the table's lock. */
+    uint8_t *answer;
+    size_t answer_size;
+    int answer_status;
+};
+
+/* NULL: no memory. */
+struct session *session_new(struct service *service, const char *owner);
+/* Wipes and frees all of it. */
+void session_free(struct session *session);
+/* The only writer of `state`; asserts that the transition is one of the protocol's. */
+void session_enter(struct session *session, enum session_state state);
+enum session_state session_state(const struct session *session);
+/* Gives back what only a running program needs: instance, module, private key, arguments. */
+void session_release_program(struct session *session);
+/* Wipes and gives back the arena, with all that the request was: before the slot is given on. */
+void session_release_arena(struct session *session);
+
+/* ---- the table of live sessions ---- */
+
+struct session_table;
+
+struct session_table *session_table_new(void);
+void session_table_free(struct session_table *table); /* must be empty */
+void session_table_add(struct session_table *table, struct session *session);
+void session_table_remove(struct session_table *table, struct session *session);
+/* Notes the index of the session's ADMIT. */
+void session_table_admitted(struct session_table *table, struct session *session,
+                            uint64_t admit_index);
+/* Makes the answer visible to session_table_with. Copies nothing: the session owns it. */
+void session_table_publish(struct session_table *table, struct session *session, uint8_t *answer,
+                           size_t answer_size, int answer_status);
+/* Calls `visit` with the session of that id under the lock; false if there is none. */
+bool session_table_with(struct session_table *table,
+                        const uint8_t request_id[static TEXT_UUID_BYTES],
+                        void (*visit)(void *context, struct session *session), void *context);
+/* The least admit index of sessions whose ADMIT is committed; `otherwise` if there are none. */
+uint64_t session_table_oldest_admit(struct session_table *table, uint64_t otherwise);
+
+#endif
