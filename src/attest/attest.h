@@ -37,7 +37,9 @@ struct tee {
 };
 
 /* The software signer: its own ARK (RSA-4096 PSS), ASK and VCEK (P-384), made on first use under
- * `directory` (0700) and reused. */
+ * `directory` (0700, made if it is not there; its parent must be) and reused. Making them takes
+ * seconds. Fails with FORBIDDEN (directory or file open to
+ * others), FORMAT or TAMPERED (what is there is no such signer, or has expired), IO. */
 bool tee_simulated_new(const char *directory, const struct clock *clock, struct tee *out,
                        struct err *err) MUST_CHECK;
 /* report() always fails: answers carry signatures of an epoch key that nothing vouches for, and say
@@ -56,7 +58,9 @@ struct attest_facts {    /* what the statement binds, besides key, time and the 
     const uint8_t *config_digest; /* 32 bytes */
 };
 
-/* Makes key, statement and report, and verifies the fresh report. previous may be NULL. */
+/* Makes key, statement and report, and verifies the fresh report. previous may be NULL. Fails with
+ * what the provider fails with, TAMPERED when the fresh report does not verify, CRYPTO, NO_MEMORY,
+ * or FORMAT when the facts have no canonical form. */
 bool attest_epoch_open(const struct tee *tee, const struct attest_facts *facts,
                        const struct attest_epoch *previous, const struct clock *clock,
                        uint64_t lifetime_ms, struct attest_epoch **out, struct err *err) MUST_CHECK;
@@ -79,8 +83,8 @@ json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object
 enum attest_check_outcome { ATTEST_PASSED, ATTEST_FAILED, ATTEST_SKIPPED };
 
 struct attest_check {
-    const char
-        *name; /* "report_size", "ark_pinned", "chain", "report_signature", "report_data", … */
+    const char *name; /* "report_size", "root_pinned", "chain", "report_signature", "report_data",
+                         …; the whole list: verify.c and verify_report.c */
     enum attest_check_outcome outcome;
     char detail[160];
 };
@@ -94,6 +98,8 @@ struct attest_policy {
     bool allow_any_simulated_root; /* for demos on this machine: named as such in the result */
     bool allow_debug;              /* guest policy bit 19 */
     int64_t now_ms;
+    bool allow_migration;   /* guest policy bit 18: a migration agent may carry the guest away */
+    bool allow_provisional; /* firmware that the platform's owner can still take back */
 };
 
 struct attest_result {
@@ -112,11 +118,13 @@ struct attest_result {
     uint8_t measurement[48];
 };
 
-/* Verifies what attest_epoch_evidence gives. Never fails for bad input: it reports. */
+/* Verifies what attest_epoch_evidence gives. Never fails for bad input: it reports. Every check is
+ * in the result, in a fixed order; one that needs what a failed one should have brought is SKIPPED.
+ */
 void attest_evidence_verify(const json_t *evidence, const struct attest_policy *policy,
                             struct attest_result *result);
 /* Verifies what attest_epoch_sign gives, under a verified epoch; *payload (a new reference) is the
- * parsed object. */
+ * parsed object. Fails with FORMAT (its shape) or TAMPERED (epoch, signature or domain). */
 bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,
                           const char *domain, json_t **payload, struct err *err) MUST_CHECK;
 

@@ -163,6 +163,10 @@ void crypto_signer_free(struct crypto_signer *signer);
 /* The EVP_PKEY inside, for building certificates in attest (as void * so that EVP stays out of this
  * header). Borrowed. */
 void *crypto_signer_native(const struct crypto_signer *signer);
+/* An EVP_MD_CTX for X509_sign_ctx, with the algorithm's digest; RSA signs as AMD does: PSS,
+ * SHA-384, salt of 48 bytes. NULL when there is no memory. */
+void *crypto_signer_native_context(const struct crypto_signer *signer);
+void crypto_signer_native_context_free(void *context);
 
 /* public_key as crypto_signer_public writes it. ECDSA signatures are DER. */
 bool crypto_verify(enum crypto_signature_algorithm algorithm, struct bytes public_key,

@@ -94,6 +94,45 @@ void *crypto_signer_native(const struct crypto_signer *signer)
     return signer->native;
 }
 
+static const EVP_MD *digest_of(enum crypto_signature_algorithm algorithm)
+{
+    switch (algorithm) {
+    case CRYPTO_ECDSA_P256_SHA256:
+        return crypto_native()->sha256;
+    case CRYPTO_ECDSA_P384_SHA384:
+        return crypto_native()->sha384;
+    case CRYPTO_ED25519: /* hashes by itself */
+    case CRYPTO_RSA_4096:
+        break;
+    }
+    return NULL;
+}
+
+void *crypto_signer_native_context(const struct crypto_signer *signer)
+{
+    bool rsa = signer->algorithm == CRYPTO_RSA_4096;
+    const EVP_MD *digest = rsa ? crypto_native()->sha384 : digest_of(signer->algorithm);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *settings = NULL;
+    bool ok = context != NULL &&
+              EVP_DigestSignInit(context, &settings, digest, NULL, signer->native) == 1;
+    if (ok && rsa) {
+        ok = EVP_PKEY_CTX_set_rsa_padding(settings, RSA_PKCS1_PSS_PADDING) == 1 &&
+             EVP_PKEY_CTX_set_rsa_pss_saltlen(settings, CRYPTO_SHA384_BYTES) == 1;
+    }
+    if (!ok) {
+        EVP_MD_CTX_free(context);
+        (void)crypto_fail();
+        return NULL;
+    }
+    return context;
+}
+
+void crypto_signer_native_context_free(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
 /* Bytes of one coordinate or scalar of an ECDSA algorithm; 0 for the others. */
 static size_t scalar_bytes(enum crypto_signature_algorithm algorithm)
 {
@@ -107,20 +146,6 @@ static size_t scalar_bytes(enum crypto_signature_algorithm algorithm)
         break;
     }
     return 0;
-}
-
-static const EVP_MD *digest_of(enum crypto_signature_algorithm algorithm)
-{
-    switch (algorithm) {
-    case CRYPTO_ECDSA_P256_SHA256:
-        return crypto_native()->sha256;
-    case CRYPTO_ECDSA_P384_SHA384:
-        return crypto_native()->sha384;
-    case CRYPTO_ED25519: /* hashes by itself */
-    case CRYPTO_RSA_4096:
-        break;
-    }
-    return NULL;
 }
 
 size_t crypto_signer_public(const struct crypto_signer *signer, uint8_t *out)

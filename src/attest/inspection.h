@@ -1,0 +1,95 @@
+/* inspection.h: one verification as a list of named checks over what has been found so far.
+ *
+ * A check runs when everything that it needs is there, and brings what the later ones need; if
+ * something is missing because an earlier check failed, it is recorded as skipped. So the order is
+ * the order of the tables, every check leaves a line, and a forgotten one cannot pass.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef ATTEST_INSPECTION_H
+#define ATTEST_INSPECTION_H
+
+#include "attest/certificate.h"
+#include "attest/report.h"
+#include "attest/statement.h"
+#include "base/arena.h"
+
+enum {
+    INSPECTION_CERTIFICATES = 3, /* leaf, intermediate, root */
+};
+
+/* What checks bring, as bits. */
+enum {
+    HAVE_EVIDENCE = 1 << 0,     /* the JSON's members, decoded */
+    HAVE_PROVIDER = 1 << 1,     /* one whose reports can be verified */
+    HAVE_STATEMENT = 1 << 2,    /* parsed */
+    HAVE_CHAIN_BYTES = 1 << 3,  /* three certificates as DER */
+    HAVE_CERTIFICATES = 1 << 4, /* parsed */
+    HAVE_LEAF_KEY = 1 << 5,
+    HAVE_REPORT = 1 << 6, /* 1184 bytes, parsed */
+    HAVE_VERSION = 1 << 7,
+    HAVE_LINE = 1 << 8,      /* the processor line */
+    HAVE_SIGNATURE = 1 << 9, /* R and S */
+};
+
+struct inspection {
+    const struct attest_policy *policy;
+    struct attest_result *result;
+    struct arena arena;
+    unsigned have;
+    bool failed;
+    const json_t *evidence; /* borrowed; NULL when a bare report is verified */
+    /* From the evidence; borrowed from it or in the arena. */
+    const char *provider;
+    bool simulated; /* the provider says so: then AMD's roots do not count, and else only they do */
+    struct bytes statement_text;
+    struct bytes report_bytes; /* size 0: none */
+    struct bytes certificate_bytes[INSPECTION_CERTIFICATES];
+    size_t
+        certificate_count; /* may be more than there is room for: then none is stored beyond it */
+    /* Brought by checks. */
+    struct attest_statement statement;
+    struct x509_st *certificates[INSPECTION_CERTIFICATES];
+    uint8_t leaf_key[CERTIFICATE_P384_POINT_BYTES];
+    uint8_t root_sha256[CRYPTO_SHA256_BYTES];
+    struct report report;
+    enum report_line line;
+    uint8_t signature[REPORT_P1363_BYTES];
+};
+
+struct inspection_check {
+    const char *name;
+    unsigned needs;
+    bool (*run)(struct inspection *inspection, struct attest_check *check);
+};
+
+void inspection_init(struct inspection *inspection, const struct attest_policy *policy,
+                     struct attest_result *result);
+void inspection_release(struct inspection *inspection);
+void inspection_run(struct inspection *inspection, const struct inspection_check *checks,
+                    size_t count);
+
+/* For checks: false and true, with the detail. */
+bool inspection_fail(struct attest_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
+bool inspection_pass(struct attest_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* verify_report.c: the checks of report and certificates. Afterwards `root_sha256` and `report` are
+ * set if nothing failed. */
+void inspection_run_report(struct inspection *inspection);
+/* verify_chain.c */
+bool inspection_certificates_present(struct inspection *inspection, struct attest_check *check);
+bool inspection_certificates_parse(struct inspection *inspection, struct attest_check *check);
+bool inspection_root_pinned(struct inspection *inspection, struct attest_check *check);
+bool inspection_chain(struct inspection *inspection, struct attest_check *check);
+bool inspection_leaf_key(struct inspection *inspection, struct attest_check *check);
+bool inspection_leaf_kind(struct inspection *inspection, struct attest_check *check);
+bool inspection_leaf_extensions(struct inspection *inspection, struct attest_check *check);
+bool inspection_product(struct inspection *inspection, struct attest_check *check);
+
+/* Verifies a bare report with its chain (leaf, intermediate, root; DER), as `provider` would bring
+ * it. What only a statement can tell stays empty in the result. */
+void attest_report_verify(const char *provider, struct bytes report,
+                          const struct bytes *certificates, size_t certificate_count,
+                          const struct attest_policy *policy, struct attest_result *result);
+
+#endif

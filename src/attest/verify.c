@@ -1,0 +1,234 @@
+/* verify.c: verifies evidence and what is signed under it: the client's side of attest.h.
+ *
+ * The evidence is foreign JSON. Its members are decoded first, within limits; then the statement is
+ * read, then report and chain are checked (verify_report.c), and last that the report is for this
+ * statement. Only when nothing failed does anything of the statement reach the result.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "attest/inspection.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    REPORT_BASE64_CHARS_MAX = 4096,
+    CERTIFICATE_BASE64_CHARS_MAX = CERTIFICATE_BYTES_MAX / 3 * 4,
+    /* A client's clock may be that much behind the node's. */
+    CLOCK_SKEW_MS = 2 * 60 * 1000,
+    SIGNED_BYTES_MAX = 1024 * 1024,
+};
+
+/* ---- The evidence's members ---- */
+
+static bool decode_base64(struct inspection *inspection, const json_t *member, size_t chars_max,
+                          struct bytes *out)
+{
+    size_t size = json_string_length(member);
+    if (!json_is_string(member) || size > chars_max) {
+        return false;
+    }
+    uint8_t *bytes = arena_alloc(&inspection->arena, size / 4 * 3 + 1, 1);
+    size_t decoded = 0;
+    if (bytes == NULL || !text_base64_decode(json_string_value(member), size, bytes, &decoded)) {
+        return false;
+    }
+    *out = bytes_of(bytes, decoded);
+    return true;
+}
+
+static bool decode_certificates(struct inspection *inspection, const json_t *member)
+{
+    inspection->certificate_count = json_array_size(member);
+    bool ok = json_is_array(member);
+    for (size_t i = 0; ok && i < inspection->certificate_count && i < INSPECTION_CERTIFICATES;
+         i++) {
+        ok = decode_base64(inspection, json_array_get(member, i), CERTIFICATE_BASE64_CHARS_MAX,
+                           &inspection->certificate_bytes[i]);
+    }
+    return ok;
+}
+
+static bool check_evidence_format(struct inspection *inspection, struct attest_check *check)
+{
+    const json_t *evidence = inspection->evidence;
+    const json_t *provider = json_object_get(evidence, "provider");
+    const json_t *statement = json_object_get(evidence, "statement");
+    const json_t *report = json_object_get(evidence, "report");
+    if (!json_is_object(evidence)) {
+        return inspection_fail(check, "the evidence is not a JSON object");
+    }
+    if (!json_is_string(provider) || json_string_length(provider) >= ATTEST_PROVIDER_BYTES_MAX) {
+        return inspection_fail(check, "\"provider\" is missing or malformed");
+    }
+    if (!json_is_string(statement)) {
+        return inspection_fail(check, "\"statement\" is not a text");
+    }
+    if (!json_is_null(report) &&
+        !decode_base64(inspection, report, REPORT_BASE64_CHARS_MAX, &inspection->report_bytes)) {
+        return inspection_fail(check, "\"report\" is neither null nor base64");
+    }
+    if (!decode_certificates(inspection, json_object_get(evidence, "certificates"))) {
+        return inspection_fail(check, "\"certificates\" is not a list of certificates in base64");
+    }
+    inspection->provider = json_string_value(provider);
+    inspection->statement_text =
+        bytes_of(json_string_value(statement), json_string_length(statement));
+    inspection->have |= HAVE_EVIDENCE;
+    return true;
+}
+
+static bool check_provider(struct inspection *inspection, struct attest_check *check)
+{
+    static const char *const hardware[] = {"configfs-tsm", "sev-guest"};
+    const char *provider = inspection->provider;
+    snprintf(inspection->result->provider, sizeof inspection->result->provider, "%s", provider);
+    inspection->simulated = strcmp(provider, "simulated") == 0;
+    inspection->result->simulated = inspection->simulated;
+    bool known = inspection->simulated;
+    for (size_t i = 0; i < sizeof hardware / sizeof hardware[0]; i++) {
+        known = known || strcmp(provider, hardware[i]) == 0;
+    }
+    if (strcmp(provider, "none") == 0) {
+        return inspection_fail(check, "the node has no trusted hardware: nothing vouches for it");
+    }
+    if (!known) {
+        return inspection_fail(check, "this provider is not known");
+    }
+    inspection->have |= HAVE_PROVIDER;
+    return inspection_pass(check, "%s", provider);
+}
+
+static bool check_statement_format(struct inspection *inspection, struct attest_check *check)
+{
+    struct err err;
+    if (!attest_statement_read(inspection->statement_text, &inspection->statement, &err)) {
+        return inspection_fail(check, "%.150s", err.message);
+    }
+    if (strcmp(inspection->statement.provider, inspection->provider) != 0) {
+        return inspection_fail(check, "the statement names another provider");
+    }
+    inspection->have |= HAVE_STATEMENT;
+    return true;
+}
+
+static bool check_statement_time(struct inspection *inspection, struct attest_check *check)
+{
+    const struct attest_statement *statement = &inspection->statement;
+    char text[CLOCK_RFC3339_CHARS + 1];
+    if (inspection->policy->now_ms < statement->not_before_ms - CLOCK_SKEW_MS) {
+        clock_rfc3339_encode(statement->not_before_ms, text);
+        return inspection_fail(check, "the epoch begins only at %s", text);
+    }
+    clock_rfc3339_encode(statement->not_after_ms, text);
+    if (inspection->policy->now_ms > statement->not_after_ms) {
+        return inspection_fail(check, "the epoch ended at %s", text);
+    }
+    return inspection_pass(check, "until %s", text);
+}
+
+static bool check_report_data(struct inspection *inspection, struct attest_check *check)
+{
+    uint8_t expected[CRYPTO_SHA512_BYTES];
+    crypto_sha512(inspection->statement_text, expected);
+    return bytes_equal(
+               bytes_of(expected, sizeof expected),
+               bytes_of(inspection->report.report_data, sizeof inspection->report.report_data)) ||
+           inspection_fail(check, "the report was made for something else than this statement");
+}
+
+static const struct inspection_check first_checks[] = {
+    {"evidence_format", 0, check_evidence_format},
+    {"provider", HAVE_EVIDENCE, check_provider},
+    {"statement_format", HAVE_EVIDENCE, check_statement_format},
+    {"statement_time", HAVE_STATEMENT, check_statement_time},
+};
+
+static const struct inspection_check last_checks[] = {
+    {"report_data", HAVE_STATEMENT | HAVE_REPORT, check_report_data},
+};
+
+static void result_fill(struct attest_result *result, const struct inspection *inspection)
+{
+    const struct attest_statement *statement = &inspection->statement;
+    memcpy(result->epoch_key, statement->signing_key, sizeof result->epoch_key);
+    crypto_sha512(inspection->statement_text, result->epoch_digest);
+    memcpy(result->log_origin, statement->log_origin, sizeof result->log_origin);
+    memcpy(result->log_vkey, statement->log_vkey, sizeof result->log_vkey);
+    memcpy(result->node_id, statement->node_id, sizeof result->node_id);
+    memcpy(result->root_sha256, inspection->root_sha256, sizeof result->root_sha256);
+    memcpy(result->measurement, inspection->report.measurement, sizeof result->measurement);
+}
+
+void attest_evidence_verify(const json_t *evidence, const struct attest_policy *policy,
+                            struct attest_result *result)
+{
+    struct inspection inspection;
+    inspection_init(&inspection, policy, result);
+    inspection.evidence = evidence;
+    inspection_run(&inspection, first_checks, sizeof first_checks / sizeof first_checks[0]);
+    inspection_run_report(&inspection);
+    inspection_run(&inspection, last_checks, sizeof last_checks / sizeof last_checks[0]);
+    result->ok = !inspection.failed;
+    if (result->ok) {
+        result_fill(result, &inspection);
+    }
+    inspection_release(&inspection);
+}
+
+/* ---- What is signed under an epoch ---- */
+
+static bool signature_verify(const json_t *signed_object, const struct attest_result *epoch,
+                             struct bytes text, struct err *err)
+{
+    const json_t *digest = json_object_get(signed_object, "epoch");
+    const json_t *signature = json_object_get(signed_object, "signature");
+    uint8_t digest_bytes[ATTEST_EPOCH_DIGEST_BYTES];
+    uint8_t signature_bytes[(CRYPTO_ED25519_SIGNATURE_BYTES + 2) / 3 * 3];
+    size_t size = 0;
+    if (!json_is_string(digest) ||
+        !text_hex_decode(json_string_value(digest), json_string_length(digest), digest_bytes,
+                         sizeof digest_bytes)) {
+        return err_set(err, ERR_FORMAT, "\"epoch\" is not a digest");
+    }
+    if (!json_is_string(signature) ||
+        json_string_length(signature) != text_base64_encoded_size(CRYPTO_ED25519_SIGNATURE_BYTES) ||
+        !text_base64_decode(json_string_value(signature), json_string_length(signature),
+                            signature_bytes, &size) ||
+        size != CRYPTO_ED25519_SIGNATURE_BYTES) {
+        return err_set(err, ERR_FORMAT, "\"signature\" is not a signature");
+    }
+    if (!epoch->ok || !bytes_equal(bytes_of(digest_bytes, sizeof digest_bytes),
+                                   bytes_of(epoch->epoch_digest, sizeof epoch->epoch_digest))) {
+        return err_set(err, ERR_TAMPERED, "it is signed under an epoch that is not verified");
+    }
+    return crypto_verify(CRYPTO_ED25519, bytes_of(epoch->epoch_key, sizeof epoch->epoch_key), text,
+                         bytes_of(signature_bytes, size)) ||
+           err_set(err, ERR_TAMPERED, "the epoch's key did not sign it");
+}
+
+bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,
+                          const char *domain, json_t **payload, struct err *err)
+{
+    const json_t *member = json_object_get(signed_object, "payload");
+    json_t *object = NULL;
+    if (!json_is_string(member) || json_string_length(member) > SIGNED_BYTES_MAX) {
+        return err_set(err, ERR_FORMAT, "there is no \"payload\" text");
+    }
+    struct bytes text = bytes_of(json_string_value(member), json_string_length(member));
+    if (!signature_verify(signed_object, epoch, text, err)) {
+        return false;
+    }
+    if (!json_text_parse(text, &object, err)) {
+        err->code = ERR_FORMAT;
+        return err_wrap(err, "the signed payload");
+    }
+    const char *found = json_string_value(json_object_get(object, "domain"));
+    if (found == NULL || strcmp(found, domain) != 0) {
+        json_decref(object);
+        return err_set(err, ERR_TAMPERED, "it is signed for another purpose than \"%s\"", domain);
+    }
+    *payload = object;
+    return true;
+}
