@@ -4,7 +4,7 @@
  * A line ends with CRLF and with nothing else, and holds no control character but the tab
  * (RFC 9112 section 2.2: a bare CR is not to be tolerated; we tolerate no bare LF either). Parsers
  * that disagree about where a line ends are how requests get smuggled. The outcome does not depend
- * on how the input is cut into pieces.
+ * on how a line is cut into pieces.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
