@@ -203,6 +203,7 @@ static void stored_cb(void *context, bool ok)
 {
     struct session *session = context;
     if (!ok) {
+        atomic_store(&session->service->store_is_behind, true);
         log_write(LOG_ERROR, "not_stored", session->request.request_id_text,
                   "the answer could not be stored; the log has its commitment");
     }
@@ -220,6 +221,7 @@ static void store_answer(struct session *session)
     row.answer = bytes_of(session->answer, session->answer_size);
     row.answer_status = session->answer_status;
     if (!store_put_execution(session->service->parts.store, &row, stored_cb, session, &err)) {
+        atomic_store(&session->service->store_is_behind, true);
         log_write(LOG_ERROR, "not_stored", session->request.request_id_text, "%s", err.message);
         session_end(session);
     }

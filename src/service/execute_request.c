@@ -43,7 +43,8 @@ static bool required_string(const json_t *body, const char *name, struct bytes *
 }
 
 bool execute_request_base64(const json_t *object, const char *member, size_t lower, size_t upper,
-                            struct arena *arena, struct bytes *out, struct err *err)
+                            enum err_code too_long, struct arena *arena, struct bytes *out,
+                            struct err *err)
 {
     bool ok = true;
     const json_t *value = member_of(object, member, JSON_STRING, "a base64 string", &ok, err);
@@ -53,7 +54,7 @@ bool execute_request_base64(const json_t *object, const char *member, size_t low
     }
     size_t text_size = json_string_length(value);
     if (text_size / 4 * 3 > upper + 2) {
-        return err_set(err, ERR_PAYLOAD_TOO_LARGE, "%s is longer than %zu bytes", member, upper);
+        return err_set(err, too_long, "%s is longer than %zu bytes", member, upper);
     }
     uint8_t *bytes = arena_alloc(arena, text_size / 4 * 3, 1);
     size_t size = 0;
@@ -65,7 +66,7 @@ bool execute_request_base64(const json_t *object, const char *member, size_t low
                        "%s is not base64 (RFC 4648 section 4, padded, no line breaks)", member);
     }
     if (size > upper) {
-        return err_set(err, ERR_PAYLOAD_TOO_LARGE, "%s is longer than %zu bytes", member, upper);
+        return err_set(err, too_long, "%s is longer than %zu bytes", member, upper);
     }
     if (size < lower) {
         return err_set(err, ERR_INVALID_ARGUMENTS, "%s is %zu bytes, it must be at least %zu",
@@ -133,10 +134,10 @@ static bool parse_encrypted(const json_t *body, const struct service_config *con
     size_t arguments_max = (size_t)EXECUTE_ARGUMENTS_BYTES_MAX + CRYPTO_AEAD_TAG_BYTES;
     struct bytes text;
     return required_string(body, "encrypted_wasm", &text, err) &&
-           execute_request_base64(body, "encrypted_wasm", CRYPTO_AEAD_TAG_BYTES, wasm_max, arena,
-                                  &request->encrypted_wasm, err) &&
+           execute_request_base64(body, "encrypted_wasm", CRYPTO_AEAD_TAG_BYTES, wasm_max,
+                                  ERR_PAYLOAD_TOO_LARGE, arena, &request->encrypted_wasm, err) &&
            execute_request_base64(body, "encrypted_arguments", CRYPTO_AEAD_TAG_BYTES, arguments_max,
-                                  arena, &request->encrypted_arguments, err);
+                                  ERR_PAYLOAD_TOO_LARGE, arena, &request->encrypted_arguments, err);
 }
 
 static bool parse_function_name(const json_t *body, struct arena *arena,
@@ -187,7 +188,7 @@ static bool parse_public_key(const json_t *body, struct arena *arena,
         return err_set(err, ERR_INVALID_KEY,
                        "public_key must be the 65 bytes of an uncompressed P-256 point");
     }
-    if (!execute_request_base64(body, "public_key", 0, 192, arena, &key, err)) {
+    if (!execute_request_base64(body, "public_key", 0, 192, ERR_INVALID_KEY, arena, &key, err)) {
         return false;
     }
     size_t bare_size = CRYPTO_P256_POINT_BYTES - 1;

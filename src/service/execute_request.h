@@ -48,10 +48,11 @@ bool execute_request_parse(struct bytes body, const struct service_config *confi
 /* Drops what is not in the arena. */
 void execute_request_release(struct execute_request *request);
 
-/* One optional base64 member of `lower`..`upper` bytes in the arena; size 0 if absent. For the
- * other bodies. */
+/* One optional base64 member of `lower`..`upper` bytes in the arena; size 0 if absent. A longer one
+ * is `too_long`, a shorter one INVALID_ARGUMENTS. For the other bodies. */
 bool execute_request_base64(const json_t *object, const char *member, size_t lower, size_t upper,
-                            struct arena *arena, struct bytes *out, struct err *err) MUST_CHECK;
+                            enum err_code too_long, struct arena *arena, struct bytes *out,
+                            struct err *err) MUST_CHECK;
 /* MALFORMED_REQUEST, naming the first member that is not among `known` (NULL at the end). */
 bool execute_request_no_others(const json_t *object, const char *const *known,
                                struct err *err) MUST_CHECK;

@@ -29,7 +29,8 @@ struct service {
     uint64_t started_ns;
     _Atomic bool is_draining;
     _Atomic bool log_is_dead;
-    pthread_mutex_t gone_lock; /* of api_call.is_gone and has_session */
+    _Atomic bool store_is_behind; /* a row is missing: the next start reads it from the log */
+    pthread_mutex_t gone_lock;    /* of api_call.is_gone and has_session */
     struct scheduler_job tick_job;
     _Atomic bool tick_is_running;
     uint64_t marked_ns; /* when the store's index was last marked; the tick job's */

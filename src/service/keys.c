@@ -52,8 +52,8 @@ static bool keys_parse(const struct message_request *request, struct arena *aren
     bool ok = json_is_object(body) ||
               err_set(err, ERR_MALFORMED_REQUEST, "the body must be a JSON object");
     ok = ok && execute_request_no_others(body, known, err) &&
-         execute_request_base64(body, "nonce", KEYS_NONCE_BYTES_MIN, KEYS_NONCE_BYTES_MAX, arena,
-                                &decoded, err);
+         execute_request_base64(body, "nonce", KEYS_NONCE_BYTES_MIN, KEYS_NONCE_BYTES_MAX,
+                                ERR_INVALID_ARGUMENTS, arena, &decoded, err);
     const json_t *text = ok ? json_object_get(body, "nonce") : NULL;
     if (text != NULL) {
         *nonce = arena_strdup(arena, json_string_value(text));

@@ -159,7 +159,7 @@ static void keys_expire(struct request_keys *keys, int64_t now_ms)
     }
     while (!list_is_empty(&keys->tombstones)) {
         struct key_entry *entry = LIST_ENTRY(keys->tombstones.next, struct key_entry, ring);
-        if (entry->key.expires_ms + (int64_t)keys->config.lifetime_ms > now_ms) {
+        if (entry->key.expires_ms + (int64_t)keys->config.tombstone_ms > now_ms) {
             break;
         }
         keys_forget(keys, entry);

@@ -1,9 +1,9 @@
 /* request_keys.h: the key pairs that wait for their one execution. Private to service.
  *
  * A key is LIVE until it is taken (USED) or its time is over (EXPIRED); then the private key is
- * gone and a tombstone stays behind for as long as a key lives, at most `tombstones_max` of them,
- * so that a second use is told from an unknown id. The number of live keys is bounded, in total and
- * per owner. A key is seen by its owner only: to everybody else it does not exist.
+ * gone and a tombstone stays behind for a while, at most `tombstones_max` of them, so that a second
+ * use is told from an unknown id. The number of live keys is bounded, in total and per owner. A key
+ * is seen by its owner only: to everybody else it does not exist.
  *
  * Thread-safe. Ids are random and made here, so their first bytes serve as hash.
  *
@@ -32,6 +32,7 @@ struct request_keys_config {
     uint32_t live_max;
     uint32_t live_per_owner_max;
     uint32_t tombstones_max;
+    uint64_t tombstone_ms; /* how long one is kept after its key's time */
     uint64_t lifetime_ms;
     const struct clock *clock;
 };

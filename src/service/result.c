@@ -11,8 +11,12 @@
 
 #include "base/json.h"
 
-enum { RESULT_BLIND_BYTES = 32, RESULT_MEMBERS_BYTES_MAX = 8192 };
-static const double ns_per_ms = 1e6;
+enum {
+    RESULT_BLIND_BYTES = 32,
+    RESULT_MEMBERS_BYTES_MAX = 8192,
+    NS_PER_US = 1000,
+    US_PER_MS = 1000,
+};
 
 const char *result_status(const struct session *session)
 {
@@ -32,13 +36,22 @@ const char *result_status(const struct session *session)
     }
 }
 
+/* Milliseconds to the microsecond. A whole number is an integer, because that is what canonical
+ * JSON makes of it: sealed and clear summary are equal, member by member. */
+static json_t *milliseconds(uint64_t ns)
+{
+    uint64_t us = ns / NS_PER_US;
+    return us % US_PER_MS == 0 ? json_integer((json_int_t)(us / US_PER_MS))
+                               : json_real((double)us / (double)US_PER_MS);
+}
+
 json_t *result_summary(const struct session *session)
 {
     const struct session_outcome *outcome = &session->outcome;
     json_t *limits = outcome->limit == NULL ? json_array() : json_pack("[s]", outcome->limit);
-    return json_pack("{s:s, s:f, s:f, s:I, s:I, s:i, s:o}", "status", result_status(session),
-                     "execution_time_ms", (double)outcome->execution_ns / ns_per_ms,
-                     "queue_time_ms", (double)outcome->queue_ns / ns_per_ms, "memory_used_bytes",
+    return json_pack("{s:s, s:o, s:o, s:I, s:I, s:i, s:o}", "status", result_status(session),
+                     "execution_time_ms", milliseconds(outcome->execution_ns), "queue_time_ms",
+                     milliseconds(outcome->queue_ns), "memory_used_bytes",
                      (json_int_t)outcome->memory_used_bytes, "gas_consumed",
                      (json_int_t)outcome->gas_consumed, "gas_schedule", VM_GAS_SCHEDULE,
                      "resource_limits_hit", limits);

@@ -10,6 +10,7 @@
 
 enum {
     TOMBSTONES_PER_KEY = 4,
+    TOMBSTONE_MS = 3600 * 1000,
     MARK_INTERVAL_S = 60,   /* how much of the log is read again after a crash */
     EXPIRE_INTERVAL_S = 60, /* of stored answers */
 };
@@ -25,6 +26,7 @@ static bool open_keys(struct service *service, struct err *err)
         .live_max = config->request_keys_max,
         .live_per_owner_max = config->request_keys_per_api_key_max,
         .tombstones_max = config->request_keys_max * TOMBSTONES_PER_KEY,
+        .tombstone_ms = TOMBSTONE_MS,
         .lifetime_ms = config->request_key_lifetime_ms,
         .clock = service->parts.clock,
     };
@@ -111,7 +113,8 @@ static void mark_index(struct service *service)
     uint64_t size = audit_log_size(service->parts.log);
     uint64_t mark = session_table_oldest_admit(service->sessions, size);
     mark = mark < size ? mark : size;
-    if (!store_set_indexed_size(service->parts.store, mark, &err)) {
+    if (!atomic_load(&service->store_is_behind) &&
+        !store_set_indexed_size(service->parts.store, mark, &err)) {
         log_write(LOG_WARN, "index_not_marked", NULL, "%s", err.message);
     }
 }
@@ -175,13 +178,10 @@ void service_close(struct service *service)
     if (service == NULL) {
         return;
     }
-    struct err err;
     atomic_store(&service->is_draining, true);
     scheduler_close(service->scheduler);
     service->scheduler = NULL;
     /* Nothing is live: whatever the log holds by now is in the store. */
-    if (!store_set_indexed_size(service->parts.store, audit_log_size(service->parts.log), &err)) {
-        log_write(LOG_WARN, "index_not_marked", NULL, "%s", err.message);
-    }
+    mark_index(service);
     service_free(service);
 }
