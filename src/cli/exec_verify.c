@@ -178,7 +178,7 @@ static bool binding_says_ours(const struct exec *exec, const json_t *payload)
 bool exec_verify_key(struct exec *exec)
 {
     const json_t *attestation = json_object_get(exec->key_answer, "attestation");
-    if (!attestation_verify(exec, json_object_get(attestation, "evidence"))) {
+    if (!attestation_verify(exec, attestation)) {
         return false;
     }
     json_t *payload = NULL;

@@ -54,10 +54,15 @@ static void log_fatal(void *context, const struct err *err)
     uv_async_send(&node->wake);
 }
 
+/* Our own place is closed to others; a place that somebody chose is only complained about. */
 static void directory_check(const struct node *node)
 {
     struct stat status;
-    if (stat(node->directory.path, &status) == 0 && (status.st_mode & 077) != 0) {
+    if (stat(node->directory.path, &status) != 0 || (status.st_mode & 077) == 0) {
+        return;
+    }
+    bool is_ours = node->config->values[CONFIG_DATA_DIR].source == CONFIG_FROM_DEFAULT;
+    if (!is_ours || chmod(node->directory.path, 0700) != 0) {
         log_write(LOG_WARN, "data_dir_open", NULL,
                   "the data directory '%s' can be entered by others (mode %03o): chmod 700 it",
                   node->directory.path, (unsigned)(status.st_mode & 0777));

@@ -16,7 +16,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { HELP_ID = 1000, HELP_COLUMN = 26 };
+/* getopt_long itself returns characters and 1: ids begin behind them. */
+enum { FIRST_ID = 1000, HELP_ID = FIRST_ID, HELP_COLUMN = 26 };
 
 void cli_options_init(struct cli_options *options, const struct cli_command *command, int argc,
                       char **argv)
@@ -25,8 +26,9 @@ void cli_options_init(struct cli_options *options, const struct cli_command *com
     *options = (struct cli_options){.command = command, .argc = argc, .argv = argv};
     for (size_t i = 0; i < command->option_count; i++) {
         const struct cli_option *row = &command->options[i];
-        options->table[i] = (struct option){
-            row->name, row->argument != NULL ? required_argument : no_argument, NULL, row->id};
+        options->table[i] =
+            (struct option){row->name, row->argument != NULL ? required_argument : no_argument,
+                            NULL, FIRST_ID + row->id};
     }
     options->table[command->option_count] = (struct option){"help", no_argument, NULL, HELP_ID};
     optind = 0; /* glibc: start afresh, and read the mode in the option string again */
@@ -90,7 +92,7 @@ int cli_options_next(struct cli_options *options, const char **text)
         return options_bad(options, index, id == ':');
     default:
         *text = optarg;
-        return id;
+        return id - FIRST_ID;
     }
 }
 

@@ -1,0 +1,27 @@
+;; Numbers of every type, a trap of every common kind, and an endless loop.
+(module
+  (func (export "add") (param i32 i32) (result i32)
+    (i32.add (local.get 0) (local.get 1)))
+  (func (export "add64") (param i64 i64) (result i64)
+    (i64.add (local.get 0) (local.get 1)))
+  (func (export "half") (param f64) (result f64)
+    (f64.mul (local.get 0) (f64.const 0.5)))
+  (func (export "same32") (param f32) (result f32) (local.get 0))
+  (func (export "same64") (param f64) (result f64) (local.get 0))
+  (func (export "swap") (param i32 i64) (result i64 i32)
+    (local.get 1) (local.get 0))
+  (func $divide (export "divide") (param i32 i32) (result i32)
+    (i32.div_s (local.get 0) (local.get 1)))
+  (func (export "nothing"))
+  (func (export "spin") (loop (br 0)))
+  (func $deep (export "deep") (call $deep))
+  (func (export "fac") (param i64) (result i64)
+    (local i64)
+    (local.set 1 (i64.const 1))
+    (block
+      (loop
+        (br_if 1 (i64.eqz (local.get 0)))
+        (local.set 1 (i64.mul (local.get 1) (local.get 0)))
+        (local.set 0 (i64.sub (local.get 0) (i64.const 1)))
+        (br 0)))
+    (local.get 1)))
