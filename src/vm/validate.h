@@ -36,6 +36,7 @@ struct validator {
 
     uint8_t *operands;
     uint32_t operand_count, operand_capacity, operand_max;
+    uint32_t operand_room; /* the smaller of capacity and max */
     struct validate_frame *frames;
     uint32_t frame_count, frame_capacity;
     uint8_t *locals; /* their types */

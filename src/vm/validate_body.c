@@ -73,12 +73,15 @@ static bool reserve_operand(struct validator *validator)
     bool is_reserved = reserve(validator, &operands, &validator->operand_capacity,
                                (size_t)validator->operand_count + 1, sizeof *validator->operands);
     validator->operands = operands;
+    validator->operand_room = validator->operand_capacity < validator->operand_max
+                                  ? validator->operand_capacity
+                                  : validator->operand_max;
     return is_reserved;
 }
 
 bool validator_push(struct validator *validator, uint8_t type)
 {
-    if (validator->operand_count >= validator->operand_capacity && !reserve_operand(validator)) {
+    if (validator->operand_count >= validator->operand_room && !reserve_operand(validator)) {
         return false;
     }
     validator->operands[validator->operand_count++] = type;

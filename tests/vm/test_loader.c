@@ -1,0 +1,214 @@
+/* test_loader: the result does not depend on the steps; any allocation may fail; flipped and cut
+ * bytes are refused or loaded, never worse.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/module.h"
+#include "vm/wasm_bytes.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+/* Everything at steps of that size: NULL on failure. *steps counts. */
+static struct vm_module *load_stepped(struct bytes wasm, size_t bytes, struct budget *budget,
+                                      size_t *steps, struct err *err)
+{
+    struct vm_module *module = NULL;
+    struct vm_loader *loader = vm_loader_new(wasm, &vm_limits_default, budget, err);
+    if (loader == NULL) {
+        return NULL;
+    }
+    enum vm_load_status status;
+    *steps = 0;
+    do {
+        status = vm_loader_step(loader, bytes, &module, err);
+        ++*steps;
+    } while (status == VM_LOAD_MORE);
+    if (status == VM_LOAD_FAILED) { /* and it stays so */
+        struct err again;
+        cr_assert_eq(vm_loader_step(loader, bytes, &module, &again), VM_LOAD_FAILED);
+        cr_assert_str_eq(again.message, err->message);
+    }
+    vm_loader_free(loader);
+    return module;
+}
+
+static void same_text(const struct vm_module *a, const struct vm_module *b)
+{
+    char *texts[2] = {NULL, NULL};
+    size_t sizes[2];
+    const struct vm_module *modules[2] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        FILE *out = open_memstream(&texts[i], &sizes[i]);
+        for (uint32_t index = 0; index < a->func_count; index++) {
+            vm_module_disassemble(modules[i], index, false, out);
+        }
+        (void)fclose(out);
+    }
+    cr_assert_str_eq(texts[0], texts[1]);
+    heap_free(texts[0]);
+    heap_free(texts[1]);
+}
+
+Test(vm_loader, steps_of_any_size_make_the_same_module)
+{
+    for (size_t seed = 0; wasm_seeds[seed] != NULL; seed++) {
+        struct buffer wasm = wasm_of_seed(wasm_seeds[seed]);
+        struct err err;
+        size_t whole_steps, steps, before = SIZE_MAX;
+        struct vm_module *whole =
+            load_stepped(buffer_bytes(&wasm), SIZE_MAX, NULL, &whole_steps, &err);
+        cr_assert_not_null(whole, "%s", err.message);
+        cr_assert_eq(whole_steps, 1);
+        for (size_t bytes = 1; bytes < 2 * wasm.size; bytes = bytes * 3 / 2 + 1) {
+            struct vm_module *module = load_stepped(buffer_bytes(&wasm), bytes, NULL, &steps, &err);
+            cr_assert_not_null(module, "%s", err.message);
+            cr_assert_leq(steps, before);
+            same_text(whole, module);
+            vm_module_unref(module);
+            before = steps;
+        }
+        vm_module_unref(whole);
+        buffer_release(&wasm);
+    }
+}
+
+Test(vm_loader, a_step_of_one_byte_reads_one_section_or_body)
+{
+    struct buffer wasm = wasm_of_seed("control");
+    struct err err;
+    size_t steps;
+    struct vm_module *module = load_stepped(buffer_bytes(&wasm), 1, NULL, &steps, &err);
+    /* header, type, function, export, code, name, the end of all sections with the first body, five
+     * more bodies, the end */
+    cr_assert_eq(steps, 13);
+    vm_module_unref(module);
+    buffer_release(&wasm);
+}
+
+Test(vm_loader, steps_of_any_size_fail_alike)
+{
+    struct buffer wasm = wasm_of_seed("table");
+    size_t failed = 0;
+    for (size_t i = 8; i < wasm.size; i++) {
+        struct err whole = {.code = ERR_NONE}, stepped = {.code = ERR_NONE};
+        size_t steps;
+        wasm.ptr[i] ^= 0x55;
+        struct vm_module *a = load_stepped(buffer_bytes(&wasm), SIZE_MAX, NULL, &steps, &whole);
+        struct vm_module *b = load_stepped(buffer_bytes(&wasm), 1, NULL, &steps, &stepped);
+        cr_assert_eq(a == NULL, b == NULL);
+        cr_assert_str_eq(whole.message, stepped.message);
+        failed += a == NULL;
+        vm_module_unref(a);
+        vm_module_unref(b);
+        wasm.ptr[i] ^= 0x55;
+    }
+    cr_assert_gt(failed, 100);
+    buffer_release(&wasm);
+}
+
+Test(vm_loader, any_allocation_may_fail_and_all_memory_comes_back)
+{
+    for (size_t seed = 0; wasm_seeds[seed] != NULL; seed++) {
+        struct buffer wasm = wasm_of_seed(wasm_seeds[seed]);
+        struct budget budget;
+        struct vm_module *module = NULL;
+        budget_init(&budget, NULL, SIZE_MAX);
+        for (size_t count = 1; module == NULL; count++) {
+            struct err err = {.code = ERR_NONE};
+            size_t steps;
+            heap_fail_after(count);
+            module = load_stepped(buffer_bytes(&wasm), SIZE_MAX, &budget, &steps, &err);
+            heap_fail_after(0);
+            if (module == NULL) {
+                cr_assert_eq(err.code, ERR_NO_MEMORY, "%s", err.message);
+                cr_assert_eq(budget_used(&budget), 0);
+            }
+            cr_assert_lt(count, 1000);
+        }
+        cr_assert_gt(budget_used(&budget), 0);
+        vm_module_unref(module);
+        cr_assert_eq(budget_used(&budget), 0);
+        buffer_release(&wasm);
+    }
+}
+
+Test(vm_loader, any_budget_is_enough_or_is_refused_and_all_memory_comes_back)
+{
+    for (size_t seed = 0; wasm_seeds[seed] != NULL; seed++) {
+        struct buffer wasm = wasm_of_seed(wasm_seeds[seed]);
+        bool is_loaded = false;
+        for (size_t limit = 0; !is_loaded; limit += 128) {
+            struct budget budget;
+            struct err err = {.code = ERR_NONE};
+            size_t steps;
+            budget_init(&budget, NULL, limit);
+            struct vm_module *module =
+                load_stepped(buffer_bytes(&wasm), SIZE_MAX, &budget, &steps, &err);
+            is_loaded = module != NULL;
+            cr_assert(is_loaded || err.code == ERR_NO_MEMORY, "%s", err.message);
+            vm_module_unref(module);
+            cr_assert_eq(budget_used(&budget), 0);
+            cr_assert_lt(limit, 1 << 20);
+        }
+        buffer_release(&wasm);
+    }
+}
+
+static void try_load(struct bytes wasm)
+{
+    /* A copy of just that size, so that a sanitizer sees a read past the end. */
+    uint8_t *copy = heap_alloc(wasm.size);
+    struct vm_module *module;
+    struct budget budget;
+    struct err err = {.code = ERR_NONE};
+    if (wasm.size > 0) {
+        memcpy(copy, wasm.ptr, wasm.size);
+    }
+    budget_init(&budget, NULL, 64 << 20);
+    if (vm_module_load(bytes_of(copy, wasm.size), &vm_limits_default, &budget, &module, &err)) {
+        vm_module_unref(module);
+    } else {
+        cr_assert_neq(err.code, ERR_NONE);
+    }
+    cr_assert_eq(budget_used(&budget), 0);
+    heap_free(copy);
+}
+
+Test(vm_loader, flipped_and_cut_bytes_never_crash)
+{
+    for (size_t seed = 0; wasm_seeds[seed] != NULL; seed++) {
+        struct buffer wasm = wasm_of_seed(wasm_seeds[seed]);
+        for (size_t i = 0; i < wasm.size; i++) {
+            try_load(bytes_of(wasm.ptr, i));
+            for (int bit = 0; bit < 8; bit++) {
+                wasm.ptr[i] ^= (uint8_t)(1 << bit);
+                try_load(buffer_bytes(&wasm));
+                wasm.ptr[i] ^= (uint8_t)(1 << bit);
+            }
+            uint8_t kept = wasm.ptr[i];
+            wasm.ptr[i] = 0xff;
+            try_load(buffer_bytes(&wasm));
+            wasm.ptr[i] = kept;
+        }
+        buffer_release(&wasm);
+    }
+}
+
+Test(vm_loader, a_module_lives_as_long_as_it_is_referred_to)
+{
+    struct budget budget;
+    struct err err;
+    size_t steps;
+    struct buffer wasm = wasm_of_seed("control");
+    budget_init(&budget, NULL, 1 << 20);
+    struct vm_module *module = load_stepped(buffer_bytes(&wasm), SIZE_MAX, &budget, &steps, &err);
+    buffer_release(&wasm); /* the module has its own copy */
+    cr_assert_eq(vm_module_ref(module), module);
+    vm_module_unref(module);
+    cr_assert_eq(vm_module_function_name(module, 0).size, 4);
+    vm_module_unref(module);
+    cr_assert_eq(budget_used(&budget), 0);
+    vm_module_unref(NULL);
+    vm_loader_free(NULL);
+}

@@ -1,0 +1,239 @@
+/* test_memory: memories and tables grow exactly as far as their type, the limits and the budget let
+ * them, and give everything back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/instance.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define NO_MAX UINT64_MAX
+
+static struct vm_store *store_of(uint32_t pages_max, uint32_t elements_max, bool traps,
+                                 struct budget *budget)
+{
+    struct vm_limits limits = vm_limits_default;
+    limits.memory_pages_max = pages_max;
+    limits.table_elements_max = elements_max;
+    limits.memory_limit_traps = traps;
+    struct vm_store *store = vm_store_new(&limits, budget);
+    cr_assert_not_null(store);
+    return store;
+}
+
+static int64_t grow(struct vm_memory *memory, uint64_t delta)
+{
+    enum vm_trap trap = VM_TRAP_NONE;
+    int64_t old = memory_grow(memory, delta, &trap);
+    cr_assert_eq(trap, VM_TRAP_NONE);
+    return old;
+}
+
+Test(vm_memory, grows_to_its_declared_maximum_and_never_past_it)
+{
+    struct vm_store *store = store_of(100, 0, true, NULL);
+    struct vm_memory *memory = vm_store_host_memory(store, 1, 3);
+    const uint8_t *base = memory->base;
+    cr_assert_eq(grow(memory, 0), 1);
+    cr_assert_eq(grow(memory, 3), -1);
+    cr_assert_eq(grow(memory, 1), 1);
+    cr_assert_eq(grow(memory, 1), 2);
+    cr_assert_eq(grow(memory, 1), -1);
+    cr_assert_eq(grow(memory, UINT64_MAX), -1);
+    cr_assert_eq(grow(memory, 0), 3);
+    cr_assert_eq(memory->base, base);
+    cr_assert_eq(vm_memory_bytes(memory), 3 * VM_PAGE_BYTES);
+    vm_store_free(store);
+}
+
+Test(vm_memory, what_is_new_is_zero_and_what_was_there_stays)
+{
+    struct vm_store *store = store_of(4, 0, false, NULL);
+    struct vm_memory *memory = vm_store_host_memory(store, 1, NO_MAX);
+    memory->base[VM_PAGE_BYTES - 1] = 42;
+    cr_assert_eq(grow(memory, 2), 1);
+    cr_assert_eq(memory->base[VM_PAGE_BYTES - 1], 42);
+    for (size_t i = VM_PAGE_BYTES; i < 3 * VM_PAGE_BYTES; i += 997) {
+        cr_assert_eq(memory->base[i], 0);
+    }
+    vm_store_free(store);
+}
+
+Test(vm_memory, past_the_page_limit_growing_gives_minus_one_or_traps)
+{
+    for (int traps = 0; traps < 2; traps++) {
+        struct vm_store *store = store_of(2, 0, traps == 1, NULL);
+        struct vm_memory *memory = vm_store_host_memory(store, 1, NO_MAX);
+        enum vm_trap trap = VM_TRAP_NONE;
+        cr_assert_eq(memory_grow(memory, 2, &trap), -1);
+        cr_assert_eq(trap, traps == 1 ? VM_TRAP_MEMORY_BUDGET : VM_TRAP_NONE);
+        cr_assert_eq(grow(memory, 1), 1);
+        cr_assert_eq(grow(memory, 65536), -1); /* past what the type has: never a trap */
+        vm_store_free(store);
+    }
+}
+
+Test(vm_memory, past_the_budget_growing_gives_minus_one_or_traps)
+{
+    for (int traps = 0; traps < 2; traps++) {
+        struct budget budget;
+        budget_init(&budget, NULL, 3 * VM_PAGE_BYTES + 16384);
+        struct vm_store *store = store_of(100, 0, traps == 1, &budget);
+        struct vm_memory *memory = vm_store_host_memory(store, 1, NO_MAX);
+        enum vm_trap trap = VM_TRAP_NONE;
+        cr_assert_eq(memory_grow(memory, 3, &trap), -1);
+        cr_assert_eq(trap, traps == 1 ? VM_TRAP_MEMORY_BUDGET : VM_TRAP_NONE);
+        cr_assert_eq(grow(memory, 2), 1);
+        cr_assert_eq(vm_store_memory_peak(store), 3 * VM_PAGE_BYTES);
+        vm_store_free(store);
+        cr_assert_eq(budget_used(&budget), 0);
+    }
+}
+
+Test(vm_memory, a_minimum_over_the_limit_or_the_budget_is_memory_exceeded)
+{
+    struct budget budget;
+    struct err err = {.code = ERR_NONE};
+    budget_init(&budget, NULL, 2 * VM_PAGE_BYTES + 16384);
+    struct vm_store *store = store_of(3, 0, false, &budget);
+    cr_assert_null(memory_new(store, 4, NO_MAX, &err));
+    cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
+    cr_assert_not_null(strstr(err.message, "memory_pages_max"));
+    cr_assert_null(memory_new(store, 3, NO_MAX, &err));
+    cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
+    cr_assert_null(vm_store_host_memory(store, 3, NO_MAX));
+    cr_assert_not_null(memory_new(store, 2, NO_MAX, &err));
+    vm_store_free(store);
+    cr_assert_eq(budget_used(&budget), 0);
+}
+
+Test(vm_memory, a_memory_that_can_only_be_empty_needs_no_mapping)
+{
+    struct vm_store *store = store_of(10, 0, false, NULL);
+    struct vm_memory *memory = vm_store_host_memory(store, 0, 0);
+    uint8_t *range;
+    cr_assert_null(memory->base);
+    cr_assert_eq(grow(memory, 0), 0);
+    cr_assert_eq(grow(memory, 1), -1);
+    cr_assert(vm_memory_range(memory, 0, 0, &range));
+    cr_assert_not(vm_memory_range(memory, 0, 1, &range));
+    cr_assert_eq(memory_fill(memory, 0, 1, 0), VM_TRAP_NONE);
+    cr_assert_eq(memory_copy(memory, memory, 0, 0, 0), VM_TRAP_NONE);
+    vm_store_free(store);
+}
+
+Test(vm_memory, ranges_and_bulk_operations_are_exact_at_the_end)
+{
+    static const uint8_t data[] = {1, 2, 3, 4};
+    struct vm_store *store = store_of(10, 0, false, NULL);
+    struct vm_memory *memory = vm_store_host_memory(store, 1, NO_MAX);
+    const struct bytes bytes = bytes_of(data, sizeof data);
+    const uint64_t end = VM_PAGE_BYTES;
+    const enum vm_trap out = VM_TRAP_OUT_OF_BOUNDS_MEMORY;
+    uint8_t *range;
+    cr_assert(vm_memory_range(memory, end - 4, 4, &range));
+    cr_assert_eq(range, memory->base + end - 4);
+    cr_assert(vm_memory_range(memory, end, 0, &range));
+    cr_assert_not(vm_memory_range(memory, end - 4, 5, &range));
+    cr_assert_not(vm_memory_range(memory, end + 1, 0, &range));
+    cr_assert_not(vm_memory_range(memory, UINT64_MAX, 2, &range));
+    cr_assert_eq(memory_init(memory, bytes, end - 4, 0, 4), VM_TRAP_NONE);
+    cr_assert_eq(memory->base[end - 1], 4);
+    cr_assert_eq(memory_init(memory, bytes, end - 3, 0, 4), out);
+    cr_assert_eq(memory_init(memory, bytes, 0, 1, 4), out);
+    cr_assert_eq(memory_init(memory, bytes, 0, 4, 0), VM_TRAP_NONE);
+    cr_assert_eq(memory_init(memory, bytes, 0, 5, 0), out);
+    cr_assert_eq(memory_copy(memory, memory, end - 3, end - 4, 3), VM_TRAP_NONE);
+    cr_assert_eq(memory->base[end - 1], 3);
+    cr_assert_eq(memory_copy(memory, memory, end - 2, 0, 3), out);
+    cr_assert_eq(memory_copy(memory, memory, 0, end - 2, 3), out);
+    cr_assert_eq(memory_fill(memory, end - 2, 9, 2), VM_TRAP_NONE);
+    cr_assert_eq(memory->base[end - 2], 9);
+    cr_assert_eq(memory_fill(memory, end - 2, 9, 3), out);
+    cr_assert_eq(memory_fill(memory, end + 1, 9, 0), out);
+    vm_store_free(store);
+}
+
+/* ---- Tables ---- */
+
+Test(vm_table, grows_to_its_declared_maximum_with_the_value_given)
+{
+    struct vm_store *store = store_of(0, 1000, true, NULL);
+    struct vm_table *table = vm_store_host_table(store, VM_EXTERNREF, 2, 10);
+    enum vm_trap trap = VM_TRAP_NONE;
+    cr_assert_eq(table_grow(table, 9, 7, &trap), -1);
+    cr_assert_eq(table_grow(table, 1, 5, &trap), 2);
+    cr_assert_eq(table_grow(table, 7, 6, &trap), 3);
+    cr_assert_eq(table_grow(table, 0, 6, &trap), 10);
+    cr_assert_eq(table_grow(table, 1, 6, &trap), -1);
+    cr_assert_eq(table_grow(table, UINT64_MAX, 6, &trap), -1);
+    cr_assert_eq(trap, VM_TRAP_NONE);
+    static const uint64_t expected[] = {0, 0, 5, 6, 6, 6, 6, 6, 6, 6};
+    cr_assert_arr_eq(table->elements, expected, sizeof expected);
+    vm_store_free(store);
+}
+
+Test(vm_table, past_the_limit_or_the_budget_growing_gives_minus_one_or_traps)
+{
+    for (int traps = 0; traps < 2; traps++) {
+        struct budget budget;
+        const enum vm_trap expected = traps == 1 ? VM_TRAP_MEMORY_BUDGET : VM_TRAP_NONE;
+        budget_init(&budget, NULL, 16384 + 1000 * sizeof(uint64_t));
+        struct vm_store *store = store_of(0, 5000, traps == 1, &budget);
+        struct vm_table *table = vm_store_host_table(store, VM_FUNCREF, 600, NO_MAX);
+        enum vm_trap trap = VM_TRAP_NONE;
+        cr_assert_eq(table_grow(table, 4401, 0, &trap), -1);
+        cr_assert_eq(trap, expected);
+        trap = VM_TRAP_NONE;
+        cr_assert_eq(table_grow(table, 4400, 0, &trap), -1);
+        cr_assert_eq(trap, expected);
+        trap = VM_TRAP_NONE;
+        cr_assert_eq(table_grow(table, 400, 0, &trap), 600); /* doubling is too much, this is not */
+        cr_assert_eq(trap, VM_TRAP_NONE);
+        vm_store_free(store);
+        cr_assert_eq(budget_used(&budget), 0);
+    }
+}
+
+Test(vm_table, a_minimum_over_the_limit_or_the_budget_is_memory_exceeded)
+{
+    struct budget budget;
+    struct err err = {.code = ERR_NONE};
+    budget_init(&budget, NULL, 16384);
+    struct vm_store *store = store_of(0, 5000, false, &budget);
+    cr_assert_null(table_new(store, VM_FUNCREF, 5001, NO_MAX, &err));
+    cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
+    cr_assert_not_null(strstr(err.message, "table_elements_max"));
+    cr_assert_null(table_new(store, VM_FUNCREF, 5000, NO_MAX, &err));
+    cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
+    cr_assert_null(vm_store_host_table(store, VM_FUNCREF, 5000, NO_MAX));
+    vm_store_free(store);
+    cr_assert_eq(budget_used(&budget), 0);
+}
+
+Test(vm_table, bulk_operations_are_exact_at_the_end)
+{
+    uint64_t items[] = {11, 12, 13};
+    const struct instance_element segment = {items, 3};
+    const struct instance_element dropped = {items, 0};
+    const enum vm_trap out = VM_TRAP_OUT_OF_BOUNDS_TABLE;
+    struct vm_store *store = store_of(0, 100, false, NULL);
+    struct vm_table *table = vm_store_host_table(store, VM_EXTERNREF, 5, NO_MAX);
+    cr_assert_eq(table_init(table, &segment, 2, 0, 3), VM_TRAP_NONE);
+    cr_assert_eq(table->elements[4], 13);
+    cr_assert_eq(table_init(table, &segment, 3, 0, 3), out);
+    cr_assert_eq(table_init(table, &segment, 0, 1, 3), out);
+    cr_assert_eq(table_init(table, &dropped, 0, 0, 1), out);
+    cr_assert_eq(table_init(table, &dropped, 5, 0, 0), VM_TRAP_NONE);
+    cr_assert_eq(table_init(table, &dropped, 6, 0, 0), out);
+    cr_assert_eq(table_copy(table, table, 1, 2, 3), VM_TRAP_NONE);
+    cr_assert_eq(table->elements[3], 13);
+    cr_assert_eq(table_copy(table, table, 3, 0, 3), out);
+    cr_assert_eq(table_copy(table, table, 0, 3, 3), out);
+    cr_assert_eq(table_fill(table, 3, 9, 2), VM_TRAP_NONE);
+    cr_assert_eq(table->elements[4], 9);
+    cr_assert_eq(table_fill(table, 3, 9, 3), out);
+    cr_assert_eq(table_fill(table, 6, 9, 0), out);
+    vm_store_free(store);
+}
