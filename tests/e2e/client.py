@@ -401,12 +401,14 @@ class Client:
         return answer, verify_answer(prepared, answer)
 
 
-def verify_key(key, node_id=None, nonce=None):
-    """The epoch that vouches for a request key."""
-    attestation = key["attestation"]
-    epoch = Epoch(attestation.get("evidence", attestation))
-    if node_id:
-        require(epoch.statement["node_id"] == node_id, "the evidence speaks of another node")
+def verify_key(key, nonce=None):
+    """The epoch that vouches for a request key, once its signature over the key has been checked."""
+    epoch = Epoch(key["attestation"])
+    require(epoch.statement["node_id"] == key["node_id"], "the evidence speaks of another node")
+    binding = epoch.open(key["attestation"]["key_binding"], "wasm-hypervisor/1 request key")
+    for member in ("request_id", "public_key", "key_derivation_salt", "expires_at"):
+        require(binding[member] == key[member], f"{member} of the key is not the one that was signed")
+    require(binding.get("nonce") == (b64(nonce) if nonce else None), "the nonce is not ours")
     return epoch
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from client import unb64, verify_answer, verify_key
+from client import Unverified, unb64, verify_answer, verify_key
 from node import Node, example, sanitized, wat
 
 ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
@@ -84,7 +84,7 @@ class Load(unittest.TestCase):
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             runs = [pool.submit(endless) for _ in range(4)]
             client = self.node.client()
-            while int(client.call("GET", "/health").json.get("executions", {}).get("running", 4)) < 4 and not order:
+            while int(client.call("GET", "/health").json["capacity"]["running"]) < 4 and not order:
                 pass
             answer, result = client.run(example("primes"), "nth", [10])
             order.append("short")
@@ -191,17 +191,20 @@ class Gas(unittest.TestCase):
 
 
 class Binding(unittest.TestCase):
-    def test_a_key_is_signed_for_this_request_by_the_attested_epoch(self):
+    def test_a_key_is_signed_for_this_request_and_nonce_by_the_attested_epoch(self):
         with Node() as node:
             client = node.client()
+            self.addCleanup(client.close)
             nonce = b"sixteen bytes ok"
             key = client.new_key(nonce)
-            epoch = verify_key(key, key["node_id"])
-            binding = epoch.open(key["attestation"]["binding"], "wasm-hypervisor/1 request key")
-            for member in ("request_id", "public_key", "key_derivation_salt", "expires_at"):
-                self.assertEqual(binding[member], key[member])
-            self.assertEqual(unb64(binding["nonce"]), nonce)
-            client.close()
+            self.assertEqual(verify_key(key, nonce).provider, "simulated")
+            with self.assertRaises(Unverified):
+                verify_key(key, b"another nonce...")
+            with self.assertRaises(Unverified):
+                verify_key({**key, "public_key": client.new_key()["public_key"]}, nonce)
+            other = client.new_key(nonce)
+            with self.assertRaises(Unverified):
+                verify_key({**key, "attestation": other["attestation"]}, nonce)
 
 
 if __name__ == "__main__":

@@ -117,10 +117,10 @@ class Endpoints(unittest.TestCase):
             for path in ("/verify", "/v1/verify"):
                 answer = client.call("GET", f"{path}/{self.request_id}?commitment_type={kind}&hash_value={good}")
                 self.assertEqual(answer.status, 200, answer)
-                self.assertTrue(answer.json["verified"], answer)
+                self.assertTrue(answer.json["matches"], answer)
             bad = ("1" if good[0] == "0" else "0") + good[1:]
             answer = client.call("GET", f"/v1/verify/{self.request_id}?commitment_type={kind}&hash_value={bad}")
-            self.assertFalse(answer.json["verified"], answer)
+            self.assertFalse(answer.json["matches"], answer)
         for query in ("commitment_type=other&hash_value=" + "0" * 64, "commitment_type=result&hash_value=xyz", "commitment_type=result&commitment_type=result"):
             self.assertEqual(client.call("GET", f"/v1/verify/{self.request_id}?{query}").status, 400, query)
         proof = client.call("GET", f"/v1/verify/{self.request_id}?commitment_type=result", headers={"Accept": "text/plain"})
@@ -222,7 +222,7 @@ class Crash(unittest.TestCase):
                     "GET",
                     f"/v1/verify/{prepared.key['request_id']}?commitment_type=result&hash_value={answer.json['result_commitment']}",
                 )
-                self.assertEqual((found.status, found.json["verified"]), (200, True), found)
+                self.assertEqual((found.status, found.json["matches"]), (200, True), found)
                 proof = client.call(
                     "GET", f"/v1/verify/{prepared.key['request_id']}?commitment_type=result", headers={"Accept": "text/plain"}
                 )
