@@ -48,6 +48,7 @@ struct verifier {
     uint8_t last_hash[AUDIT_HASH_BYTES]; /* of entry next_index - 1, computed */
     uint64_t broken_index; /* the first entry whose `prev` is not what was computed; UINT64_MAX */
     bool broken_confirmed; /* the entry after it names it rightly */
+    uint64_t stray_index;  /* the first entry that answers what was not asked; UINT64_MAX */
     struct audit_report *report;
 };
 
@@ -169,22 +170,28 @@ static void compare_since(struct verifier *verifier)
     }
 }
 
-/* Counts entry next_index - 1, whose hash its successor claims to be `claim`. */
+/* Entry next_index - 1 enters both trees, with its computed and its claimed hash. */
 static void count_leaf(struct verifier *verifier, const uint8_t claim[static AUDIT_HASH_BYTES])
 {
-    bool holds = memcmp(claim, verifier->last_hash, AUDIT_HASH_BYTES) == 0;
-    if (verifier->broken_index == UINT64_MAX && !holds) {
-        verifier->claimed = verifier->computed;
-        verifier->broken_index = verifier->next_index;
-    } else if (verifier->broken_index != UINT64_MAX &&
-               verifier->next_index == verifier->broken_index + 1) {
-        verifier->broken_confirmed = holds;
-    }
     if (verifier->broken_index != UINT64_MAX) {
         audit_range_append(&verifier->claimed, claim, NULL);
     }
     audit_range_append(&verifier->computed, verifier->last_hash, NULL);
     compare_since(verifier);
+}
+
+/* Entry next_index, which is not read further yet, claims this hash for the one before it. */
+static void check_link(struct verifier *verifier, const uint8_t claim[static AUDIT_HASH_BYTES])
+{
+    bool holds = memcmp(claim, verifier->last_hash, AUDIT_HASH_BYTES) == 0;
+    if (verifier->broken_index == UINT64_MAX) {
+        if (!holds) {
+            verifier->claimed = verifier->computed;
+            verifier->broken_index = verifier->next_index;
+        }
+    } else if (verifier->next_index == verifier->broken_index + 1) {
+        verifier->broken_confirmed = holds;
+    }
 }
 
 /* Names the first bad entry when a link is broken. */
@@ -220,15 +227,23 @@ static bool take_entry(struct verifier *verifier, struct bytes bytes, bool *fail
         return false;
     }
     if (leaf.index > 0) {
+        check_link(verifier, leaf.prev);
         count_leaf(verifier, leaf.prev);
     } else if (memcmp(leaf.prev, zeros, sizeof(zeros)) != 0) {
         conclude_unreadable(verifier, "the first entry names one before it");
         return false;
     }
-    if (!audit_unanswered_apply(&verifier->unanswered, &leaf, err)) {
-        *failed = err->code != ERR_TAMPERED;
-        conclude_unreadable(verifier, "it answers what was not asked");
-        return false;
+    struct err why_stray;
+    if (!audit_unanswered_apply(&verifier->unanswered, &leaf, &why_stray)) {
+        if (why_stray.code != ERR_TAMPERED) {
+            *err = why_stray;
+            *failed = true;
+            return false;
+        }
+        /* Its fault only if the root holds: an ADMIT that was changed leaves its RESULT astray. */
+        if (verifier->stray_index == UINT64_MAX) {
+            verifier->stray_index = leaf.index;
+        }
     }
     audit_leaf_hash(bytes, verifier->last_hash);
     verifier->next_index++;
@@ -277,6 +292,24 @@ static bool take_signed(struct verifier *verifier, struct audit_entry_reader *re
     return true;
 }
 
+/* Every byte is as it was signed; what is wrong now, the key itself signed against the rules. */
+static bool compare_rules(struct verifier *verifier)
+{
+    if (verifier->broken_index != UINT64_MAX) {
+        conclude(verifier, AUDIT_TAMPERED, verifier->broken_index,
+                 "entry %" PRIu64 " was signed, but does not name the entry before it",
+                 verifier->broken_index);
+        return false;
+    }
+    if (verifier->stray_index != UINT64_MAX) {
+        conclude(verifier, AUDIT_TAMPERED, verifier->stray_index,
+                 "entry %" PRIu64 " was signed, but answers what was not asked",
+                 verifier->stray_index);
+        return false;
+    }
+    return true;
+}
+
 /* Counts the last signed entry, which has no successor to claim it. */
 static bool compare_root(struct verifier *verifier)
 {
@@ -287,12 +320,7 @@ static bool compare_root(struct verifier *verifier)
     }
     audit_range_root(&verifier->computed, root);
     if (memcmp(root, verifier->checkpoint.root, sizeof(root)) == 0) {
-        if (verifier->broken_index == UINT64_MAX) {
-            return true;
-        }
-        /* Signed as it is, and yet it does not link: the signer broke its own rule. */
-        conclude_broken_link(verifier, false);
-        return false;
+        return compare_rules(verifier);
     }
     if (verifier->broken_index == UINT64_MAX) {
         conclude(verifier, AUDIT_TAMPERED, verifier->checkpoint.size - 1,
@@ -395,6 +423,7 @@ bool audit_verify_directory(const char *directory, const char *vkey, struct byte
         .progress = progress,
         .progress_context = context,
         .broken_index = UINT64_MAX,
+        .stray_index = UINT64_MAX,
         .report = &found,
     };
     bool go_on = false;
