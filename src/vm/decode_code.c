@@ -22,7 +22,8 @@ static bool decode_locals(struct vm_module *module, struct reader *reader, struc
                           struct err *err)
 {
     struct reader at = *reader;
-    if (!decode_count(reader, "locals_max", UINT32_MAX, &func->local_run_count, err)) {
+    if (!decode_count(reader, "locals_max", module->limits.locals_max, &func->local_run_count,
+                      err)) {
         return false;
     }
     struct module_local_run *runs = decode_array(module, func->local_run_count, sizeof *runs, err);

@@ -70,7 +70,7 @@ static bool pop_frame(struct validator *validator, struct validate_frame *out)
 
 static bool else_block(struct validator *validator)
 {
-    struct validate_frame frame;
+    struct validate_frame frame = {.height = 0};
     if (validator_frame(validator)->opcode != OP_IF) {
         return validator_fail(validator, "END opcode expected: else without if");
     }
@@ -90,7 +90,7 @@ static bool types_equal(struct validate_types a, struct validate_types b)
 /* An `if` without else gives its params as results. */
 static bool end_block(struct validator *validator)
 {
-    struct validate_frame frame;
+    struct validate_frame frame = {.height = 0};
     if (!pop_frame(validator, &frame)) {
         return false;
     }
