@@ -9,7 +9,7 @@
 
 enum { SCALAR_BYTES = 48, SCALAR_ROOM = 72, R_OFFSET = 0x2A0, S_OFFSET = 0x2E8, TAIL = 0x330 };
 
-static_assert(R_OFFSET == REPORT_SIGNED_BYTES && S_OFFSET == R_OFFSET + SCALAR_ROOM &&
+static_assert((int)R_OFFSET == (int)REPORT_SIGNED_BYTES && S_OFFSET == R_OFFSET + SCALAR_ROOM &&
                   TAIL == S_OFFSET + SCALAR_ROOM,
               "the signature follows the signed bytes");
 
