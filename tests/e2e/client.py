@@ -437,6 +437,13 @@ def verify_answer(prepared, answer, epoch=None):
 def verify_record(body, commitment, epoch):
     """The leaf is in the log, and the receipt says the same as the answer."""
     record = body["commitment"]
+    leaf = json.loads(record["leaf"])
+    require(leaf_hash(record["leaf"].encode()).hex() == record["leaf_hash"], "the leaf has another hash")
+    for member in ("request_id", "request_commitment", "result_commitment"):
+        require(leaf[member] == body[member], f"the leaf's {member}")
+    for member in ("status", "gas_consumed", "gas_schedule"):
+        require(leaf[member] == body["execution_summary"][member], f"the leaf's {member}")
+    require((leaf["type"], leaf["admit"]) == ("RESULT", record["admit_index"]), "the leaf is no result of this request")
     index, origin, _ = open_tlog_proof(record["tlog_proof"], epoch.vkey, bytes.fromhex(record["leaf_hash"]))
     require(index == int(record["leaf_index"]), "the proof is of another leaf")
     require(origin == record["log_origin"], "the proof is of another log")
@@ -444,5 +451,8 @@ def verify_record(body, commitment, epoch):
     require(receipt["request_id"] == body["request_id"], "the receipt is another request's")
     require(receipt["request_commitment"] == commitment.hex(), "the receipt's request commitment")
     require(receipt["result_commitment"] == body["result_commitment"], "the receipt's result commitment")
-    require(receipt["status"] == body["execution_summary"]["status"], "the receipt's status")
+    for member in ("status", "gas_consumed", "gas_schedule"):
+        require(receipt[member] == body["execution_summary"][member], f"the receipt's {member}")
+    require(receipt["leaf_index"] == index, "the receipt's leaf")
+    require(receipt.get("error_code") == leaf.get("error_code") == body.get("error_code"), "the error code")
     return receipt

@@ -106,7 +106,42 @@ class Endpoints(unittest.TestCase):
         kept = self.client.call("GET", f"/v1/executions/{self.request_id}")
         self.assertEqual(kept.status, 200)
         self.assertEqual(kept.json["state"], "COMPLETED")
-        self.assertIn(self.answer.json["encrypted_result"].encode(), kept.body)
+        self.assertEqual(kept.json["answer_status"], 200)
+        self.assertIn(b'"answer":' + self.answer.body + b"}", kept.body, "byte for byte")
+
+    def test_a_key_that_waits_is_shown_as_such(self):
+        key = self.client.new_key()
+        shown = self.client.call("GET", f"/v1/executions/{key['request_id']}").json
+        self.assertEqual((shown["state"], shown["expires_at"]), ("KEY_GENERATED", key["expires_at"]))
+
+    def test_delete_cancels_what_runs_and_its_end_is_committed(self):
+        prepared = self.client.prepare(ENDLESS, "spin", timeout_seconds=300)
+        outcome = []
+        other = self.node.client()
+        running = threading.Thread(target=lambda: outcome.append(other.send(prepared)))
+        running.start()
+        until(lambda: state_of(self.client, prepared) == "EXECUTING")
+        path = f"/v1/executions/{prepared.key['request_id']}"
+        self.assertEqual(self.client.call("DELETE", path).status, 202)
+        running.join()
+        other.close()
+        self.assertEqual((outcome[0].status, outcome[0].json["error_code"]), (422, "CANCELLED"))
+        self.assertEqual(verify_answer(prepared, outcome[0])["status"], "cancelled")
+        self.assertEqual(self.client.call("DELETE", path).status, 200)
+        self.assertEqual(state_of(self.client, prepared), "CANCELLED")
+
+    def test_a_client_that_goes_away_cancels_its_program_and_finds_the_answer_later(self):
+        prepared = self.client.prepare(ENDLESS, "spin", timeout_seconds=300)
+        body = json.dumps(prepared.body).encode()
+        with socket.create_connection(("127.0.0.1", self.node.port)) as peer:
+            peer.sendall(
+                f"POST /v1/execute HTTP/1.1\r\nHost: x\r\nX-API-Key: {self.node.api_key}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+            )
+            until(lambda: state_of(self.client, prepared) == "EXECUTING")
+        until(lambda: state_of(self.client, prepared) == "CANCELLED")
+        kept = self.client.call("GET", f"/v1/executions/{prepared.key['request_id']}").json
+        self.assertEqual((kept["answer_status"], kept["answer"]["error_code"]), (422, "CANCELLED"))
 
     def test_verify_compares_each_hash_and_proves_it(self):
         client = Client("127.0.0.1", self.node.port)
@@ -121,6 +156,13 @@ class Endpoints(unittest.TestCase):
             bad = ("1" if good[0] == "0" else "0") + good[1:]
             answer = client.call("GET", f"/v1/verify/{self.request_id}?commitment_type={kind}&hash_value={bad}")
             self.assertFalse(answer.json["matches"], answer)
+        both = protocol.sha256(
+            b"wasm-hypervisor/1 combined commitment\0",
+            bytes.fromhex(self.answer.json["request_commitment"]),
+            bytes.fromhex(self.answer.json["result_commitment"]),
+        ).hex()
+        self.assertTrue(client.call("GET", f"/v1/verify/{self.request_id}?commitment_type=combined&hash_value={both}").json["matches"])
+        self.assertIsNone(client.call("GET", f"/v1/verify/{self.request_id}").json["matches"])
         for query in ("commitment_type=other&hash_value=" + "0" * 64, "commitment_type=result&hash_value=xyz", "commitment_type=result&commitment_type=result"):
             self.assertEqual(client.call("GET", f"/v1/verify/{self.request_id}?{query}").status, 400, query)
         proof = client.call("GET", f"/v1/verify/{self.request_id}?commitment_type=result", headers={"Accept": "text/plain"})
@@ -153,7 +195,7 @@ class Endpoints(unittest.TestCase):
         self.addCleanup(client.close)
         answer = client.call("GET", "/v1/attestation")
         self.assertEqual(answer.status, 200)
-        epoch = protocol.Epoch(answer.json.get("evidence", answer.json))
+        epoch = protocol.Epoch(answer.json)
         self.assertEqual((epoch.provider, epoch.digest), ("simulated", verify_key(self.prepared.key).digest))
 
     def test_requests_that_are_no_http_are_refused_and_the_node_goes_on(self):

@@ -164,11 +164,10 @@ class Requests(unittest.TestCase):
             ("!!!!", "MALFORMED_REQUEST"),
             ("", "INVALID_ARGUMENTS"),
             (b64(bytes(7)), "INVALID_ARGUMENTS"),
-            (b64(bytes(65)), ("INVALID_ARGUMENTS", "PAYLOAD_TOO_LARGE")),
+            (b64(bytes(65)), "INVALID_ARGUMENTS"),
         ):
             with self.subTest(value=value):
                 answer = self.client.call("POST", "/v1/keys", {"nonce": value})
-                code = code if isinstance(code, str) else answer.json["error_code"] if answer.json["error_code"] in code else code[0]
                 self.assert_problem(answer, code, "nonce")
         self.assert_problem(self.client.call("POST", "/v1/keys", {"surplus": 1}), "MALFORMED_REQUEST", "surplus")
         for size in (8, 64):
@@ -319,7 +318,7 @@ class Requests(unittest.TestCase):
             ("(drop (i32.load (i32.const 65536)))", "EXECUTION_TRAP"),
             ("(call 0)", "STACK_EXHAUSTED"),
             ("(loop (br 0))", "GAS_EXHAUSTED"),
-            ("(drop (memory.grow (i32.const 1000)))", "MEMORY_EXCEEDED"),
+            ("(drop (memory.grow (i32.const 1024)))", "MEMORY_EXCEEDED"),
         )
         for body, code in cases:
             with self.subTest(body=body):
