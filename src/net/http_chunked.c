@@ -92,19 +92,11 @@ int http_chunked_trailer_complete(struct http_parser *parser)
 
 static size_t http_chunked_line_max(const struct http_parser *parser)
 {
-    const struct net_limits *limits = parser->limits;
-    switch ((int)parser->phase) {
-    case HTTP_PHASE_CHUNK_SIZE:
-        return HTTP_CHUNK_LINE_BYTES_MAX;
-    case HTTP_PHASE_TRAILERS: {
-        size_t used = parser->header_bytes + 2;
-        bool full =
-            parser->header_count == limits->header_count_max || used >= limits->header_bytes_max;
-        return full ? 0 : limits->header_bytes_max - used;
+    if (parser->phase == HTTP_PHASE_TRAILERS) {
+        return http_parser_header_max(parser);
     }
-    default:
-        return 0; /* nothing but CRLF closes a chunk */
-    }
+    return parser->phase == HTTP_PHASE_CHUNK_SIZE ? HTTP_CHUNK_LINE_BYTES_MAX
+                                                  : 0; /* nothing but CRLF closes a chunk */
 }
 
 /* A framing line has ended. Head and trailers share one limit, so trailers count where headers

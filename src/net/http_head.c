@@ -98,9 +98,7 @@ static const char *http_head_check_one(struct http_parser *parser, struct messag
             return "HTTP/1.0 has no Transfer-Encoding";
         }
     } else if (strcmp(header->name, "content-length") == 0) {
-        if (counts->content_length++ > 0) {
-            return "The request has more than one Content-Length header";
-        }
+        counts->content_length++;
     } else if (strcmp(header->name, "expect") == 0) {
         counts->expect++;
         parser->expects_continue = strcasecmp(header->value, "100-continue") == 0;
@@ -108,16 +106,13 @@ static const char *http_head_check_one(struct http_parser *parser, struct messag
     return NULL;
 }
 
-/* How long the body is, and whether that is allowed. */
+/* How long the body is, and whether that is allowed. llhttp has refused a second Content-Length,
+ * and one beside a Transfer-Encoding. */
 static enum http_event http_head_check_body(struct http_parser *parser,
                                             const struct http_head_counts *counts)
 {
     size_t size_max = parser->limits->body_bytes_max;
     bool chunked = counts->transfer_encoding > 0;
-    if (chunked && counts->content_length > 0) {
-        return http_parser_refuse(parser, 400,
-                                  "The request has both a Transfer-Encoding and a Content-Length");
-    }
     if (counts->content_length > 0) {
         if (parser->llhttp.content_length > size_max) {
             return http_parser_refuse(parser, 413, "The request body is too large");

@@ -179,13 +179,9 @@ static enum http_event http_parser_line_error(struct http_parser *parser,
     return http_parser_refuse(parser, 431, "The header fields are too large or too many");
 }
 
-/* How long the current line may be. */
-static size_t http_parser_line_max(const struct http_parser *parser)
+size_t http_parser_header_max(const struct http_parser *parser)
 {
     const struct net_limits *limits = parser->limits;
-    if (parser->phase == HTTP_PHASE_REQUEST_LINE) {
-        return limits->request_line_bytes_max;
-    }
     size_t used = parser->header_bytes + 2;
     if (parser->header_count == limits->header_count_max || used >= limits->header_bytes_max) {
         return 0;
@@ -202,8 +198,9 @@ static enum http_event http_parser_scan(struct http_parser *parser, struct bytes
         (input.ptr[0] == ' ' || input.ptr[0] == '\t')) {
         return http_parser_refuse(parser, 400, "A header line begins with a blank");
     }
-    enum http_line_result result =
-        http_line_scan(&parser->line, input, http_parser_line_max(parser), taken);
+    size_t size_max =
+        header ? http_parser_header_max(parser) : parser->limits->request_line_bytes_max;
+    enum http_line_result result = http_line_scan(&parser->line, input, size_max, taken);
     if (result == HTTP_LINE_MORE) {
         return HTTP_EVENT_MORE;
     }

@@ -14,6 +14,9 @@ enum http_event http_parser_refuse(struct http_parser *parser, int status, const
  * the message. */
 enum http_event http_parser_run(struct http_parser *parser, struct bytes bytes);
 
+/* How long the next header or trailer line may be, so that the limits of all of them hold. */
+size_t http_parser_header_max(const struct http_parser *parser);
+
 /* http_head.c: `head` is everything up to and including the empty line. HTTP_EVENT_HEAD or
  * HTTP_EVENT_REFUSED.
  */

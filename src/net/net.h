@@ -72,7 +72,8 @@ bool net_server_open(uv_loop_t *loop, const char *host, uint16_t port,
 uint16_t net_server_port(const struct net_server *server);
 const struct net_stats *net_server_stats(const struct net_server *server);
 /* Stops accepting, lets requests in flight end, closes idle connections; `drained` comes when the
- * last connection is gone. After it, or with force, net_server_close. */
+ * last connection is gone. After it, or with force, net_server_close. Neither may be called from
+ * `accept` or `refuse`. */
 void net_server_drain(struct net_server *server, void (*drained)(void *context), void *context);
 /* Drops what is left and frees the server when libuv has closed everything and every exchange that
  * was handed to the handler has been responded to; then calls `closed`. A `drained` that is still

@@ -230,6 +230,28 @@ Test(net_server, answers_pipelined_requests_in_order)
     stop();
 }
 
+Test(net_server, joins_what_comes_in_pieces_behind_a_request)
+{
+    start();
+    int fd = client_connect(&fixture);
+    int other = client_connect(&fixture);
+    client_send(fd, GET("/later?x") "POST /echo HTTP/1.1\r\n" HOST "Content-Le");
+    fixture_wait_later(&fixture, 1);
+    static const char *const pieces[] = {"ngth: 4\r\n\r\na", "bc", "d" GET_CLOSE("/hello")};
+    for (size_t i = 0; i < 3; i++) {
+        client_send(fd, pieces[i]);
+        client_send(other, GET("/hello")); /* once it is answered, the piece has been read */
+        expect_next(other, 200, "hello");
+    }
+    fixture_release(&fixture);
+    expect_next(fd, 200, "\r\n\r\nx");
+    expect_next(fd, 200, "\r\n\r\nabcd");
+    expect_next(fd, 200, "\r\n\r\nhello");
+    expect_end(fd);
+    close(other);
+    stop();
+}
+
 /* More requests than are read ahead, so reading stops and starts again many times. */
 Test(net_server, answers_thousands_of_pipelined_requests)
 {
@@ -720,6 +742,7 @@ Test(net_server, sends_a_large_answer_to_a_slow_reader)
 {
     fixture_init(&fixture);
     fixture.response_bytes = 16 * 1024 * 1024;
+    fixture.limits.keep_alive_timeout_ms = 20; /* a quick tick: it sees that the answer moves */
     fixture_start(&fixture);
     int fd = client_connect(&fixture);
     client_send(fd, GET("/large") GET_CLOSE("/hello"));
@@ -887,6 +910,24 @@ Test(net_server, listens_on_ipv6_and_names_ipv4_peers_as_such)
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     client_send(fd, GET_CLOSE("/describe"));
     expect_next(fd, 200, "from ::1\n");
+    expect_end(fd);
+    stop();
+}
+
+Test(net_server, takes_a_connection_later_when_there_is_no_memory_for_it)
+{
+    start();
+    expect_answer(GET_CLOSE("/hello"), 200, "hello");
+    fixture_wait_open(&fixture, 0);
+    heap_fail_after(1);
+    int fd = client_connect(&fixture);
+    client_send(fd, GET_CLOSE("/hello"));
+    for (int i = 0; i < 100; i++) { /* the loop has its chance to see it meanwhile */
+        cr_assert_eq(atomic_load(&net_server_stats(fixture.server)->connections_open), 0);
+        (void)usleep(1000);
+    }
+    heap_fail_after(0);
+    expect_next(fd, 200, "hello");
     expect_end(fd);
     stop();
 }
