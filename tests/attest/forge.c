@@ -14,12 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/x509.h>
+
 enum { EXTENSIONS_MAX = 16, AUTHORITY_DAYS = 9000 };
 
 struct authority {
     struct crypto_signer *root;
     struct crypto_signer *intermediate;
-    struct crypto_signer *ecdsa; /* pretends to be the intermediate */
 };
 
 static struct crypto_signer *key_open(const char *name)
@@ -47,7 +48,6 @@ static void authority_open(struct authority *authority)
     cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0, "%s", path);
     authority->root = key_open("ark");
     authority->intermediate = key_open("ask");
-    authority->ecdsa = crypto_signer_generate(CRYPTO_ECDSA_P384_SHA384);
     close(fd);
 }
 
@@ -55,7 +55,6 @@ static void authority_close(struct authority *authority)
 {
     crypto_signer_free(authority->root);
     crypto_signer_free(authority->intermediate);
-    crypto_signer_free(authority->ecdsa);
 }
 
 const char *forge_simulated_directory(void)
@@ -127,6 +126,20 @@ static struct bytes ia5_der(const char *text, uint8_t out[static 80])
     return bytes_of(out, 2 + strlen(text));
 }
 
+/* Signs the certificate in *out anew with RSASSA-PKCS1-v1_5. */
+static void sign_pkcs1(const struct crypto_signer *issuer, struct buffer *out)
+{
+    const uint8_t *cursor = out->ptr;
+    uint8_t *der = NULL;
+    X509 *certificate = d2i_X509(NULL, &cursor, (long)out->size);
+    cr_assert(X509_sign(certificate, crypto_signer_native(issuer), EVP_sha384()) > 0);
+    int size = i2d_X509(certificate, &der);
+    buffer_release(out);
+    buffer_append(out, der, (size_t)size);
+    OPENSSL_free(der);
+    X509_free(certificate);
+}
+
 static void leaf_make(const struct forge *forge, const struct authority *authority,
                       const struct crypto_signer *key, struct buffer *out)
 {
@@ -161,10 +174,12 @@ static void leaf_make(const struct forge *forge, const struct authority *authori
         .extensions = extensions,
         .extension_count = count,
     };
-    const struct crypto_signer *issuer = forge->issuer_signs_ecdsa ? authority->ecdsa
-                                         : forge->wrong_issuer_key ? authority->root
-                                                                   : authority->intermediate;
+    const struct crypto_signer *issuer =
+        forge->wrong_issuer_key ? authority->root : authority->intermediate;
     cr_assert(certificate_make(&template, key, issuer, out, &err), "%s", err.message);
+    if (forge->issuer_signs_pkcs1) {
+        sign_pkcs1(issuer, out);
+    }
 }
 
 static void authority_make(bool root, const struct crypto_signer *subject,

@@ -35,8 +35,8 @@ struct forge {
     int64_t leaf_not_before_ms;
     int64_t leaf_not_after_ms;
     enum crypto_signature_algorithm leaf_algorithm;
-    bool wrong_issuer_key;   /* names right, signed by the leaf's own kind of key or by the root */
-    bool issuer_signs_ecdsa; /* not RSASSA-PSS */
+    bool wrong_issuer_key;   /* names right, but signed by the root */
+    bool issuer_signs_pkcs1; /* the right key, but not RSASSA-PSS */
     /* The report. */
     struct report report;
     struct forge_patch before[FORGE_PATCHES_MAX]; /* xor_with 0: unused */

@@ -117,7 +117,7 @@ Test(attest_verify_chain, leaf_must_be_signed_by_the_intermediate)
 
 Test(attest_verify_chain, only_pss_with_sha384_signs_certificates)
 {
-    forge.issuer_signs_ecdsa = true;
+    forge.issuer_signs_pkcs1 = true;
     assert_fails("chain");
 }
 

@@ -190,6 +190,15 @@ Test(crypto_hpke, stops_before_the_sequence_wraps)
     cr_assert(crypto_hpke_seal(&pair.sender, empty, empty, sealed));
     cr_assert(crypto_hpke_open(&pair.recipient, empty, bytes_of(sealed, sizeof sealed), out));
     cr_assert_not(crypto_hpke_seal(&pair.sender, empty, empty, sealed));
+    /* What a sender without that rule would send next does not open either. */
+    uint8_t nonce[CRYPTO_AEAD_NONCE_BYTES];
+    memcpy(nonce, pair.sender.base_nonce, sizeof nonce);
+    for (size_t i = 4; i < sizeof nonce; i++) {
+        nonce[i] ^= 0xFF;
+    }
+    cr_assert(crypto_aead_seal(pair.sender.key, nonce, empty, empty, sealed));
+    cr_assert(
+        crypto_aead_open(pair.recipient.key, nonce, empty, bytes_of(sealed, sizeof sealed), out));
     cr_assert_not(crypto_hpke_open(&pair.recipient, empty, bytes_of(sealed, sizeof sealed), out));
     pair_release(&pair);
 }
