@@ -1,0 +1,61 @@
+# The back: translation, interpreter, runs. Sets WH_VM_BACK_SOURCES.
+#
+# WH_DISPATCH: how handlers reach each other. "tail-call" needs a compiler that guarantees tail calls and has a calling convention
+# without callee-saved registers (clang 19 and newer); "computed-goto" is one function of labels and needs GNU C; "auto" tries.
+set(WH_DISPATCH auto CACHE STRING "Interpreter dispatch: auto, tail-call or computed-goto")
+set_property(CACHE WH_DISPATCH PROPERTY STRINGS auto tail-call computed-goto)
+option(WH_NATIVE "Compile the interpreter for this machine's processor" OFF)
+
+include(CheckCSourceCompiles)
+set(CMAKE_REQUIRED_FLAGS "-O1 -Werror")
+check_c_source_compiles("
+    typedef __attribute__((preserve_none)) void handler(long, void *);
+    static handler *table[2];
+    static __attribute__((preserve_none)) void first(long a, void *b)
+    {
+        __attribute__((musttail)) return table[a](a, b);
+    }
+    int main(int count, char **arguments)
+    {
+        table[0] = first;
+        first(count, arguments);
+        return 0;
+    }" WH_HAS_TAIL_CALL_DISPATCH)
+unset(CMAKE_REQUIRED_FLAGS)
+
+if(WH_DISPATCH STREQUAL "auto")
+    if(WH_HAS_TAIL_CALL_DISPATCH)
+        set(wh_dispatch tail-call)
+    else()
+        set(wh_dispatch computed-goto)
+    endif()
+else()
+    set(wh_dispatch ${WH_DISPATCH})
+endif()
+
+if(wh_dispatch STREQUAL "tail-call")
+    if(NOT WH_HAS_TAIL_CALL_DISPATCH)
+        message(FATAL_ERROR "WH_DISPATCH=tail-call: this compiler has no musttail with preserve_none (clang 19 has)")
+    endif()
+    set(wh_interp_sources interp_integer.c interp_float.c interp_memory.c interp_control.c)
+elseif(wh_dispatch STREQUAL "computed-goto")
+    set(wh_interp_sources interp_goto.c)
+else()
+    message(FATAL_ERROR "WH_DISPATCH=${WH_DISPATCH}: not auto, tail-call or computed-goto")
+endif()
+
+# Labels as values, `goto *` and `return f()` of a void function are the point of these files, not an oversight. The stack protector
+# would cost every handler; it protects arrays, of which they have none.
+set(wh_interp_flags -Wno-pedantic -fno-stack-protector)
+if(WH_NATIVE)
+    list(APPEND wh_interp_flags -march=native)
+endif()
+if(wh_dispatch STREQUAL "computed-goto" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # Keep one indirect jump for each handler.
+    list(APPEND wh_interp_flags -fno-gcse -fno-crossjumping)
+endif()
+set_source_files_properties(${wh_interp_sources} PROPERTIES COMPILE_OPTIONS "${wh_interp_flags}")
+
+set(WH_VM_BACK_SOURCES
+    gas.c code.c translate.c translate_stack.c translate_emit.c translate_plain.c translate_control.c
+    interp_cold.c interp_rare.c ${wh_interp_sources} run.c code_print.c)

@@ -1,0 +1,168 @@
+/* code.h: the internal code: what translate.c writes and the handlers read. Private to vm.
+ *
+ * A translated body is a stream of 8-byte aligned instructions; each begins with the address of its
+ * handler, operands follow at fixed offsets. Operands are slots of the frame (u16 index, fp[slot]),
+ * immediates, or the transient registers r0 (integers, references) and f0 (floats), which the
+ * choice of the handler implies: I32_ADD_S_RI adds an immediate to r0 and writes a slot.
+ *
+ *   arithmetic  handler@0  d@8  a@10  b@12 | imm32@12 | imm64@16           16 or 24 bytes
+ *   branch      handler@0  a@8  b@10  rel@12  cost taken@16  cost fall@20 | imm@24
+ *   load        handler@0  d@8  a@10  offset32@12 | b16@16 | imm32@16 | address64@16
+ *   store       the same with v@8, the value's slot; its immediate comes last
+ *   select      handler@0  d@8  a@10  b@12  c@14 | imm64 a@16  imm64 b@24
+ *   jump        handler@0  rel@8  cost@12
+ *   table       handler@0  a@10  count@12, then (count + 1) x {rel32 cost32}
+ *   return      handler@0  return slot@8  a@10  count@12 | imm64@16
+ *   call        handler@0  target@8..  a@16  delta@18  cost@20     the last six bytes are read by
+ * the callee's return, through its pc rare        handler@0  base@10  cost@12  index@16  index@20
+ * operands at fp[base..]
+ *
+ * rel is relative to the first byte of the instruction that holds it. A cost is the gas of the
+ * straight run of instructions from the edge's target to the next control instruction; it is paid
+ * when the edge is taken (docs/interpreter.md).
+ *
+ * A frame, from fp upwards: parameters (and, in the end, results) · one word: the pc to return to ·
+ * declared locals · temporaries, one for each height of the operand stack. A callee's frame begins
+ * at its arguments, which are the caller's topmost temporaries.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_CODE_H
+#define VM_CODE_H
+
+#include "vm/module.h"
+
+#include <string.h>
+
+struct code {
+    const uint8_t *start;
+    uint32_t size; /* bytes */
+    uint32_t frame_slots;
+    uint32_t entry_cost;
+    uint32_t return_slot; /* of the word that holds the pc to return to */
+    uint32_t zero_count;  /* declared locals, from return_slot + 1 */
+    uint32_t param_slots, result_slots;
+    bool slots_only; /* translated so; translating again must do the same */
+};
+
+/* Where the fields lie. */
+enum code_field {
+    CODE_D = 8,
+    CODE_A = 10,
+    CODE_B = 12,
+    CODE_C = 14,
+    CODE_IMM32 = 12,
+    CODE_IMM64 = 16,
+    CODE_SELECT_IMM_A = 16,
+    CODE_SELECT_IMM_B = 24,
+    CODE_OFFSET = 12,
+    CODE_ADDRESS = 16, /* what an address has beside slot and offset */
+    CODE_JUMP_REL = 8,
+    CODE_JUMP_COST = 12,
+    CODE_BRANCH_A = 8,
+    CODE_BRANCH_B = 10,
+    CODE_BRANCH_REL = 12,
+    CODE_BRANCH_TAKEN = 16,
+    CODE_BRANCH_FALL = 20,
+    CODE_BRANCH_IMM = 24,
+    CODE_TABLE_COUNT = 12,
+    CODE_TABLE_ENTRIES = 16,
+    CODE_RETURN_SLOT = 8,
+    CODE_RETURN_COUNT = 12,
+    CODE_CALL_TARGET = 8,
+    CODE_CALL_TABLE = 12,
+    CODE_CALL_A = 16,
+    CODE_CALL_DELTA = 18,
+    CODE_CALL_COST = 20,
+    CODE_CALL_BYTES = 24,
+    CODE_RARE_COST = 12,
+    CODE_RARE_X = 16,
+    CODE_RARE_Y = 20,
+    CODE_RARE_BYTES = 24,
+};
+
+#define CODE_READ(name, type)                                                                      \
+    static inline __attribute__((always_inline)) type name(const uint8_t *pc, int at)              \
+    {                                                                                              \
+        type value;                                                                                \
+        memcpy(&value, pc + at, sizeof value);                                                     \
+        return value;                                                                              \
+    }
+CODE_READ(code_u16, uint16_t)
+CODE_READ(code_u32, uint32_t)
+CODE_READ(code_i32, int32_t)
+CODE_READ(code_u64, uint64_t)
+#undef CODE_READ
+
+/* ---- The handlers ---- */
+
+/* Operand kinds, in the order in which a family lists them. For float operands R is f0. SS and SI
+ * are addresses: the 32-bit sum of two slots, of a slot and an immediate. */
+enum code_kind { CODE_R, CODE_S, CODE_I, CODE_SS, CODE_SI, CODE_N };
+
+enum code_type { CODE_i32, CODE_i64, CODE_f32, CODE_f64 };
+
+/* Layouts, for whoever must know how long an instruction is. */
+enum code_format {
+    CODE_BINARY,
+    CODE_UNARY,
+    CODE_BRANCH,
+    CODE_LOAD,
+    CODE_STORE,
+    CODE_SELECT,
+    CODE_JUMP,
+    CODE_TABLE,
+    CODE_RETURN,
+    CODE_CALL,
+    CODE_RARE,
+    CODE_GLOBAL,
+    CODE_BARE, /* nothing but the handler */
+};
+
+/* HANDLER(name, layout, body): every handler there is, in handlers.def's order. */
+enum handler {
+#define HANDLER(name, layout, body) HANDLER_##name,
+#include "vm/handlers.def"
+#undef HANDLER
+    HANDLER_COUNT
+};
+
+struct handler_layout {
+    const char *name; /* "I32_ADD_S_RI" */
+    uint8_t format;   /* enum code_format */
+    uint8_t type;     /* enum code_type, of the operands */
+    uint8_t d, a, b;  /* enum code_kind */
+};
+
+extern const struct handler_layout handler_layouts[HANDLER_COUNT];
+
+/* The word that an instruction of that handler begins with. */
+uint64_t handler_word(enum handler handler);
+/* The other way round, for printing; HANDLER_COUNT if it is none. */
+enum handler handler_of_word(uint64_t word);
+
+/* What the translator must know of an instruction to choose a handler. */
+enum family {
+    FAMILY_NONE,
+    FAMILY_BINARY,
+    FAMILY_COMPARE,
+    FAMILY_TEST,
+    FAMILY_UNARY,
+    FAMILY_LOAD,
+    FAMILY_STORE,
+};
+
+struct family_row {
+    uint8_t family;
+    uint8_t in, out;     /* enum code_type of operands and result */
+    bool ordered;        /* may not be written with its operands swapped */
+    uint16_t first;      /* enum handler: d = R with the first combination of operands */
+    uint16_t branch;     /* the first branch on it; 0: none */
+    uint16_t branch_not; /* the first branch on its contrary; 0: use `inverse` */
+    uint16_t swapped;    /* enum opcode with the same result when the operands change places */
+    uint16_t inverse;    /* enum opcode of the contrary */
+};
+
+extern const struct family_row family_rows[OPCODE_COUNT];
+
+#endif

@@ -1,0 +1,193 @@
+/* code_print.c: internal code as text, one instruction a line:
+ *
+ *   0018  I32_ADD_S_RI       s3 = r0, 1
+ *   0028  BRANCH_I32_LT_S_SS -> 0000 [5], [2]  s3, s0
+ *
+ * the offset, the handler, operands (rN and fN are the registers, sN slots), where a branch goes
+ * and in brackets what its edges cost.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/code.h"
+
+#include <inttypes.h>
+
+static bool is_wide(const struct handler_layout *layout)
+{
+    return layout->type == CODE_i64 || layout->type == CODE_f64;
+}
+
+static uint32_t address_bytes(uint8_t kind)
+{
+    return kind == CODE_R || kind == CODE_S ? 16 : 24;
+}
+
+static uint32_t instruction_bytes(const struct handler_layout *layout, const uint8_t *pc)
+{
+    bool has_immediate = layout->a == CODE_I || layout->b == CODE_I;
+    switch ((enum code_format)layout->format) {
+    case CODE_BINARY:
+        return has_immediate && is_wide(layout) ? 24 : 16;
+    case CODE_UNARY:
+    case CODE_GLOBAL:
+    case CODE_RETURN:
+        return has_immediate ? 24 : 16;
+    case CODE_BRANCH:
+        return has_immediate ? 32 : 24;
+    case CODE_LOAD:
+        return address_bytes(layout->a);
+    case CODE_STORE:
+        return address_bytes(layout->a) + (layout->d == CODE_I ? 8 : 0);
+    case CODE_SELECT:
+        return has_immediate ? 32 : 16;
+    case CODE_JUMP:
+        return 16;
+    case CODE_TABLE:
+        return CODE_TABLE_ENTRIES + 8 * (code_u32(pc, CODE_TABLE_COUNT) + 1);
+    case CODE_CALL:
+        return CODE_CALL_BYTES;
+    case CODE_RARE:
+        return CODE_RARE_BYTES;
+    case CODE_BARE:
+        return 8;
+    }
+    return 8;
+}
+
+static void print_operand(FILE *out, const struct handler_layout *layout, uint8_t kind,
+                          uint32_t slot, uint64_t immediate)
+{
+    bool is_float = layout->type == CODE_f32 || layout->type == CODE_f64;
+    if (kind == CODE_R) {
+        fputs(is_float ? " f0" : " r0", out);
+    } else if (kind == CODE_S) {
+        fprintf(out, " s%" PRIu32, slot);
+    } else if (kind == CODE_I) {
+        fprintf(out, " 0x%" PRIx64, immediate);
+    }
+}
+
+static void print_pair(FILE *out, const struct handler_layout *layout, const uint8_t *pc, int first,
+                       int second, uint64_t immediate)
+{
+    bool immediate_left = layout->a == CODE_I;
+    print_operand(out, layout, layout->a, code_u16(pc, first), immediate);
+    print_operand(out, layout, layout->b, code_u16(pc, immediate_left ? first : second), immediate);
+}
+
+static void print_address(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    if (layout->a == CODE_I) {
+        fprintf(out, " [0x%" PRIx64 "]", code_u64(pc, CODE_ADDRESS));
+        return;
+    }
+    if (layout->a == CODE_R) {
+        fputs(" [r0", out);
+    } else {
+        fprintf(out, " [s%u", (unsigned)code_u16(pc, CODE_A));
+    }
+    if (layout->a == CODE_SS) {
+        fprintf(out, " + s%u", (unsigned)code_u16(pc, CODE_ADDRESS));
+    } else if (layout->a == CODE_SI) {
+        fprintf(out, " + 0x%" PRIx32, code_u32(pc, CODE_ADDRESS));
+    }
+    fprintf(out, " + %" PRIu32 "]", code_u32(pc, CODE_OFFSET));
+}
+
+static void print_plain(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    if (layout->format == CODE_STORE) {
+        print_address(out, layout, pc);
+        fputs(" =", out);
+        int at = (int)address_bytes(layout->a);
+        print_operand(out, layout, layout->d, code_u16(pc, CODE_D),
+                      layout->d == CODE_I ? code_u64(pc, at) : 0);
+        return;
+    }
+    if (layout->d != CODE_N) {
+        print_operand(out, layout, layout->d, code_u16(pc, CODE_D), 0);
+        fputs(" =", out);
+    }
+    if (layout->format == CODE_LOAD) {
+        print_address(out, layout, pc);
+    } else if (layout->format == CODE_SELECT) {
+        print_operand(out, layout, layout->a, code_u16(pc, CODE_A),
+                      layout->a == CODE_I ? code_u64(pc, CODE_SELECT_IMM_A) : 0);
+        print_operand(out, layout, layout->b, code_u16(pc, CODE_B),
+                      layout->b == CODE_I ? code_u64(pc, CODE_SELECT_IMM_B) : 0);
+    } else {
+        bool wide = is_wide(layout);
+        bool has_immediate = layout->a == CODE_I || layout->b == CODE_I;
+        uint64_t immediate = !has_immediate ? 0
+                             : wide         ? code_u64(pc, CODE_IMM64)
+                                            : code_u32(pc, CODE_IMM32);
+        print_pair(out, layout, pc, CODE_A, CODE_B, immediate);
+    }
+    if (layout->format == CODE_GLOBAL) {
+        fprintf(out, " global %" PRIu32, code_u32(pc, CODE_OFFSET));
+    }
+}
+
+static void print_edge(FILE *out, uint32_t target, uint32_t cost)
+{
+    fprintf(out, " -> %04" PRIx32 " [%" PRIu32 "]", target, cost);
+}
+
+static void print_control(FILE *out, const struct handler_layout *layout, const uint8_t *pc,
+                          uint32_t offset)
+{
+    switch ((int)layout->format) {
+    case CODE_BRANCH:
+        print_edge(out, offset + code_u32(pc, CODE_BRANCH_REL), code_u32(pc, CODE_BRANCH_TAKEN));
+        fprintf(out, " else [%" PRIu32 "]", code_u32(pc, CODE_BRANCH_FALL));
+        print_pair(out, layout, pc, CODE_BRANCH_A, CODE_BRANCH_B,
+                   layout->b == CODE_I ? code_u64(pc, CODE_BRANCH_IMM) : 0);
+        return;
+    case CODE_JUMP:
+        print_edge(out, offset + code_u32(pc, CODE_JUMP_REL), code_u32(pc, CODE_JUMP_COST));
+        return;
+    case CODE_TABLE:
+        print_operand(out, layout, layout->a, code_u16(pc, CODE_A), 0);
+        for (uint32_t i = 0; i <= code_u32(pc, CODE_TABLE_COUNT); i++) {
+            const uint8_t *entry = pc + CODE_TABLE_ENTRIES + (size_t)i * 8;
+            print_edge(out, offset + code_u32(entry, 0), code_u32(entry, 4));
+        }
+        return;
+    case CODE_RETURN:
+        print_operand(out, layout, layout->a, code_u16(pc, CODE_A),
+                      layout->a == CODE_I ? code_u64(pc, CODE_IMM64) : 0);
+        return;
+    case CODE_CALL:
+        fprintf(out, " frame at s%u [%" PRIu32 "]", (unsigned)code_u16(pc, CODE_CALL_DELTA),
+                code_u32(pc, CODE_CALL_COST));
+        return;
+    case CODE_RARE:
+        fprintf(out, " s%u.. %" PRIu32 " %" PRIu32, (unsigned)code_u16(pc, CODE_A),
+                code_u32(pc, CODE_RARE_X), code_u32(pc, CODE_RARE_Y));
+        return;
+    case CODE_BARE:
+        return;
+    default:
+        print_plain(out, layout, pc);
+    }
+}
+
+void code_disassemble(const struct vm_module *module, uint32_t function_index, FILE *out)
+{
+    const struct code *code = module->funcs[function_index].code;
+    fprintf(out, "  code: %" PRIu32 " bytes, frame of %" PRIu32 " slots, entry [%" PRIu32 "]\n",
+            code->size, code->frame_slots, code->entry_cost);
+    for (uint32_t offset = 0; offset < code->size;) {
+        const uint8_t *pc = code->start + offset;
+        enum handler handler = handler_of_word(code_u64(pc, 0));
+        if (handler == HANDLER_COUNT) {
+            fprintf(out, "  %04" PRIx32 "  ?\n", offset);
+            return;
+        }
+        const struct handler_layout *layout = &handler_layouts[handler];
+        fprintf(out, "  %04" PRIx32 "  %-24s", offset, layout->name);
+        print_control(out, layout, pc, offset);
+        fputc('\n', out);
+        offset += instruction_bytes(layout, pc);
+    }
+}

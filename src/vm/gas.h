@@ -1,0 +1,43 @@
+/* gas.h: what an instruction costs, schedule VM_GAS_SCHEDULE. Private to vm.
+ *
+ * The fixed part is the gas column of opcodes.def: 1 for each instruction executed; block, loop,
+ * else, end and nop are free. The part that depends on a size:
+ *
+ *   memory.init, memory.copy, memory.fill   1 for each 64 bytes begun
+ *   table.init, table.copy, table.fill      1 for each 8 elements begun
+ *   table.grow                              the same, of the elements asked for
+ *   memory.grow                             1024 for each page asked for
+ *   an active segment at instantiation      as the init instruction that it is equivalent to
+ *
+ * One rule for all of them: the size as the program states it is charged before anything is
+ * checked or done, so a trap or a refused growth costs as much as success. If what is left does
+ * not suffice, the run is out of gas with everything spent and the operation not done.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_GAS_H
+#define VM_GAS_H
+
+#include "vm/module.h"
+
+enum { GAS_BULK_BYTES = 64, GAS_BULK_ELEMENTS = 8, GAS_PAGE = 1024 };
+
+static inline int64_t gas_bytes(uint32_t size)
+{
+    return ((int64_t)size + GAS_BULK_BYTES - 1) / GAS_BULK_BYTES;
+}
+
+static inline int64_t gas_elements(uint32_t count)
+{
+    return ((int64_t)count + GAS_BULK_ELEMENTS - 1) / GAS_BULK_ELEMENTS;
+}
+
+static inline int64_t gas_pages(uint32_t pages)
+{
+    return (int64_t)pages * GAS_PAGE;
+}
+
+/* The active segments of a module, together. */
+int64_t gas_segments(const struct vm_module *module);
+
+#endif

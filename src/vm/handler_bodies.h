@@ -1,0 +1,497 @@
+/* handler_bodies.h: what handlers do: one template for each family. The same text is compiled two
+ * ways, as functions that tail-call each other (interp_tail.h) and as labels of one function
+ * (interp_goto.c). It finds these names: pc, fp, gas, r0, f0, memory, bound, machine; and these
+ * ways out, none of which comes back: DISPATCH() runs the instruction at pc, GOTO(name) goes on in
+ * another handler.
+ *
+ * Rules: a branch is a real jump, never a conditional move of pc, so that the processor can run
+ * ahead (the asm statements in the arms keep the compiler from merging them). Nothing on a hot path
+ * calls a C function. Slots hold i32 zero-extended; so does r0.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_HANDLER_BODIES_H
+#define VM_HANDLER_BODIES_H
+
+#include "vm/gas.h"
+#include "vm/interp.h"
+#include "vm/numeric.h"
+
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+/* ---- Operands ---- */
+
+/* f0 holds an f32 in its low half; the rest is nobody's. Said with vectors, because compilers then
+ * see that nothing has to be done. */
+typedef float float_lanes __attribute__((vector_size(16)));
+typedef double double_lanes __attribute__((vector_size(16)));
+
+static inline __attribute__((always_inline)) float register_f32(double f0)
+{
+    return ((float_lanes)(double_lanes){f0})[0];
+}
+
+static inline __attribute__((always_inline)) double register_of_f32(float value)
+{
+    float_lanes lanes = {value};
+    lanes = __builtin_shufflevector(lanes, lanes, 0, -1, -1, -1);
+    return ((double_lanes)lanes)[0];
+}
+
+#define REGISTER_i32 ((uint32_t)r0)
+#define REGISTER_i64 r0
+#define REGISTER_f32 register_f32(f0)
+#define REGISTER_f64 f0
+
+#define SLOT(at) fp[code_u16(pc, at)]
+#define SLOT_i32(at) ((uint32_t)SLOT(at))
+#define SLOT_i64(at) SLOT(at)
+#define SLOT_f32(at) f32_of_bits((uint32_t)SLOT(at))
+#define SLOT_f64(at) f64_of_bits(SLOT(at))
+
+#define IMMEDIATE_i32(at32, at64) code_u32(pc, at32)
+#define IMMEDIATE_i64(at32, at64) code_u64(pc, at64)
+#define IMMEDIATE_f32(at32, at64) f32_of_bits(code_u32(pc, at32))
+#define IMMEDIATE_f64(at32, at64) f64_of_bits(code_u64(pc, at64))
+
+#define SET_R_i32(at, value) r0 = (uint32_t)(value)
+#define SET_R_i64(at, value) r0 = (value)
+#define SET_R_f32(at, value) f0 = register_of_f32(value)
+#define SET_R_f64(at, value) f0 = (value)
+#define SET_S_i32(at, value) SLOT(at) = (uint32_t)(value)
+#define SET_S_i64(at, value) SLOT(at) = (value)
+#define SET_S_f32(at, value) SLOT(at) = f32_bits(value)
+#define SET_S_f64(at, value) SLOT(at) = f64_bits(value)
+
+/* One operand at its own field. */
+#define ONE_R(type, at, imm) REGISTER_##type
+#define ONE_S(type, at, imm) SLOT_##type(at)
+#define ONE_I(type, at, imm) IMMEDIATE_##type(imm, imm)
+
+/* A pair: the slot that comes with an immediate or a register on its right is the first field. */
+#define LEFT_RS(type, first, second, imm32, imm64) REGISTER_##type
+#define LEFT_SS(type, first, second, imm32, imm64) SLOT_##type(first)
+#define LEFT_RI(type, first, second, imm32, imm64) REGISTER_##type
+#define LEFT_SI(type, first, second, imm32, imm64) SLOT_##type(first)
+#define LEFT_SR(type, first, second, imm32, imm64) SLOT_##type(first)
+#define LEFT_IR(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
+#define LEFT_IS(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
+#define RIGHT_RS(type, first, second, imm32, imm64) SLOT_##type(second)
+#define RIGHT_SS(type, first, second, imm32, imm64) SLOT_##type(second)
+#define RIGHT_RI(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
+#define RIGHT_SI(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
+#define RIGHT_SR(type, first, second, imm32, imm64) REGISTER_##type
+#define RIGHT_IR(type, first, second, imm32, imm64) REGISTER_##type
+#define RIGHT_IS(type, first, second, imm32, imm64) SLOT_##type(first)
+
+#define BINARY_LEFT(type, a, b) LEFT_##a##b(type, CODE_A, CODE_B, CODE_IMM32, CODE_IMM64)
+#define BINARY_RIGHT(type, a, b) RIGHT_##a##b(type, CODE_A, CODE_B, CODE_IMM32, CODE_IMM64)
+#define BRANCH_LEFT(type, a, b)                                                                    \
+    LEFT_##a##b(type, CODE_BRANCH_A, CODE_BRANCH_B, CODE_BRANCH_IMM, CODE_BRANCH_IMM)
+#define BRANCH_RIGHT(type, a, b)                                                                   \
+    RIGHT_##a##b(type, CODE_BRANCH_A, CODE_BRANCH_B, CODE_BRANCH_IMM, CODE_BRANCH_IMM)
+
+/* ---- How long an instruction is ---- */
+
+#define WIDE_i32 0
+#define WIDE_i64 8
+#define WIDE_f32 0
+#define WIDE_f64 8
+#define IS_I_R 0
+#define IS_I_S 0
+#define IS_I_I 1
+#define BINARY_BYTES(type, a, b) (16 + (IS_I_##a | IS_I_##b) * WIDE_##type)
+#define BRANCH_BYTES(a, b) (24 + (IS_I_##a | IS_I_##b) * 8)
+#define ADDRESS_BYTES_R 16
+#define ADDRESS_BYTES_S 16
+#define ADDRESS_BYTES_I 24
+#define ADDRESS_BYTES_SS 24
+#define ADDRESS_BYTES_SI 24
+
+/* ---- Ways on ---- */
+
+#define NEXT(bytes)                                                                                \
+    do {                                                                                           \
+        pc += (bytes);                                                                             \
+        DISPATCH();                                                                                \
+    } while (0)
+
+/* Pays for the edge to pc and goes on there. */
+#define FOLLOW(price)                                                                              \
+    do {                                                                                           \
+        uint32_t cost = (price);                                                                   \
+        gas -= cost;                                                                               \
+        if (UNLIKELY(gas < 0)) {                                                                   \
+            machine->edge_cost = cost;                                                             \
+            GOTO(EDGE);                                                                            \
+        }                                                                                          \
+        DISPATCH();                                                                                \
+    } while (0)
+
+/* After whatever may have grown memory 0 or changed the instance. */
+#define RELOAD_MEMORY()                                                                            \
+    do {                                                                                           \
+        machine_reload_memory(machine);                                                            \
+        memory = machine->memory;                                                                  \
+        bound = machine->bound;                                                                    \
+    } while (0)
+
+#define TRAP_WITH(reason)                                                                          \
+    do {                                                                                           \
+        machine->trap = (reason);                                                                  \
+        GOTO(TRAP);                                                                                \
+    } while (0)
+
+/* ---- Numeric families ---- */
+
+#define BODY_BINARY(body, in, out, d, a, b)                                                        \
+    {                                                                                              \
+        SET_##d##_##out(CODE_D, body(BINARY_LEFT(in, a, b), BINARY_RIGHT(in, a, b)));              \
+        NEXT(BINARY_BYTES(in, a, b));                                                              \
+    }
+
+#define BODY_DIVISION(body, type, d, a, b)                                                         \
+    {                                                                                              \
+        enum vm_trap trap = body##_trap(BINARY_LEFT(type, a, b), BINARY_RIGHT(type, a, b));        \
+        if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
+            TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        SET_##d##_##type(CODE_D, body(BINARY_LEFT(type, a, b), BINARY_RIGHT(type, a, b)));         \
+        NEXT(BINARY_BYTES(type, a, b));                                                            \
+    }
+
+#define BODY_UNARY(body, from, to, d, a)                                                           \
+    {                                                                                              \
+        SET_##d##_##to(CODE_D, body(ONE_##a(from, CODE_A, CODE_IMM64)));                           \
+        NEXT(16);                                                                                  \
+    }
+
+#define BODY_TRUNCATION(body, from, to, d, a)                                                      \
+    {                                                                                              \
+        enum vm_trap trap = body##_trap(ONE_##a(from, CODE_A, CODE_IMM64));                        \
+        if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
+            TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        SET_##d##_##to(CODE_D, body(ONE_##a(from, CODE_A, CODE_IMM64)));                           \
+        NEXT(16);                                                                                  \
+    }
+
+#define BODY_MOVE(type, a)                                                                         \
+    {                                                                                              \
+        SET_S_##type(CODE_D, ONE_##a(type, CODE_A, CODE_IMM64));                                   \
+        NEXT(16 + IS_I_##a * 8);                                                                   \
+    }
+
+/* ---- Branches ---- */
+
+#define BRANCH_ON(condition, bytes)                                                                \
+    {                                                                                              \
+        if (condition) {                                                                           \
+            __asm__ volatile("");                                                                  \
+            uint32_t taken = code_u32(pc, CODE_BRANCH_TAKEN);                                      \
+            pc += code_i32(pc, CODE_BRANCH_REL);                                                   \
+            FOLLOW(taken);                                                                         \
+        }                                                                                          \
+        __asm__ volatile("" ::: "memory");                                                         \
+        uint32_t fall = code_u32(pc, CODE_BRANCH_FALL);                                            \
+        pc += (bytes);                                                                             \
+        FOLLOW(fall);                                                                              \
+    }
+
+#define BODY_BRANCH(body, type, sense, a, b)                                                       \
+    BRANCH_ON(sense body(BRANCH_LEFT(type, a, b), BRANCH_RIGHT(type, a, b)), BRANCH_BYTES(a, b))
+
+#define BODY_TEST(body, type, sense, a)                                                            \
+    BRANCH_ON(sense body(ONE_##a(type, CODE_BRANCH_A, CODE_BRANCH_IMM)), 24)
+
+#define BODY_JUMP                                                                                  \
+    {                                                                                              \
+        uint32_t taken = code_u32(pc, CODE_JUMP_COST);                                             \
+        pc += code_i32(pc, CODE_JUMP_REL);                                                         \
+        FOLLOW(taken);                                                                             \
+    }
+
+#define BODY_TABLE(a)                                                                              \
+    {                                                                                              \
+        uint32_t count = code_u32(pc, CODE_TABLE_COUNT);                                           \
+        uint32_t index = ONE_##a(i32, CODE_A, CODE_IMM64);                                         \
+        index = index < count ? index : count;                                                     \
+        const uint8_t *entry = pc + CODE_TABLE_ENTRIES + (size_t)index * 8;                        \
+        pc += code_i32(entry, 0);                                                                  \
+        FOLLOW(code_u32(entry, 4));                                                                \
+    }
+
+/* ---- Memory: the effective address is a 33-bit sum, compared unsigned ---- */
+
+#define ADDRESS_R (r0 + code_u32(pc, CODE_OFFSET))
+#define ADDRESS_S (SLOT(CODE_A) + code_u32(pc, CODE_OFFSET))
+#define ADDRESS_I code_u64(pc, CODE_ADDRESS)
+#define ADDRESS_SS                                                                                 \
+    ((uint64_t)(uint32_t)(SLOT(CODE_A) + SLOT(CODE_ADDRESS)) + code_u32(pc, CODE_OFFSET))
+#define ADDRESS_SI                                                                                 \
+    ((uint64_t)(uint32_t)(SLOT(CODE_A) + code_u32(pc, CODE_ADDRESS)) + code_u32(pc, CODE_OFFSET))
+
+/* bound is 7 less than the size: below it every access fits; from there on look closer. */
+#define CHECK(address, bytes)                                                                      \
+    if (UNLIKELY(address >= bound)) {                                                              \
+        if (machine->memory_bytes < (bytes) || address > machine->memory_bytes - (bytes)) {        \
+            TRAP_WITH(VM_TRAP_OUT_OF_BOUNDS_MEMORY);                                               \
+        }                                                                                          \
+    }
+
+#define BODY_LOAD(body, type, bytes, d, a)                                                         \
+    {                                                                                              \
+        uint64_t address = ADDRESS_##a;                                                            \
+        CHECK(address, bytes)                                                                      \
+        SET_##d##_##type(CODE_D, body(memory + address));                                          \
+        NEXT(ADDRESS_BYTES_##a);                                                                   \
+    }
+
+#define BODY_STORE(body, type, bytes, v, a)                                                        \
+    {                                                                                              \
+        uint64_t address = ADDRESS_##a;                                                            \
+        CHECK(address, bytes)                                                                      \
+        body(memory + address, ONE_##v(type, CODE_D, ADDRESS_BYTES_##a));                          \
+        NEXT(ADDRESS_BYTES_##a + IS_I_##v * 8);                                                    \
+    }
+
+/* ---- Select: arithmetic, not a jump. The asm hides from the compiler what the mask is made of, or
+ * it would make a jump of it and sink the loads of the operands into its arms. ---- */
+
+#define BITS_OF_i64(value) (value)
+#define BITS_OF_f32(value) ((uint64_t)f32_bits(value))
+#define BITS_OF_f64(value) f64_bits(value)
+#define VALUE_OF_i64(bits) (bits)
+#define VALUE_OF_f32(bits) f32_of_bits((uint32_t)(bits))
+#define VALUE_OF_f64(bits) f64_of_bits(bits)
+#define SELECT_BITS_R(type, at, imm) BITS_OF_##type(REGISTER_##type)
+#define SELECT_BITS_S(type, at, imm) SLOT(at)
+#define SELECT_BITS_I(type, at, imm) code_u64(pc, imm)
+
+#define BODY_SELECT(type, d, a, b, c)                                                              \
+    {                                                                                              \
+        uint64_t mask = -(uint64_t)(ONE_##c(i32, CODE_C, CODE_IMM64) != 0);                        \
+        __asm__("" : "+r"(mask));                                                                  \
+        uint64_t one = SELECT_BITS_##a(type, CODE_A, CODE_SELECT_IMM_A);                           \
+        uint64_t other = SELECT_BITS_##b(type, CODE_B, CODE_SELECT_IMM_B);                         \
+        uint64_t chosen = other ^ ((one ^ other) & mask);                                          \
+        SET_##d##_##type(CODE_D, VALUE_OF_##type(chosen));                                         \
+        NEXT(16 + (IS_I_##a | IS_I_##b) * 16);                                                     \
+    }
+
+/* ---- Globals ---- */
+
+#define GLOBAL_SLOT machine->globals[code_u32(pc, CODE_OFFSET)]->value[0]
+
+#define BODY_GLOBAL_GET(type, d)                                                                   \
+    {                                                                                              \
+        uint64_t bits = GLOBAL_SLOT;                                                               \
+        SET_##d##_##type(CODE_D, VALUE_OF_##type(bits));                                           \
+        NEXT(16);                                                                                  \
+    }
+
+#define BODY_GLOBAL_SET(type, a)                                                                   \
+    {                                                                                              \
+        GLOBAL_SLOT = SELECT_BITS_##a(type, CODE_A, CODE_IMM64);                                   \
+        NEXT(16 + IS_I_##a * 8);                                                                   \
+    }
+
+/* ---- Calls ---- */
+
+/* Makes the frame of `code` at `frame`, its arguments being there, and goes in. The loop must not
+ * become a call of memset, which would spill every register. */
+#define CALL_INTO(code, frame, return_pc)                                                          \
+    do {                                                                                           \
+        uint64_t stack_wanted = (uint64_t)(uintptr_t)(frame) + (uint64_t)(code)->frame_slots * 8;  \
+        if (UNLIKELY(stack_wanted > machine->stack_end || machine->depth_left == 0)) {             \
+            machine->stack_wanted = stack_wanted;                                                  \
+            GOTO(STACK);                                                                           \
+        }                                                                                          \
+        machine->depth_left--;                                                                     \
+        fp = (frame);                                                                              \
+        uint64_t *word = fp + (code)->return_slot;                                                 \
+        *word = (uint64_t)(uintptr_t)(return_pc);                                                  \
+        for (uint32_t left = (code)->zero_count; left > 0; left--) {                               \
+            *++word = 0;                                                                           \
+            __asm__ volatile("" ::: "memory");                                                     \
+        }                                                                                          \
+        pc = (code)->start;                                                                        \
+        FOLLOW((code)->entry_cost);                                                                \
+    } while (0)
+
+#define BODY_CALL                                                                                  \
+    {                                                                                              \
+        const struct module_func *target =                                                         \
+            (const struct module_func *)(uintptr_t)code_u64(pc, CODE_CALL_TARGET);                 \
+        const struct code *callee = target->code;                                                  \
+        CALL_INTO(callee, fp + code_u16(pc, CODE_CALL_DELTA), pc + CODE_CALL_BYTES);               \
+    }
+
+#define BODY_CALL_IMPORT                                                                           \
+    {                                                                                              \
+        machine->callee = machine->funcs[code_u32(pc, CODE_CALL_TARGET)];                          \
+        GOTO(FOREIGN);                                                                             \
+    }
+
+#define BODY_CALL_INDIRECT(a)                                                                      \
+    {                                                                                              \
+        const struct vm_table *table = machine->instance->tables[code_u32(pc, CODE_CALL_TABLE)];   \
+        uint32_t index = ONE_##a(i32, CODE_CALL_A, CODE_IMM64);                                    \
+        if (UNLIKELY(index >= table->count)) {                                                     \
+            TRAP_WITH(VM_TRAP_UNDEFINED_ELEMENT);                                                  \
+        }                                                                                          \
+        const struct vm_func *func = (const struct vm_func *)(uintptr_t)table->elements[index];    \
+        if (UNLIKELY(func == NULL)) {                                                              \
+            TRAP_WITH(VM_TRAP_UNINITIALIZED_ELEMENT);                                              \
+        }                                                                                          \
+        if (UNLIKELY(func->type_id !=                                                              \
+                     machine->instance->type_ids[code_u32(pc, CODE_CALL_TARGET)])) {               \
+            TRAP_WITH(VM_TRAP_INDIRECT_CALL_TYPE_MISMATCH);                                        \
+        }                                                                                          \
+        if (UNLIKELY(func->instance != machine->instance)) {                                       \
+            machine->callee = func;                                                                \
+            GOTO(FOREIGN);                                                                         \
+        }                                                                                          \
+        const struct code *callee = func->code;                                                    \
+        CALL_INTO(callee, fp + code_u16(pc, CODE_CALL_DELTA), pc + CODE_CALL_BYTES);               \
+    }
+
+/* The six bytes before the pc to return to are the call's: how far below the caller's frame lies
+ * and what its next straight run costs. */
+#define RETURN_TO(return_pc)                                                                       \
+    do {                                                                                           \
+        pc = (return_pc);                                                                          \
+        fp -= code_u16(pc, CODE_CALL_DELTA - CODE_CALL_BYTES);                                     \
+        FOLLOW(code_u32(pc, CODE_CALL_COST - CODE_CALL_BYTES));                                    \
+    } while (0)
+
+#define RETURN_PC (const uint8_t *)(uintptr_t)SLOT(CODE_RETURN_SLOT)
+
+#define BODY_RETURN                                                                                \
+    {                                                                                              \
+        machine->depth_left++;                                                                     \
+        RETURN_TO(RETURN_PC);                                                                      \
+    }
+
+#define BODY_RETURN_ONE(type, a)                                                                   \
+    {                                                                                              \
+        const uint8_t *return_pc = RETURN_PC;                                                      \
+        fp[0] = BITS_OF_##type(ONE_##a(type, CODE_A, CODE_IMM64));                                 \
+        machine->depth_left++;                                                                     \
+        RETURN_TO(return_pc);                                                                      \
+    }
+
+#define BODY_RETURN_MANY                                                                           \
+    {                                                                                              \
+        const uint8_t *return_pc = RETURN_PC;                                                      \
+        const uint64_t *from = fp + code_u16(pc, CODE_A);                                          \
+        uint32_t count = code_u32(pc, CODE_RETURN_COUNT);                                          \
+        for (uint32_t i = 0; i < count; i++) {                                                     \
+            fp[i] = from[i];                                                                       \
+            __asm__ volatile("" ::: "memory");                                                     \
+        }                                                                                          \
+        machine->depth_left++;                                                                     \
+        RETURN_TO(return_pc);                                                                      \
+    }
+
+#define BODY_ENTER                                                                                 \
+    {                                                                                              \
+        GOTO(FOREIGN);                                                                             \
+    }
+
+/* A call that leaves the instance: of the host, or over a bridge. */
+#define BODY_FOREIGN                                                                               \
+    {                                                                                              \
+        const struct vm_func *func = machine->callee;                                              \
+        uint64_t *frame = fp + code_u16(pc, CODE_CALL_DELTA);                                      \
+        uint64_t slots = func_type_frame_slots(func->type) + BRIDGE_SLOTS;                         \
+        slots += func->code != NULL ? func->code->frame_slots : 0;                                 \
+        machine->stack_wanted = (uint64_t)(uintptr_t)frame + slots * 8;                            \
+        if (machine->stack_wanted > machine->stack_end || machine->depth_left == 0) {              \
+            GOTO(STACK);                                                                           \
+        }                                                                                          \
+        if (func->code == NULL) {                                                                  \
+            GOTO(HOST);                                                                            \
+        }                                                                                          \
+        frame = machine_bridge(machine, frame, pc + CODE_CALL_BYTES);                              \
+        RELOAD_MEMORY();                                                                           \
+        CALL_INTO(func->code, frame, &machine->stubs[STUB_BRIDGE]);                                \
+    }
+
+#define BODY_BRIDGE                                                                                \
+    {                                                                                              \
+        const uint8_t *return_pc = machine_unbridge(machine, fp);                                  \
+        RELOAD_MEMORY();                                                                           \
+        RETURN_TO(return_pc);                                                                      \
+    }
+
+#define BODY_HOST                                                                                  \
+    {                                                                                              \
+        enum vm_trap trap = machine_call_host(machine, fp + code_u16(pc, CODE_CALL_DELTA));        \
+        if (trap != VM_TRAP_NONE) {                                                                \
+            TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        RELOAD_MEMORY();                                                                           \
+        pc += CODE_CALL_BYTES;                                                                     \
+        FOLLOW(code_u32(pc, CODE_CALL_COST - CODE_CALL_BYTES));                                    \
+    }
+
+/* The call at pc found no room: make some and do it again. */
+#define BODY_STACK                                                                                 \
+    {                                                                                              \
+        enum vm_trap trap = machine_stack_grow(machine);                                           \
+        if (trap != VM_TRAP_NONE) {                                                                \
+            TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        DISPATCH();                                                                                \
+    }
+
+/* ---- Rare operations ---- */
+
+#define BODY_UNREACHABLE                                                                           \
+    {                                                                                              \
+        TRAP_WITH(VM_TRAP_UNREACHABLE);                                                            \
+    }
+
+#define BODY_RARE(op)                                                                              \
+    {                                                                                              \
+        enum vm_trap trap = rare_##op(machine, pc, fp + code_u16(pc, CODE_A));                     \
+        if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
+            TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        NEXT(CODE_RARE_BYTES);                                                                     \
+    }
+
+/* The gas for its size may make `gas` negative as long as the reserve covers it: the edge that
+ * follows then ends the slice. */
+#define BODY_BULK(op)                                                                              \
+    {                                                                                              \
+        gas -= bulk_gas_##op(fp + code_u16(pc, CODE_A));                                           \
+        if (gas < 0 && gas + machine->reserve < 0) {                                               \
+            GOTO(STOP);                                                                            \
+        }                                                                                          \
+        enum vm_trap trap = rare_##op(machine, pc, fp + code_u16(pc, CODE_A));                     \
+        if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
+            TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        RELOAD_MEMORY();                                                                           \
+        uint32_t fall = code_u32(pc, CODE_RARE_COST);                                              \
+        pc += CODE_RARE_BYTES;                                                                     \
+        FOLLOW(fall);                                                                              \
+    }
+
+/* ---- Leaving ---- */
+
+#define BODY_LEAVE(reason)                                                                         \
+    {                                                                                              \
+        machine->pc = pc;                                                                          \
+        machine->fp = fp;                                                                          \
+        machine->gas = gas;                                                                        \
+        machine->r0 = r0;                                                                          \
+        machine->f0 = f0;                                                                          \
+        machine->leave = (reason);                                                                 \
+        LEAVE();                                                                                   \
+    }
+
+#endif

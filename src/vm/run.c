@@ -1,0 +1,363 @@
+/* run.c: runs: one activation from its beginning, through slices, to its end.
+ *
+ * `left` is what the limit still holds. A slice takes a part of it into the machine's gas register;
+ * what the slice does not get waits in the reserve. An edge that overdraws the slice suspends the
+ * run if the reserve covers the debt, so every slice runs at least one straight run of
+ * instructions. If nothing covers it, the limit lies inside the straight run: the function is
+ * translated again with a stop at exactly that instruction, and the run goes on in that copy until
+ * it gets there. A trap inside a straight run gives back what was paid for the instructions after
+ * it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/gas.h"
+#include "vm/interp.h"
+#include "vm/translate.h"
+
+#include <assert.h>
+#include <sys/mman.h>
+
+enum { STACK_FIRST_BYTES = 65536 };
+
+struct vm_run {
+    struct vm_store *store;
+    struct machine machine;
+    bool begun;
+    enum vm_status status;
+    int64_t gas_limit;
+    int64_t left;
+    uint32_t paid_ahead; /* while suspended: the price of the straight run that comes next */
+    struct vm_instance *starting; /* whose segments come first; NULL: none */
+    const struct vm_func *func;   /* the outermost call; NULL: none */
+    struct vm_value *results;
+    struct vm_trap_info trap;
+};
+
+/* ---- Beginning ---- */
+
+static void stubs_init(struct machine *machine)
+{
+    machine->stubs[STUB_ENTER] = handler_word(HANDLER_ENTER);
+    machine->stubs[STUB_RETURNED] = handler_word(HANDLER_RETURNED);
+    machine->stubs[STUB_BRIDGE] = handler_word(HANDLER_BRIDGE);
+    /* What a return reads before the pc it returns to; for the outermost call it is all zero. */
+    uint8_t *before_bridge = (uint8_t *)&machine->stubs[STUB_BRIDGE];
+    uint16_t delta = BRIDGE_SLOTS;
+    memcpy(before_bridge + CODE_CALL_DELTA - CODE_CALL_BYTES, &delta, sizeof delta);
+}
+
+struct vm_run *vm_run_new(struct vm_store *store, uint64_t gas_limit)
+{
+    struct vm_run *run = HEAP_NEW(struct vm_run);
+    if (run == NULL) {
+        return NULL;
+    }
+    struct machine *machine = &run->machine;
+    run->store = store;
+    run->gas_limit = gas_limit < INT64_MAX ? (int64_t)gas_limit : INT64_MAX;
+    run->left = run->gas_limit;
+    machine->budget = store->budget;
+    machine->stack_bytes = store->limits.stack_bytes_max & ~(uint64_t)7;
+    uint64_t first =
+        machine->stack_bytes < STACK_FIRST_BYTES ? machine->stack_bytes : STACK_FIRST_BYTES;
+    if (machine->budget != NULL && !budget_charge(machine->budget, first)) {
+        heap_free(run);
+        return NULL;
+    }
+    machine->stack_charged = first;
+    size_t mapped = machine->stack_bytes > 0 ? machine->stack_bytes : 8;
+    void *stack = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED) {
+        vm_run_free(run);
+        return NULL;
+    }
+    machine->stack = stack;
+    machine->stack_end = (uint64_t)(uintptr_t)machine->stack + first;
+    stubs_init(machine);
+    return run;
+}
+
+void vm_run_free(struct vm_run *run)
+{
+    if (run == NULL) {
+        return;
+    }
+    struct machine *machine = &run->machine;
+    if (machine->stack != NULL) {
+        munmap(machine->stack, machine->stack_bytes > 0 ? machine->stack_bytes : 8);
+    }
+    if (machine->budget != NULL) {
+        budget_release(machine->budget, machine->stack_charged);
+    }
+    heap_free(run->results);
+    heap_free(run);
+}
+
+static bool begin(struct vm_run *run, const struct vm_func *func, struct err *err)
+{
+    assert(!run->begun || run->status == VM_RETURNED);
+    struct machine *machine = &run->machine;
+    uint32_t count = func != NULL ? func->type->result_count : 0;
+    struct vm_value *results = heap_alloc_array((size_t)count + 1, sizeof results[0]);
+    if (results == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for %u results", count);
+    }
+    heap_free(run->results);
+    run->results = results;
+    run->begun = true;
+    run->status = VM_SUSPENDED;
+    run->func = func;
+    run->starting = NULL;
+    machine_enter_instance(machine, NULL);
+    machine->callee = func;
+    machine->fp = machine->stack;
+    machine->pc = (const uint8_t *)&machine->stubs[STUB_ENTER];
+    machine->depth_left = run->store->limits.call_depth_max;
+    return true;
+}
+
+bool vm_run_begin_start(struct vm_run *run, struct vm_instance *instance, struct err *err)
+{
+    const struct vm_module *module = instance->module;
+    if (!begin(run, module->has_start ? instance->funcs[module->start] : NULL, err)) {
+        return false;
+    }
+    run->starting = instance;
+    return true;
+}
+
+/* Where the stack cannot hold them, entering the function will trap. */
+static void put_arguments(struct machine *machine, const struct vm_func *func,
+                          const struct vm_value *args)
+{
+    machine->stack_wanted = (uint64_t)(uintptr_t)machine->stack +
+                            (uint64_t)func_type_frame_slots(func->type) * sizeof(uint64_t);
+    if (machine->stack_wanted > machine->stack_end && machine_stack_grow(machine) != VM_TRAP_NONE) {
+        return;
+    }
+    uint64_t *slots = machine->stack;
+    for (uint32_t i = 0; i < func->type->param_count; i++) {
+        value_to_slots(&args[i], slots);
+        slots += vm_type_slots(args[i].type);
+    }
+}
+
+bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const struct vm_value *args,
+                       uint32_t arg_count, struct err *err)
+{
+    const struct vm_func_type *type = func->type;
+    if (arg_count != type->param_count) {
+        return err_set(err, ERR_INVALID_ARGUMENTS, "the function takes %u arguments, not %u",
+                       type->param_count, arg_count);
+    }
+    for (uint32_t i = 0; i < arg_count; i++) {
+        if (args[i].type != type->types[i]) {
+            return err_set(err, ERR_INVALID_ARGUMENTS, "argument %u is %s, not %s", i,
+                           vm_type_name(type->types[i]), vm_type_name(args[i].type));
+        }
+    }
+    if (!begin(run, func, err)) {
+        return false;
+    }
+    put_arguments(&run->machine, func, args);
+    return true;
+}
+
+/* ---- Where in a module a pc is ---- */
+
+struct place {
+    const struct vm_module *module;
+    uint32_t function_index;
+    uint32_t code_offset;
+};
+
+static bool find_place(const struct machine *machine, const uint8_t *pc, struct place *out)
+{
+    const struct vm_module *module = machine->instance != NULL ? machine->instance->module : NULL;
+    for (uint32_t i = 0; module != NULL && i < module->func_count; i++) {
+        const struct code *code = module->funcs[i].code;
+        if (code != NULL && pc >= code->start && pc < code->start + code->size) {
+            *out = (struct place){
+                .module = module, .function_index = i, .code_offset = (uint32_t)(pc - code->start)};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Ending ---- */
+
+static enum vm_status end(struct vm_run *run, enum vm_status status)
+{
+    run->status = status;
+    run->paid_ahead = 0;
+    return status;
+}
+
+static enum vm_status end_trapped(struct vm_run *run, enum vm_trap trap)
+{
+    run->trap = (struct vm_trap_info){.trap = trap};
+    return end(run, VM_TRAPPED);
+}
+
+static enum vm_status end_trapped_at(struct vm_run *run, const struct place *place,
+                                     const struct translate_location *location)
+{
+    run->trap = (struct vm_trap_info){
+        .trap = run->machine.trap,
+        .has_location = true,
+        .function_index = place->function_index,
+        .function_name = vm_module_function_name(place->module, place->function_index),
+        .offset = location->offset,
+        .module = place->module};
+    return end(run, VM_TRAPPED);
+}
+
+static enum vm_status end_out_of_gas(struct vm_run *run)
+{
+    run->left = 0;
+    return end(run, VM_OUT_OF_GAS);
+}
+
+static enum vm_status trapped(struct vm_run *run)
+{
+    struct machine *machine = &run->machine;
+    struct place place;
+    struct translate_location location;
+    run->left = machine->gas + machine->reserve;
+    if (machine->host_trapped || !find_place(machine, machine->pc, &place) ||
+        !translate_locate(place.module, place.function_index, place.code_offset,
+                          TRANSLATE_TO_THE_END, &location)) {
+        return end_trapped(run, machine->trap);
+    }
+    run->left += (int64_t)(location.end_gas - location.gas);
+    return end_trapped_at(run, &place, &location);
+}
+
+/* The machine stands before a straight run of `price`, of which only `affordable` can be paid. */
+static enum vm_status run_out(struct vm_run *run, int64_t affordable, uint32_t price)
+{
+    struct machine *machine = &run->machine;
+    struct place place;
+    struct translate_location location;
+    uint32_t size = 0;
+    if (affordable == 0 || !find_place(machine, machine->pc, &place) ||
+        !translate_locate(place.module, place.function_index, place.code_offset,
+                          TRANSLATE_TO_THE_END, &location)) {
+        return end_out_of_gas(run);
+    }
+    uint64_t beginning = location.end_gas - price;
+    uint64_t stop_gas = beginning + (uint64_t)affordable;
+    uint8_t *copy = translate_until(place.module, place.function_index, stop_gas, &size);
+    if (copy == NULL) {
+        return end_out_of_gas(run);
+    }
+    machine->pc = copy + place.code_offset;
+    machine->gas = 0;
+    machine->reserve = 0;
+    interp_run(machine);
+    assert(machine->leave == LEAVE_OUT_OF_GAS || machine->leave == LEAVE_TRAP);
+    place.code_offset = (uint32_t)(machine->pc - copy);
+    heap_free(copy);
+    if (machine->leave == LEAVE_TRAP && translate_locate(place.module, place.function_index,
+                                                         place.code_offset, stop_gas, &location)) {
+        run->left = affordable - (int64_t)(location.gas - beginning);
+        return end_trapped_at(run, &place, &location);
+    }
+    return end_out_of_gas(run);
+}
+
+static enum vm_status returned(struct vm_run *run)
+{
+    const struct vm_func_type *type = run->func->type;
+    const uint64_t *slots = run->machine.stack;
+    for (uint32_t i = 0; i < type->result_count; i++) {
+        run->results[i] = value_from_slots(type->types[type->param_count + i], slots);
+        slots += vm_type_slots(run->results[i].type);
+    }
+    run->left = run->machine.gas + run->machine.reserve;
+    return end(run, VM_RETURNED);
+}
+
+/* ---- Slices ---- */
+
+/* Segments are one step, charged together: false if the run has ended in it. */
+static bool init_segments(struct vm_run *run)
+{
+    struct vm_instance *instance = run->starting;
+    run->starting = NULL;
+    int64_t gas = gas_segments(instance->module);
+    if (gas > run->left) {
+        end_out_of_gas(run);
+        return false;
+    }
+    run->left -= gas;
+    enum vm_trap trap = instance_init_segments(instance);
+    if (trap != VM_TRAP_NONE) {
+        end_trapped(run, trap);
+        return false;
+    }
+    if (run->func == NULL) {
+        end(run, VM_RETURNED);
+        return false;
+    }
+    return true;
+}
+
+enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas)
+{
+    assert(run->begun && gas > 0);
+    struct machine *machine = &run->machine;
+    if (run->status != VM_SUSPENDED || (run->starting != NULL && !init_segments(run))) {
+        return run->status;
+    }
+    machine->gas = gas < (uint64_t)run->left ? (int64_t)gas : run->left;
+    machine->reserve = run->left - machine->gas;
+    run->paid_ahead = 0;
+    interp_run(machine);
+    switch (machine->leave) {
+    case LEAVE_RETURNED:
+        return returned(run);
+    case LEAVE_TRAP:
+        return trapped(run);
+    case LEAVE_OUT_OF_GAS:
+        return end_out_of_gas(run);
+    case LEAVE_EDGE:
+        break;
+    }
+    run->left = machine->gas + machine->reserve;
+    if (run->left < 0) {
+        return run_out(run, run->left + machine->edge_cost, machine->edge_cost);
+    }
+    run->paid_ahead = machine->edge_cost;
+    return VM_SUSPENDED;
+}
+
+void vm_run_interrupt(struct vm_run *run)
+{
+    if (run->begun && run->status == VM_SUSPENDED) {
+        run->left += run->paid_ahead;
+        end_trapped(run, VM_TRAP_INTERRUPTED);
+    }
+}
+
+/* ---- What came of it ---- */
+
+const struct vm_value *vm_run_results(const struct vm_run *run, uint32_t *count)
+{
+    assert(run->status == VM_RETURNED);
+    *count = run->func != NULL ? run->func->type->result_count : 0;
+    return run->results;
+}
+
+uint64_t vm_run_gas_consumed(const struct vm_run *run)
+{
+    return (uint64_t)(run->gas_limit - run->left - run->paid_ahead);
+}
+
+struct vm_trap_info vm_run_trap(const struct vm_run *run)
+{
+    assert(run->status == VM_TRAPPED);
+    return run->trap;
+}

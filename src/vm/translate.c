@@ -1,0 +1,244 @@
+/* translate.c: the walk over a body, and what is done with the result: kept as the function's code,
+ * searched for a place, or cut off at a position in gas.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/translate.h"
+
+#include <assert.h>
+
+enum {
+    RESERVE_ENTRIES = 8,
+    RESERVE_BRANCHES = 8, /* more than any instruction but br_table makes */
+    RESERVE_FIRST = 64,
+};
+
+enum code_type code_type_of(enum vm_type type)
+{
+    switch (type) {
+    case VM_I32:
+        return CODE_i32;
+    case VM_F32:
+        return CODE_f32;
+    case VM_F64:
+        return CODE_f64;
+    case VM_I64:
+    case VM_FUNCREF:
+    case VM_EXTERNREF:
+    case VM_V128: /* refused before it gets anywhere */
+        return CODE_i64;
+    }
+    return CODE_i64;
+}
+
+bool translator_fail(struct translator *t, enum err_code code, const char *what)
+{
+    if (!t->failed) {
+        t->failed = true;
+        err_set(t->err, code, code == ERR_LIMIT ? "limit exceeded: %s" : "no memory for %s", what);
+    }
+    return false;
+}
+
+bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
+                        size_t item_bytes)
+{
+    if (count <= *capacity) {
+        return true;
+    }
+    uint64_t wanted = *capacity == 0 ? RESERVE_FIRST : 2 * (uint64_t)*capacity;
+    wanted = wanted < count ? count : wanted;
+    void *items = wanted <= UINT32_MAX
+                      ? arena_alloc_array(&t->arena, (size_t)wanted, item_bytes, alignof(uint64_t))
+                      : NULL;
+    if (items == NULL) {
+        return translator_fail(t, ERR_NO_MEMORY, "translation");
+    }
+    if (*capacity > 0) {
+        memcpy(items, *array, *capacity * item_bytes);
+    }
+    *array = items;
+    *capacity = (uint32_t)wanted;
+    return true;
+}
+
+/* Room for whatever one instruction pushes, so that pushing cannot fail; what pushes many makes
+ * room itself. */
+static bool reserve(struct translator *t)
+{
+    return translator_reserve(t, (void **)&t->entries, &t->entry_capacity,
+                              (uint64_t)t->height + RESERVE_ENTRIES, sizeof t->entries[0]) &&
+           translator_reserve(t, (void **)&t->controls, &t->control_capacity,
+                              (uint64_t)t->control_count + 1, sizeof t->controls[0]) &&
+           translator_reserve(t, (void **)&t->fixups, &t->fixup_capacity,
+                              (uint64_t)t->fixup_count + RESERVE_BRANCHES, sizeof t->fixups[0]) &&
+           translator_reserve(t, (void **)&t->sites, &t->site_capacity,
+                              (uint64_t)t->site_count + t->fixup_count + RESERVE_BRANCHES,
+                              sizeof t->sites[0]);
+}
+
+static bool begin_locals(struct translator *t)
+{
+    const struct module_func *func = t->func;
+    const struct vm_func_type *type = func->type;
+    t->local_types = ARENA_ARRAY(&t->arena, uint8_t, func->local_count);
+    t->local_refs = ARENA_ARRAY(&t->arena, uint32_t, func->local_count);
+    if (t->local_types == NULL || t->local_refs == NULL) {
+        return translator_fail(t, ERR_NO_MEMORY, "locals");
+    }
+    uint32_t local = 0;
+    for (uint32_t i = 0; i < type->param_count + type->result_count; i++) {
+        if (type->types[i] == VM_V128) {
+            return translator_fail(t, ERR_LIMIT, "v128 value");
+        }
+        if (i < type->param_count) {
+            t->local_types[local++] = (uint8_t)code_type_of(type->types[i]);
+        }
+    }
+    for (uint32_t i = 0; i < func->local_run_count; i++) {
+        if (func->local_runs[i].type == VM_V128) {
+            return translator_fail(t, ERR_LIMIT, "v128 value");
+        }
+        for (uint32_t j = 0; j < func->local_runs[i].count; j++) {
+            t->local_types[local++] = (uint8_t)code_type_of(func->local_runs[i].type);
+        }
+    }
+    assert(local == func->local_count);
+    t->return_slot =
+        type->param_count > type->result_count ? type->param_count : type->result_count;
+    t->temp_base = t->return_slot + 1 + (func->local_count - type->param_count);
+    if (t->temp_base > UINT16_MAX) {
+        return translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
+    }
+    return true;
+}
+
+static bool translator_init(struct translator *t, const struct vm_module *module,
+                            uint32_t function_index, struct budget *budget, struct err *err)
+{
+    *t = (struct translator){.module = module,
+                             .func = &module->funcs[function_index],
+                             .err = err,
+                             .owner = {TRANSLATE_NONE, TRANSLATE_NONE},
+                             .open_loop = TRANSLATE_NONE,
+                             .stop_gas = TRANSLATE_TO_THE_END,
+                             .code_max = module->limits.code_bytes_max & ~7u};
+    arena_init(&t->arena, budget);
+    return reserve(t) && begin_locals(t);
+}
+
+static void translate_one(struct translator *t, const struct instruction *instruction)
+{
+    if (t->unreachable) {
+        translate_skipped(t, instruction);
+        return;
+    }
+    uint64_t gas = t->gas + opcode_info(instruction->opcode)->gas;
+    if (gas > t->stop_gas) {
+        (void)emit_begin_control(t, HANDLER_STOP, 8);
+        t->done = true;
+        return;
+    }
+    t->gas = gas;
+    t->source = (struct source){.offset = instruction->offset, .gas = gas};
+    if (!translate_control(t, instruction)) {
+        translate_plain(t, instruction);
+    }
+}
+
+static bool run(struct translator *t)
+{
+    struct reader reader = reader_of(t->func->body);
+    control_push_function(t);
+    site_open(t, SITE_ENTRY);
+    while (!t->done && !t->failed) {
+        struct instruction instruction;
+        if (!reserve(t) || !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {
+            return false; /* not of a validated body */
+        }
+        translate_one(t, &instruction);
+        if (t->query.ended) {
+            break;
+        }
+    }
+    return !t->failed;
+}
+
+/* Replaces the function's code only when all has gone well. */
+static bool keep(struct translator *t, struct vm_module *module, struct module_func *func)
+{
+    struct code *code = ARENA_NEW(&module->arena, struct code);
+    uint8_t *bytes = arena_alloc(&module->arena, t->code_size, alignof(uint64_t));
+    if (code == NULL || bytes == NULL) {
+        return translator_fail(t, ERR_NO_MEMORY, "code");
+    }
+    memcpy(bytes, t->code, t->code_size);
+    *code = (struct code){.start = bytes,
+                          .size = t->code_size,
+                          .frame_slots = t->temp_base + t->height_max,
+                          .entry_cost = t->entry_cost,
+                          .return_slot = t->return_slot,
+                          .zero_count = func->local_count - func->type->param_count,
+                          .param_slots = func->type->param_count,
+                          .result_slots = func->type->result_count,
+                          .slots_only = t->slots_only};
+    func->code = code;
+    module->code_bytes += t->code_size;
+    return true;
+}
+
+bool translate_func_with(struct vm_module *module, uint32_t function_index,
+                         const struct translate_options *options, struct err *err)
+{
+    struct translator t;
+    struct module_func *func = &module->funcs[function_index];
+    bool ok = translator_init(&t, module, function_index, module->arena.budget, err);
+    t.slots_only = options->slots_only;
+    size_t left = module->limits.code_bytes_max - module->code_bytes;
+    t.code_max = (uint32_t)left & ~7u;
+    ok = ok && run(&t) && keep(&t, module, func);
+    arena_release(&t.arena);
+    return ok || err_wrap(err, "function %u", function_index);
+}
+
+bool translate_func(struct vm_module *module, uint32_t function_index, struct err *err)
+{
+    const struct translate_options options = {.slots_only = false};
+    return translate_func_with(module, function_index, &options, err);
+}
+
+bool translate_locate(const struct vm_module *module, uint32_t function_index, uint32_t code_offset,
+                      uint64_t stop_gas, struct translate_location *out)
+{
+    struct err err;
+    struct translator t;
+    bool ok = translator_init(&t, module, function_index, NULL, &err);
+    t.slots_only = module->funcs[function_index].code->slots_only;
+    t.stop_gas = stop_gas;
+    t.query.active = true;
+    t.query.at = code_offset;
+    ok = ok && run(&t) && t.query.ended;
+    if (ok) {
+        *out = (struct translate_location){
+            .offset = t.query.source.offset, .gas = t.query.source.gas, .end_gas = t.query.end_gas};
+    }
+    arena_release(&t.arena);
+    return ok;
+}
+
+uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
+                         uint32_t *size)
+{
+    struct err err;
+    struct translator t;
+    bool ok = translator_init(&t, module, function_index, NULL, &err);
+    t.slots_only = module->funcs[function_index].code->slots_only;
+    t.stop_gas = stop_gas;
+    uint8_t *copy = ok && run(&t) ? heap_alloc(t.code_size) : NULL;
+    if (copy != NULL) {
+        memcpy(copy, t.code, t.code_size);
+        *size = t.code_size;
+    }
+    arena_release(&t.arena);
+    return copy;
+}

@@ -1,0 +1,239 @@
+/* translate.h: from a validated body to internal code, in one forward pass. Private to vm.
+ *
+ * The translator walks the body with a picture of the operand stack in which a value may still be
+ * where it came from: a local, a constant, the transient register. local.get and constants emit
+ * nothing; the instruction that uses them takes them as operands. Every height of the stack has a
+ * home slot in the frame, and "settling" an entry is moving it there: everything below is settled
+ * before a block, so that all ways to a label agree.
+ *
+ * Fusion looks one instruction back: the last emission is kept in structured form, can be taken
+ * back and emitted again with another destination or as part of the next instruction. It is
+ * forgotten at every label and control instruction, so code before a label never depends on what
+ * comes after it. That is what lets a function be translated again up to some point and give the
+ * same bytes (translate_locate, translate_until).
+ *
+ * Files: translate.c walks · translate_stack.c the picture of the stack · translate_emit.c bytes,
+ * costs · translate_plain.c instructions without control · translate_control.c the rest.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef VM_TRANSLATE_H
+#define VM_TRANSLATE_H
+
+#include "vm/code.h"
+
+/* ---- What run.c and tests call ---- */
+
+struct translate_options {
+    bool slots_only; /* fold and fuse nothing: every value goes through its home slot */
+};
+
+/* translate_func with other options than the default; replaces code that is there. */
+bool translate_func_with(struct vm_module *module, uint32_t function_index,
+                         const struct translate_options *options, struct err *err) MUST_CHECK;
+
+#define TRANSLATE_TO_THE_END UINT64_MAX
+
+/* Where an internal instruction comes from. Positions in gas are static: the gas of all reachable
+ * instructions of the body up to there, in the body's order. */
+struct translate_location {
+    uint32_t offset;  /* of the WebAssembly instruction, in the module's bytes */
+    uint64_t gas;     /* position just after it */
+    uint64_t end_gas; /* position at the end of its straight run, that is what was paid for */
+};
+
+/* The location of the instruction at `code_offset`; stop_gas as for translate_until. False: no
+ * memory. */
+bool translate_locate(const struct vm_module *module, uint32_t function_index, uint32_t code_offset,
+                      uint64_t stop_gas, struct translate_location *out) MUST_CHECK;
+/* The function's code with a STOP before the first instruction that would go past position
+ * stop_gas; the bytes before it are those of the function's code. Free with heap_free; NULL: no
+ * memory. */
+uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
+                         uint32_t *size);
+
+/* ---- Between the translator's files ---- */
+
+enum { TRANSLATE_NONE = -1 };
+
+struct operand {
+    enum code_kind kind; /* R, S, I */
+    enum code_type type;
+    uint16_t slot;     /* S */
+    uint64_t value;    /* I: the bits */
+    uint16_t home;     /* the slot that is this height's own */
+    uint32_t producer; /* the emission that made it; 0: none */
+};
+
+enum entry_kind { ENTRY_SLOT, ENTRY_LOCAL, ENTRY_CONSTANT, ENTRY_REGISTER };
+
+struct entry { /* one value on the operand stack; its home is temp_base + its index */
+    uint8_t kind;
+    uint8_t type;      /* enum code_type */
+    uint32_t local;    /* LOCAL */
+    uint32_t producer; /* SLOT, REGISTER: as in struct operand */
+    uint64_t value;    /* CONSTANT */
+};
+
+enum emission_kind { EMISSION_NUMERIC, EMISSION_LOAD, EMISSION_SELECT, EMISSION_GLOBAL };
+
+struct source {
+    uint32_t offset; /* of the WebAssembly instruction */
+    uint64_t gas;    /* position just after it */
+};
+
+struct emission { /* an instruction with a destination */
+    enum emission_kind kind;
+    enum opcode opcode;
+    struct operand d, a, b, c;
+    enum code_kind address; /* LOAD: R S I SS SI; SS: b.slot, SI: b.value */
+    uint32_t offset;        /* LOAD; or the GLOBAL's index */
+    struct source source;
+    uint32_t start; /* in the code */
+};
+
+struct fixup { /* a branch to a label that is not there yet */
+    int32_t next;
+    uint32_t base; /* the instruction that rel counts from */
+    uint32_t rel_at, cost_at;
+};
+
+struct site {     /* a cost that the end of the current straight run will fill in */
+    uint32_t at;  /* SITE_ENTRY: the function's entry cost */
+    uint64_t gas; /* position where the run begins */
+};
+#define SITE_ENTRY UINT32_MAX
+
+struct label_type {
+    const enum vm_type *types;
+    uint32_t count;
+};
+
+enum control_kind { CONTROL_FUNCTION, CONTROL_BLOCK, CONTROL_LOOP, CONTROL_IF, CONTROL_ELSE };
+
+struct control {
+    enum control_kind kind;
+    uint32_t height; /* of the operand stack below the parameters */
+    struct label_type params, results;
+    int32_t fixups;      /* to the end */
+    int32_t else_fixup;  /* IF: the branch that skips it */
+    uint32_t loop_start; /* LOOP: in the code */
+    uint64_t loop_gas;
+    uint32_t loop_cost;
+    int32_t next_open_loop;
+    uint32_t stub_table, stub; /* the br_table that has a stub to here, and the stub */
+};
+
+struct query {
+    bool active;
+    uint32_t at; /* in the code */
+    bool found;
+    struct source source;
+    bool ended; /* end_gas is known */
+    uint64_t end_gas;
+};
+
+struct translator {
+    const struct vm_module *module;
+    const struct module_func *func;
+    bool slots_only;
+    struct arena arena; /* scratch */
+    struct err *err;
+    bool failed; /* err is set */
+    bool done;
+    bool unreachable;
+    uint32_t skipped_blocks; /* nesting inside unreachable code */
+
+    uint8_t *code;
+    uint32_t code_size, code_capacity, code_max;
+    uint64_t overflow[8]; /* where writes go once it failed */
+
+    struct entry *entries;
+    uint32_t height, height_max, entry_capacity;
+    uint32_t settled; /* entries below are SLOT or CONSTANT */
+    int32_t owner[2]; /* the entry that is in r0, in f0 */
+
+    struct control *controls;
+    uint32_t control_count, control_capacity;
+    struct fixup *fixups;
+    uint32_t fixup_count, fixup_capacity;
+    struct site *sites;
+    uint32_t site_count, site_capacity;
+    int32_t open_loop; /* the innermost loop whose cost is not known yet */
+
+    uint8_t *local_types; /* enum code_type */
+    uint32_t *local_refs; /* entries that are LOCAL of it */
+    uint32_t return_slot, temp_base;
+
+    struct emission last;
+    bool has_last;
+    uint32_t serial; /* of the last emission */
+
+    uint64_t gas; /* position */
+    struct source source;
+    uint32_t entry_cost;
+    uint64_t stop_gas;
+    struct query query;
+};
+
+/* translate.c */
+enum code_type code_type_of(enum vm_type type);
+/* Always false. The first failure counts. */
+bool translator_fail(struct translator *t, enum err_code code, const char *what);
+/* Makes an array of the scratch arena hold `count` items. */
+bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
+                        size_t item_bytes);
+
+/* translate_emit.c: bytes. begin returns the new instruction's first byte, zeroed but for the
+ * handler; what is written there is lost if the translation has failed. */
+uint8_t *emit_begin(struct translator *t, enum handler handler, uint32_t bytes);
+/* The same for an instruction that ends a straight run. */
+uint8_t *emit_begin_control(struct translator *t, enum handler handler, uint32_t bytes);
+uint8_t *emit_more(struct translator *t, uint32_t bytes);
+void put_u16(uint8_t *at, uint32_t value);
+void put_u32(uint8_t *at, uint32_t value);
+void put_u64(uint8_t *at, uint64_t value);
+void patch_u32(struct translator *t, uint32_t at, uint32_t value);
+/* A straight run begins here; its cost belongs at `at`. */
+void site_open(struct translator *t, uint32_t at);
+/* Instructions with a destination, which may be taken back. */
+void emit(struct translator *t, const struct emission *emission);
+bool emit_is_last(const struct translator *t, uint32_t producer);
+struct emission emit_take_back(struct translator *t);
+void emit_move(struct translator *t, uint32_t slot, const struct operand *from);
+/* -1: no handler takes these two kinds in this order. */
+int emit_pair_index(enum code_kind a, enum code_kind b);
+
+/* translate_stack.c */
+uint32_t home_of(const struct translator *t, uint32_t index);
+uint32_t local_slot(const struct translator *t, uint32_t local);
+struct operand stack_pop(struct translator *t);
+/* The entry as an operand, which stays where it is. */
+struct operand stack_peek(const struct translator *t, uint32_t index);
+void stack_push_slot(struct translator *t, enum code_type type);
+void stack_push_slots(struct translator *t, struct label_type types);
+void stack_push_local(struct translator *t, uint32_t local);
+void stack_push_constant(struct translator *t, enum code_type type, uint64_t value);
+/* Where the next result goes, and the result itself after the emission. */
+struct operand stack_destination(const struct translator *t, enum code_type type);
+void stack_push_result(struct translator *t, const struct operand *d);
+void stack_settle(struct translator *t, uint32_t index);
+void stack_settle_top(struct translator *t, uint32_t count);
+void stack_settle_registers(struct translator *t);
+void stack_settle_for_block(struct translator *t, uint32_t params);
+/* An immediate where no handler takes one: puts it into its home. */
+void operand_settle(struct translator *t, struct operand *operand);
+void stack_truncate(struct translator *t, uint32_t height);
+/* Before a local is overwritten: entries that stand for it get a copy. */
+void stack_detach_local(struct translator *t, uint32_t local);
+
+/* translate_control.c. translate_control: true if it was a control instruction. */
+bool translate_control(struct translator *t, const struct instruction *instruction);
+void control_push_function(struct translator *t);
+/* In unreachable code. */
+void translate_skipped(struct translator *t, const struct instruction *instruction);
+
+/* translate_plain.c: all the others. */
+void translate_plain(struct translator *t, const struct instruction *instruction);
+
+#endif

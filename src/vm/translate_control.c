@@ -1,0 +1,511 @@
+/* translate_control.c: blocks, branches, calls: where values must be where labels expect them, and
+ * where straight runs end.
+ *
+ * A label's values lie in the homes above the block's height. Everything below is settled when the
+ * block begins, so a branch moves only the label's values. A block that nobody branches to has no
+ * label: its end emits nothing and forgets nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/translate.h"
+
+#include <assert.h>
+
+/* ---- Labels ---- */
+
+static struct control *top_control(struct translator *t)
+{
+    return &t->controls[t->control_count - 1];
+}
+
+static struct control *label_at(struct translator *t, uint32_t depth)
+{
+    assert(depth < t->control_count);
+    return &t->controls[t->control_count - 1 - depth];
+}
+
+static struct label_type label_type(const struct control *control)
+{
+    return control->kind == CONTROL_LOOP ? control->params : control->results;
+}
+
+/* The branch at `base` goes to the label: now, if it is a loop's, else when the label comes. */
+static void link_label(struct translator *t, struct control *control, uint32_t base,
+                       uint32_t rel_at, uint32_t cost_at)
+{
+    if (control->kind == CONTROL_LOOP) {
+        patch_u32(t, rel_at, control->loop_start - base);
+        patch_u32(t, cost_at, control->loop_cost);
+        return;
+    }
+    assert(t->fixup_count < t->fixup_capacity);
+    t->fixups[t->fixup_count] =
+        (struct fixup){.next = control->fixups, .base = base, .rel_at = rel_at, .cost_at = cost_at};
+    control->fixups = (int32_t)t->fixup_count++;
+}
+
+static void fix(struct translator *t, int32_t first)
+{
+    for (int32_t i = first; i != TRANSLATE_NONE; i = t->fixups[i].next) {
+        const struct fixup *fixup = &t->fixups[i];
+        patch_u32(t, fixup->rel_at, t->code_size - fixup->base);
+        site_open(t, fixup->cost_at);
+    }
+    t->has_last = false;
+}
+
+static void set_unreachable(struct translator *t)
+{
+    stack_truncate(t, top_control(t)->height);
+    t->unreachable = true;
+    t->skipped_blocks = 0;
+}
+
+/* ---- Conditions ---- */
+
+struct condition {
+    enum opcode opcode; /* a comparison or test */
+    struct operand a, b;
+    bool negate;
+};
+
+/* A comparison that was just made is taken back and becomes part of the branch. */
+static struct condition pop_condition(struct translator *t)
+{
+    struct operand value = stack_pop(t);
+    if (emit_is_last(t, value.producer) && t->last.kind == EMISSION_NUMERIC) {
+        enum family family = family_rows[t->last.opcode].family;
+        if (family == FAMILY_COMPARE || family == FAMILY_TEST) {
+            struct emission e = emit_take_back(t);
+            return (struct condition){.opcode = e.opcode, .a = e.a, .b = e.b};
+        }
+    }
+    operand_settle(t, &value);
+    return (struct condition){.opcode = OP_I32_EQZ, .a = value, .negate = true};
+}
+
+static void put_branch_operand(uint8_t *at, enum code_field field, const struct operand *operand)
+{
+    if (operand->kind == CODE_S) {
+        put_u16(at + field, operand->slot);
+    } else if (operand->kind == CODE_I) {
+        put_u64(at + CODE_BRANCH_IMM, operand->value);
+    }
+}
+
+/* A branch taken if the condition is as `sense` says; returns where it begins. */
+static uint32_t emit_branch(struct translator *t, const struct condition *condition, bool sense)
+{
+    const struct family_row *row = &family_rows[condition->opcode];
+    bool negate = condition->negate == sense;
+    bool is_test = row->family == FAMILY_TEST;
+    if (negate && row->branch_not == 0) {
+        row = &family_rows[row->inverse];
+        negate = false;
+    }
+    enum handler handler = negate ? row->branch_not : row->branch;
+    handler += is_test ? (condition->a.kind == CODE_S ? 1 : 0)
+                       : (uint32_t)emit_pair_index(condition->a.kind, condition->b.kind);
+    bool has_immediate = !is_test && condition->b.kind == CODE_I;
+    uint8_t *at = emit_begin_control(t, handler, has_immediate ? 32 : 24);
+    put_branch_operand(at, CODE_BRANCH_A, &condition->a);
+    if (!is_test) {
+        put_branch_operand(at, CODE_BRANCH_B, &condition->b);
+    }
+    return t->code_size - (has_immediate ? 32 : 24);
+}
+
+/* ---- Moving values to where a label or the caller wants them ---- */
+
+/* The entry's value also goes to `slot`; the picture of the stack stays as it is. */
+static void copy_entry(struct translator *t, uint32_t index, uint32_t slot)
+{
+    struct operand from = stack_peek(t, index);
+    if (from.kind != CODE_S || from.slot != slot) {
+        emit_move(t, slot, &from);
+    }
+}
+
+/* Ascending order is safe: a home is never below the one its value goes to. */
+static void copy_to_label(struct translator *t, const struct control *control, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        copy_entry(t, t->height - count + i, home_of(t, control->height + i));
+    }
+}
+
+static bool must_move(const struct translator *t, const struct control *control, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct operand from = stack_peek(t, t->height - count + i);
+        if (from.kind != CODE_S || from.slot != home_of(t, control->height + i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef uint8_t *begin_cb(struct translator *t, enum handler handler, uint32_t bytes);
+
+static void emit_return(struct translator *t, begin_cb *begin)
+{
+    uint32_t count = t->func->type->result_count;
+    enum handler handler = count == 0 ? HANDLER_RETURN : HANDLER_RETURN_MANY;
+    struct operand value = {.kind = CODE_S};
+    if (count == 1) {
+        value = stack_peek(t, t->height - 1);
+        handler = HANDLER_RETURN_i64_R + (uint32_t)value.kind;
+        if (value.kind == CODE_R && value.type == CODE_f32) {
+            handler = HANDLER_RETURN_f32_R;
+        } else if (value.kind == CODE_R && value.type == CODE_f64) {
+            handler = HANDLER_RETURN_f64_R;
+        }
+    } else if (count > 1) {
+        for (uint32_t i = t->height - count; i < t->height; i++) {
+            copy_entry(t, i, home_of(t, i));
+        }
+        value.slot = (uint16_t)home_of(t, t->height - count);
+    }
+    uint8_t *at = begin(t, handler, value.kind == CODE_I ? 24 : 16);
+    put_u16(at + CODE_RETURN_SLOT, t->return_slot);
+    if (value.kind == CODE_I) {
+        put_u64(at + CODE_IMM64, value.value);
+    } else {
+        put_u16(at + CODE_A, value.slot);
+        put_u32(at + CODE_RETURN_COUNT, count);
+    }
+}
+
+static void emit_jump(struct translator *t, struct control *control, begin_cb *begin)
+{
+    (void)begin(t, HANDLER_JUMP, 16);
+    uint32_t base = t->code_size - 16;
+    link_label(t, control, base, base + CODE_JUMP_REL, base + CODE_JUMP_COST);
+}
+
+/* ---- Branches ---- */
+
+static void branch(struct translator *t, uint32_t depth)
+{
+    struct control *control = label_at(t, depth);
+    uint32_t count = label_type(control).count;
+    if (control->kind == CONTROL_FUNCTION) {
+        emit_return(t, emit_begin_control);
+        set_unreachable(t);
+        return;
+    }
+    struct operand top = count > 0 ? stack_peek(t, t->height - 1) : (struct operand){0};
+    if (count == 1 && top.kind != CODE_I && emit_is_last(t, top.producer)) {
+        struct emission again = emit_take_back(t);
+        again.d.kind = CODE_S;
+        again.d.slot = (uint16_t)home_of(t, control->height);
+        emit(t, &again);
+    } else {
+        copy_to_label(t, control, count);
+    }
+    emit_jump(t, control, emit_begin_control);
+    set_unreachable(t);
+}
+
+/* Where values must move first, the contrary condition jumps over the moves and the jump. */
+static void branch_if(struct translator *t, uint32_t depth)
+{
+    struct control *control = label_at(t, depth);
+    struct condition condition = pop_condition(t);
+    uint32_t count = label_type(control).count;
+    bool is_return = control->kind == CONTROL_FUNCTION;
+    if (!is_return && !must_move(t, control, count)) {
+        uint32_t base = emit_branch(t, &condition, true);
+        link_label(t, control, base, base + CODE_BRANCH_REL, base + CODE_BRANCH_TAKEN);
+        site_open(t, base + CODE_BRANCH_FALL);
+        return;
+    }
+    uint32_t base = emit_branch(t, &condition, false);
+    if (is_return) {
+        emit_return(t, emit_begin);
+    } else {
+        copy_to_label(t, control, count);
+        emit_jump(t, control, emit_begin);
+    }
+    patch_u32(t, base + CODE_BRANCH_REL, t->code_size - base);
+    site_open(t, base + CODE_BRANCH_TAKEN);
+}
+
+/* Entries whose values must move, or that return, lead to a stub behind the table; there is one for
+ * each label. */
+static void table_entry(struct translator *t, uint32_t base, uint32_t entry, uint32_t depth)
+{
+    struct control *control = label_at(t, depth);
+    uint32_t count = label_type(control).count;
+    bool is_return = control->kind == CONTROL_FUNCTION;
+    if (!is_return && !must_move(t, control, count)) {
+        link_label(t, control, base, entry, entry + 4);
+        return;
+    }
+    if (control->stub_table != base + 1) {
+        control->stub_table = base + 1;
+        control->stub = t->code_size;
+        if (is_return) {
+            emit_return(t, emit_begin);
+        } else {
+            copy_to_label(t, control, count);
+            emit_jump(t, control, emit_begin);
+        }
+    }
+    patch_u32(t, entry, control->stub - base);
+}
+
+static bool reserve_branches(struct translator *t, uint32_t count)
+{
+    return translator_reserve(t, (void **)&t->fixups, &t->fixup_capacity, t->fixup_count + count,
+                              sizeof t->fixups[0]) &&
+           translator_reserve(t, (void **)&t->sites, &t->site_capacity,
+                              t->site_count + t->fixup_count + count, sizeof t->sites[0]);
+}
+
+static void branch_table(struct translator *t, const struct instruction *instruction)
+{
+    uint32_t count = instruction->as.vector.count;
+    if (!reserve_branches(t, count + 1)) {
+        return;
+    }
+    struct operand index = stack_pop(t);
+    operand_settle(t, &index);
+    enum handler handler = index.kind == CODE_R ? HANDLER_TABLE_R : HANDLER_TABLE_S;
+    uint8_t *at = emit_begin_control(t, handler, CODE_TABLE_ENTRIES);
+    uint32_t base = t->code_size - CODE_TABLE_ENTRIES;
+    put_u32(at + CODE_TABLE_COUNT, count);
+    if (index.kind == CODE_S) {
+        put_u16(at + CODE_A, index.slot);
+    }
+    struct reader labels = reader_of(instruction->as.vector.labels);
+    for (uint32_t i = 0; i <= count && !t->failed; i++) {
+        (void)emit_more(t, 8);
+    }
+    for (uint32_t i = 0; i <= count && !t->failed; i++) {
+        uint32_t depth = 0;
+        bool read = reader_leb_u32(&labels, &depth) == LEB_OK;
+        assert(read);
+        (void)read;
+        table_entry(t, base, base + CODE_TABLE_ENTRIES + 8 * i, depth);
+    }
+    set_unreachable(t);
+}
+
+/* ---- Blocks ---- */
+
+static struct label_type single_type(const struct translator *t, int64_t block_type, bool results)
+{
+    static const enum vm_type types[] = {VM_I32,  VM_I64,     VM_F32,      VM_F64,
+                                         VM_V128, VM_FUNCREF, VM_EXTERNREF};
+    if (block_type >= 0) {
+        const struct vm_func_type *type = &t->module->types[block_type];
+        return results ? (struct label_type){type->types + type->param_count, type->result_count}
+                       : (struct label_type){type->types, type->param_count};
+    }
+    for (size_t i = 0; results && i < sizeof types / sizeof types[0]; i++) {
+        if (types[i] == (enum vm_type)(block_type & 0x7f)) {
+            return (struct label_type){&types[i], 1};
+        }
+    }
+    return (struct label_type){NULL, 0};
+}
+
+static struct control *push_control(struct translator *t, enum control_kind kind,
+                                    struct label_type params, struct label_type results)
+{
+    assert(t->control_count < t->control_capacity);
+    struct control *control = &t->controls[t->control_count++];
+    *control = (struct control){.kind = kind,
+                                .height = t->height - params.count,
+                                .params = params,
+                                .results = results,
+                                .fixups = TRANSLATE_NONE,
+                                .else_fixup = TRANSLATE_NONE,
+                                .next_open_loop = TRANSLATE_NONE};
+    return control;
+}
+
+void control_push_function(struct translator *t)
+{
+    const struct vm_func_type *type = t->func->type;
+    push_control(t, CONTROL_FUNCTION, (struct label_type){NULL, 0},
+                 (struct label_type){type->types + type->param_count, type->result_count});
+}
+
+static void begin_block(struct translator *t, const struct instruction *instruction)
+{
+    struct label_type params = single_type(t, instruction->as.block_type, false);
+    struct label_type results = single_type(t, instruction->as.block_type, true);
+    if (instruction->opcode == OP_IF) {
+        struct condition condition = pop_condition(t);
+        stack_settle_for_block(t, params.count);
+        struct control *control = push_control(t, CONTROL_IF, params, results);
+        uint32_t base = emit_branch(t, &condition, false);
+        link_label(t, control, base, base + CODE_BRANCH_REL, base + CODE_BRANCH_TAKEN);
+        control->else_fixup = control->fixups;
+        control->fixups = TRANSLATE_NONE;
+        site_open(t, base + CODE_BRANCH_FALL);
+        return;
+    }
+    stack_settle_for_block(t, params.count);
+    bool is_loop = instruction->opcode == OP_LOOP;
+    struct control *control =
+        push_control(t, is_loop ? CONTROL_LOOP : CONTROL_BLOCK, params, results);
+    if (is_loop) {
+        control->loop_start = t->code_size;
+        control->loop_gas = t->gas;
+        control->next_open_loop = t->open_loop;
+        t->open_loop = (int32_t)t->control_count - 1;
+        t->has_last = false;
+    }
+}
+
+static void begin_else(struct translator *t)
+{
+    struct control *control = top_control(t);
+    if (!t->unreachable) {
+        stack_settle_top(t, control->results.count);
+        emit_jump(t, control, emit_begin_control);
+    }
+    stack_truncate(t, control->height);
+    stack_push_slots(t, control->params);
+    fix(t, control->else_fixup);
+    control->else_fixup = TRANSLATE_NONE;
+    control->kind = CONTROL_ELSE;
+    t->unreachable = false;
+}
+
+static void end_block(struct translator *t)
+{
+    struct control control = *top_control(t);
+    if (control.kind == CONTROL_FUNCTION) {
+        if (!t->unreachable) {
+            emit_return(t, emit_begin_control);
+        }
+        t->done = true;
+        return;
+    }
+    if (t->open_loop == (int32_t)t->control_count - 1) { /* no branch can need its cost any more */
+        t->open_loop = control.next_open_loop;
+    }
+    if (control.fixups != TRANSLATE_NONE || control.else_fixup != TRANSLATE_NONE) {
+        if (!t->unreachable) {
+            stack_settle_top(t, control.results.count);
+        }
+        stack_truncate(t, control.height);
+        stack_push_slots(t, control.results);
+        fix(t, control.fixups);
+        fix(t, control.else_fixup);
+        t->unreachable = false;
+    }
+    t->control_count--;
+}
+
+/* ---- Calls ---- */
+
+static uint8_t *begin_call(struct translator *t, enum handler handler,
+                           const struct vm_func_type *type)
+{
+    stack_settle_top(t, type->param_count);
+    stack_settle_registers(t);
+    stack_truncate(t, t->height - type->param_count);
+    uint8_t *at = emit_begin_control(t, handler, CODE_CALL_BYTES);
+    put_u16(at + CODE_CALL_DELTA, home_of(t, t->height));
+    site_open(t, t->code_size - CODE_CALL_BYTES + CODE_CALL_COST);
+    stack_push_slots(t, (struct label_type){type->types + type->param_count, type->result_count});
+    return at;
+}
+
+static void call(struct translator *t, uint32_t index)
+{
+    const struct module_func *callee = &t->module->funcs[index];
+    if (callee->is_import) {
+        put_u32(begin_call(t, HANDLER_CALL_IMPORT, callee->type) + CODE_CALL_TARGET, index);
+    } else {
+        put_u64(begin_call(t, HANDLER_CALL, callee->type) + CODE_CALL_TARGET,
+                (uint64_t)(uintptr_t)callee);
+    }
+}
+
+static void call_indirect(struct translator *t, const struct instruction *instruction)
+{
+    struct operand index = stack_pop(t);
+    operand_settle(t, &index);
+    enum handler handler = index.kind == CODE_R ? HANDLER_CALL_INDIRECT_R : HANDLER_CALL_INDIRECT_S;
+    uint8_t *at = begin_call(t, handler, &t->module->types[instruction->as.pair.first]);
+    put_u32(at + CODE_CALL_TARGET, instruction->as.pair.first);
+    put_u32(at + CODE_CALL_TABLE, instruction->as.pair.second);
+    if (index.kind == CODE_S) {
+        put_u16(at + CODE_CALL_A, index.slot);
+    }
+}
+
+/* ---- Which ---- */
+
+bool translate_control(struct translator *t, const struct instruction *instruction)
+{
+    switch ((int)instruction->opcode) {
+    case OP_BLOCK:
+    case OP_LOOP:
+    case OP_IF:
+        begin_block(t, instruction);
+        return true;
+    case OP_ELSE:
+        begin_else(t);
+        return true;
+    case OP_END:
+        end_block(t);
+        return true;
+    case OP_BR:
+        branch(t, instruction->as.index);
+        return true;
+    case OP_BR_IF:
+        branch_if(t, instruction->as.index);
+        return true;
+    case OP_BR_TABLE:
+        branch_table(t, instruction);
+        return true;
+    case OP_RETURN:
+        branch(t, t->control_count - 1);
+        return true;
+    case OP_UNREACHABLE:
+        (void)emit_begin_control(t, HANDLER_UNREACHABLE, 8);
+        set_unreachable(t);
+        return true;
+    case OP_CALL:
+        call(t, instruction->as.index);
+        return true;
+    case OP_CALL_INDIRECT:
+        call_indirect(t, instruction);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Unreachable code emits nothing: only nesting is followed. */
+void translate_skipped(struct translator *t, const struct instruction *instruction)
+{
+    switch ((int)instruction->opcode) {
+    case OP_BLOCK:
+    case OP_LOOP:
+    case OP_IF:
+        t->skipped_blocks++;
+        return;
+    case OP_ELSE:
+        if (t->skipped_blocks == 0) {
+            begin_else(t);
+        }
+        return;
+    case OP_END:
+        if (t->skipped_blocks == 0) {
+            end_block(t);
+        } else {
+            t->skipped_blocks--;
+        }
+        return;
+    default:
+        return;
+    }
+}

@@ -1,0 +1,231 @@
+/* translate_stack.c: the translator's picture of the operand stack.
+ *
+ * Invariants: at most one entry is in each register; entries below `settled` are in their homes or
+ * constants, so that settling everything before a block costs nothing for what was settled before;
+ * local_refs counts the entries that stand for a local. All work is proportional to the input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/translate.h"
+
+#include <assert.h>
+
+/* How many entries are looked at for references to a local that is about to change, before all are
+ * settled instead. Keeps translation linear. */
+enum { DETACH_SCAN_MAX = 64 };
+
+static int class_of(enum code_type type)
+{
+    return type == CODE_f32 || type == CODE_f64;
+}
+
+uint32_t home_of(const struct translator *t, uint32_t index)
+{
+    return t->temp_base + index;
+}
+
+uint32_t local_slot(const struct translator *t, uint32_t local)
+{
+    uint32_t params = t->func->type->param_count;
+    return local < params ? local : t->return_slot + 1 + (local - params);
+}
+
+struct operand stack_peek(const struct translator *t, uint32_t index)
+{
+    const struct entry *entry = &t->entries[index];
+    struct operand operand = {
+        .type = entry->type, .home = (uint16_t)home_of(t, index), .producer = entry->producer};
+    switch ((enum entry_kind)entry->kind) {
+    case ENTRY_SLOT:
+        operand.kind = CODE_S;
+        operand.slot = operand.home;
+        break;
+    case ENTRY_LOCAL:
+        operand.kind = CODE_S;
+        operand.slot = (uint16_t)local_slot(t, entry->local);
+        break;
+    case ENTRY_CONSTANT:
+        operand.kind = CODE_I;
+        operand.value = entry->value;
+        break;
+    case ENTRY_REGISTER:
+        operand.kind = CODE_R;
+        break;
+    }
+    return operand;
+}
+
+/* The entry no longer stands for a local, no longer owns a register. */
+static void release(struct translator *t, struct entry *entry)
+{
+    if (entry->kind == ENTRY_LOCAL) {
+        t->local_refs[entry->local]--;
+    } else if (entry->kind == ENTRY_REGISTER) {
+        t->owner[class_of(entry->type)] = TRANSLATE_NONE;
+    }
+}
+
+struct operand stack_pop(struct translator *t)
+{
+    assert(t->height > 0);
+    t->height--;
+    struct operand operand = stack_peek(t, t->height);
+    release(t, &t->entries[t->height]);
+    if (t->settled > t->height) {
+        t->settled = t->height;
+    }
+    return operand;
+}
+
+static void push(struct translator *t, struct entry entry)
+{
+    assert(t->height < t->entry_capacity);
+    if (home_of(t, t->height) > UINT16_MAX) {
+        translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
+    }
+    t->entries[t->height++] = entry;
+    if (t->height_max < t->height) {
+        t->height_max = t->height;
+    }
+}
+
+void stack_push_slot(struct translator *t, enum code_type type)
+{
+    push(t, (struct entry){.kind = ENTRY_SLOT, .type = (uint8_t)type});
+}
+
+void stack_push_slots(struct translator *t, struct label_type types)
+{
+    if (!translator_reserve(t, (void **)&t->entries, &t->entry_capacity,
+                            (uint64_t)t->height + types.count, sizeof t->entries[0])) {
+        return;
+    }
+    for (uint32_t i = 0; i < types.count; i++) {
+        if (types.types[i] == VM_V128) {
+            translator_fail(t, ERR_LIMIT, "v128 value");
+        }
+        stack_push_slot(t, code_type_of(types.types[i]));
+    }
+}
+
+void stack_push_local(struct translator *t, uint32_t local)
+{
+    push(t, (struct entry){.kind = ENTRY_LOCAL, .type = t->local_types[local], .local = local});
+    t->local_refs[local]++;
+    if (t->slots_only) {
+        stack_settle(t, t->height - 1);
+    }
+}
+
+void stack_push_constant(struct translator *t, enum code_type type, uint64_t value)
+{
+    push(t, (struct entry){.kind = ENTRY_CONSTANT, .type = (uint8_t)type, .value = value});
+    if (t->slots_only) {
+        stack_settle(t, t->height - 1);
+    }
+}
+
+struct operand stack_destination(const struct translator *t, enum code_type type)
+{
+    struct operand d = {.type = type, .home = (uint16_t)home_of(t, t->height)};
+    d.kind = t->slots_only || t->owner[class_of(type)] != TRANSLATE_NONE ? CODE_S : CODE_R;
+    d.slot = d.home;
+    return d;
+}
+
+void stack_push_result(struct translator *t, const struct operand *d)
+{
+    bool in_register = d->kind == CODE_R;
+    if (in_register) {
+        t->owner[class_of(d->type)] = (int32_t)t->height;
+    }
+    push(t, (struct entry){.kind = in_register ? ENTRY_REGISTER : ENTRY_SLOT,
+                           .type = (uint8_t)d->type,
+                           .producer = t->serial});
+}
+
+void stack_settle(struct translator *t, uint32_t index)
+{
+    struct entry *entry = &t->entries[index];
+    if (entry->kind == ENTRY_SLOT) {
+        return;
+    }
+    struct operand from = stack_peek(t, index);
+    uint32_t producer = 0;
+    if (entry->kind == ENTRY_REGISTER && emit_is_last(t, entry->producer)) {
+        struct emission again = emit_take_back(t);
+        again.d.kind = CODE_S;
+        again.d.slot = from.home;
+        emit(t, &again);
+        producer = t->serial;
+    } else {
+        emit_move(t, from.home, &from);
+    }
+    release(t, entry);
+    entry->kind = ENTRY_SLOT;
+    entry->producer = producer;
+}
+
+void stack_settle_top(struct translator *t, uint32_t count)
+{
+    for (uint32_t i = t->height - count; i < t->height; i++) {
+        stack_settle(t, i);
+    }
+}
+
+void stack_settle_registers(struct translator *t)
+{
+    for (int class = 0; class < 2; class ++) {
+        if (t->owner[class] != TRANSLATE_NONE) {
+            stack_settle(t, (uint32_t)t->owner[class]);
+        }
+    }
+}
+
+static void settle_all(struct translator *t)
+{
+    for (uint32_t i = t->settled; i < t->height; i++) {
+        if (t->entries[i].kind != ENTRY_CONSTANT) {
+            stack_settle(t, i);
+        }
+    }
+    t->settled = t->height;
+}
+
+void stack_settle_for_block(struct translator *t, uint32_t params)
+{
+    settle_all(t);
+    stack_settle_top(t, params);
+}
+
+void operand_settle(struct translator *t, struct operand *operand)
+{
+    if (operand->kind == CODE_I) {
+        emit_move(t, operand->home, operand);
+        operand->kind = CODE_S;
+        operand->slot = operand->home;
+        operand->producer = 0;
+    }
+}
+
+void stack_truncate(struct translator *t, uint32_t height)
+{
+    while (t->height > height) {
+        (void)stack_pop(t);
+    }
+}
+
+void stack_detach_local(struct translator *t, uint32_t local)
+{
+    uint32_t looked_at = 0;
+    for (uint32_t i = t->height; i > t->settled && t->local_refs[local] > 0; i--) {
+        if (++looked_at > DETACH_SCAN_MAX) {
+            settle_all(t);
+            break;
+        }
+        if (t->entries[i - 1].kind == ENTRY_LOCAL && t->entries[i - 1].local == local) {
+            stack_settle(t, i - 1);
+        }
+    }
+    assert(t->local_refs[local] == 0);
+}
