@@ -76,7 +76,7 @@ static void run_script(const struct options *options, const char *path, const ch
 {
     struct spec_counts counts = {0};
     json_error_t error;
-    json_t *root = json_load_file(path, 0, &error);
+    json_t *root = json_load_file(path, JSON_ALLOW_NUL, &error);
     const json_t *commands = json_object_get(root, "commands");
     const char *reason = skip_reason(path);
     struct spec_script script;
