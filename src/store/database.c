@@ -161,14 +161,18 @@ static bool create(const struct database *database, bool *created, struct err *e
     return true;
 }
 
-/* SQLite would make it with the umask's mode; the files beside it follow this one. */
+/* SQLite would make it with the umask's mode; the files beside it follow this one. A file that is
+ * there is not even opened: closing any descriptor of it would drop the POSIX locks that another
+ * connection of this process holds, and the next process to leave would delete the WAL under us. */
 static bool make_private(const char *path, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST) {
         return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
     }
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     return true;
 }
 
