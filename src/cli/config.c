@@ -85,7 +85,8 @@ bool config_set(struct config *config, enum config_setting setting, const char *
     return true;
 }
 
-/* Leaves data_dir empty when there is no home: data_dir.c says so. */
+/* The table's default is for readers; this is the place meant. Without a home it is empty, and
+ * data_dir.c says so. */
 static bool data_dir_default(struct config *config, struct err *err)
 {
     const char *base = getenv("XDG_DATA_HOME");
@@ -95,6 +96,7 @@ static bool data_dir_default(struct config *config, struct err *err)
         below = "/.local/share";
     }
     if (base == NULL || base[0] == '\0') {
+        config->values[CONFIG_DATA_DIR].text = "";
         return true;
     }
     struct buffer path;

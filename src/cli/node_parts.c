@@ -1,5 +1,5 @@
 /* node_parts.c: the parts of a node below the sockets, opened in the order in which they need each
- * other: directory, log, store, tee, service.
+ * other: directory, store, log, tee, service.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -80,18 +80,31 @@ static void recovery_tell(const struct audit_recovery *recovery)
               recovery->unanswered_count);
 }
 
-static bool log_part_open(struct node *node, struct err *err)
+/* A log is made on the first start only. An index that has seen entries proves that there was one:
+ * to begin anew is then a person's decision. */
+static bool log_part_make(struct node *node, struct err *err)
 {
     struct stat status;
-    if (stat(node->directory.audit, &status) != 0 && stat(node->directory.store, &status) == 0) {
-        return err_set(
-            err, ERR_TAMPERED,
-            "the audit log '%s' is gone, but the index beside it is not: restore the log "
-            "from a backup, or run 'wasm-hypervisor audit init %s' to begin a new one",
-            node->directory.audit, node->directory.audit);
+    uint64_t indexed = 0;
+    if (stat(node->directory.audit, &status) == 0) {
+        return true;
     }
-    if (stat(node->directory.audit, &status) != 0 &&
-        !audit_log_init(node->directory.audit, NULL, &clock_system, err)) {
+    if (!store_indexed_size(node->store, &indexed, err)) {
+        return false;
+    }
+    if (indexed > 0) {
+        return err_set(err, ERR_TAMPERED,
+                       "the audit log '%s' is gone, but the index has seen %" PRIu64
+                       " entries of it: restore it from a backup, or run 'wasm-hypervisor audit "
+                       "init %s' to begin a new one",
+                       node->directory.audit, indexed, node->directory.audit);
+    }
+    return audit_log_init(node->directory.audit, NULL, &clock_system, err);
+}
+
+static bool log_part_open(struct node *node, struct err *err)
+{
+    if (!log_part_make(node, err)) {
         return false;
     }
     struct audit_config config = {.directory = node->directory.audit,
@@ -193,12 +206,12 @@ bool node_parts_open(struct node *node, struct err *err)
         return false;
     }
     directory_check(node);
-    if (!log_part_open(node, err)) {
+    if (!store_open(node->directory.store, &clock_system, &node->store, &created, err) ||
+        !log_part_open(node, err)) {
         return false;
     }
     node_id_make(node);
-    return store_open(node->directory.store, &clock_system, &node->store, &created, err) &&
-           first_key_make(node, err) && tee_part_open(node, err) && service_part_open(node, err);
+    return first_key_make(node, err) && tee_part_open(node, err) && service_part_open(node, err);
 }
 
 void node_parts_close(struct node *node)
