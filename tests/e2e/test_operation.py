@@ -65,6 +65,23 @@ class Keys(unittest.TestCase):
         until(lambda: client.call("POST", "/v1/keys", {}).status == 401)
         self.assertIn("revoked", command("key", "list", "--data-dir", self.node.data).stdout)
 
+    def test_key_commands_beside_the_node_take_nothing_away_from_it(self):
+        with Node() as node:
+            kept = []
+            for _ in range(2):
+                client = node.client()
+                prepared = client.prepare(example("primes"), "nth", [5])
+                kept.append((prepared, client.send(prepared)))
+                client.close()
+                node.new_key("execute")
+            self.assertEqual(node.stop(), 0)
+            node.start()
+            client = node.client()
+            self.addCleanup(client.close)
+            for prepared, answer in kept:
+                found = client.call("GET", f"/v1/executions/{prepared.key['request_id']}")
+                self.assertEqual((found.status, found.json["answer"]), (200, answer.json))
+
     def test_the_secret_is_nowhere_on_the_disk(self):
         for folder, _, names in os.walk(self.node.data):
             for name in names:
