@@ -104,7 +104,7 @@ static uint32_t emit_branch(struct translator *t, const struct condition *condit
         negate = false;
     }
     enum handler handler = negate ? row->branch_not : row->branch;
-    handler += is_test ? (condition->a.kind == CODE_S ? 1 : 0)
+    handler += is_test ? (condition->a.kind == CODE_S ? 1u : 0u)
                        : (uint32_t)emit_pair_index(condition->a.kind, condition->b.kind);
     bool has_immediate = !is_test && condition->b.kind == CODE_I;
     uint8_t *at = emit_begin_control(t, handler, has_immediate ? 32 : 24);

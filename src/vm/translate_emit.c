@@ -185,8 +185,8 @@ static void emit_binary(struct translator *t, const struct emission *e)
 static void emit_unary(struct translator *t, const struct emission *e)
 {
     assert(e->a.kind != CODE_I);
-    enum handler handler = family_rows[e->opcode].first + (e->d.kind == CODE_S ? 2 : 0) +
-                           (e->a.kind == CODE_S ? 1 : 0);
+    enum handler handler = family_rows[e->opcode].first + (e->d.kind == CODE_S ? 2u : 0u) +
+                           (e->a.kind == CODE_S ? 1u : 0u);
     uint8_t *at = emit_begin(t, handler, 16);
     put_slot(at, CODE_D, &e->d);
     put_slot(at, CODE_A, &e->a);
@@ -196,7 +196,7 @@ static void emit_load(struct translator *t, const struct emission *e)
 {
     uint32_t bytes = e->address == CODE_R || e->address == CODE_S ? 16 : 24;
     enum handler handler =
-        family_rows[e->opcode].first + (e->d.kind == CODE_S ? 5 : 0) + (uint32_t)e->address;
+        family_rows[e->opcode].first + (e->d.kind == CODE_S ? 5u : 0u) + (uint32_t)e->address;
     uint8_t *at = emit_begin(t, handler, bytes);
     put_slot(at, CODE_D, &e->d);
     put_slot(at, CODE_A, &e->a);
@@ -238,7 +238,7 @@ static void emit_global(struct translator *t, const struct emission *e)
     enum handler first = e->d.type == CODE_f32   ? HANDLER_GLOBAL_GET_f32_R
                          : e->d.type == CODE_f64 ? HANDLER_GLOBAL_GET_f64_R
                                                  : HANDLER_GLOBAL_GET_i64_R;
-    uint8_t *at = emit_begin(t, first + (e->d.kind == CODE_S ? 1 : 0), 16);
+    uint8_t *at = emit_begin(t, first + (e->d.kind == CODE_S ? 1u : 0u), 16);
     put_slot(at, CODE_D, &e->d);
     put_u32(at + CODE_OFFSET, e->offset);
 }

@@ -1,0 +1,12 @@
+# Tests of translation, interpreter, gas and runs. Their modules are text in wat/, assembled at build time.
+find_program(WAT2WASM wat2wasm REQUIRED)
+set(vm_wasm_files)
+foreach(name sweep gas start callee caller fold)
+    add_custom_command(
+        OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm
+        COMMAND ${WAT2WASM} ${CMAKE_CURRENT_SOURCE_DIR}/wat/${name}.wat -o ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm
+        DEPENDS wat/${name}.wat)
+    list(APPEND vm_wasm_files ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm)
+endforeach()
+
+set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_gas.c test_run.c ${vm_wasm_files})

@@ -1,0 +1,118 @@
+;; A little of everything, leaving traces in memory, and then a trap of the kind that is asked for.
+(module
+  (memory (export "memory") 1 3)
+  (table $table 8 16 funcref)
+  (type $binary (func (param i32 i32) (result i32)))
+  (global $state (mut i64) (i64.const 7))
+  (global $ratio (mut f64) (f64.const 1.5))
+  (global $small (mut f32) (f32.const 0.25))
+  (elem (i32.const 0) $sum $difference)
+  (elem $functions func $sum $difference $swap)
+  (data $text "abcdefghijklmnop")
+
+  (func $sum (type $binary) (i32.add (local.get 0) (local.get 1)))
+  (func $difference (type $binary) (i32.sub (local.get 0) (local.get 1)))
+  (func $swap (param i32 i32) (result i32 i32) (local.get 1) (local.get 0))
+  (func $many (param i32) (result i32 i64 f32)
+    (if (i32.eqz (local.get 0)) (then (return (i32.const 1) (i64.const 2) (f32.const 3))))
+    (local.get 0) (i64.extend_i32_u (local.get 0)) (f32.convert_i32_s (local.get 0)))
+
+  (func $fib (param $n i32) (result i32)
+    (if (result i32) (i32.lt_u (local.get $n) (i32.const 2))
+      (then (local.get $n))
+      (else (i32.add (call $fib (i32.sub (local.get $n) (i32.const 1)))
+                     (call $fib (i32.sub (local.get $n) (i32.const 2)))))))
+
+  ;; a loop with stores, an address made of a sum, locals that are overwritten while on the stack
+  (func $fill (param $from i32) (param $count i32) (local $i i32) (local $old i32)
+    (loop $next
+      (i32.store8 (i32.add (local.get $from) (local.get $i)) (i32.mul (local.get $i) (i32.const 3)))
+      (i32.store (i32.add (local.get $from) (i32.const 64))
+                 (i32.add (local.get $i) (local.tee $i (i32.add (local.get $i) (i32.const 1)))))
+      (br_if $next (i32.lt_u (local.get $i) (local.get $count)))))
+
+  ;; branches that carry values
+  (func $choose (param $i i32) (result i32)
+    (i32.add (i32.const 100)
+      (block $out (result i32)
+        (drop (br_if $out (i32.const 1) (i32.eq (local.get $i) (i32.const 1))))
+        (block $two
+          (block $three (br_table $two $three $two (local.get $i)))
+          (br $out (select (i32.const 5) (local.get $i) (i32.gt_s (local.get $i) (i32.const 2)))))
+        (i32.const 20) (i32.const 30)
+        (br_table $out $out $out (local.get $i)))))
+
+  (func $floats (result f64) (local $x f64) (local $i i32) (local $y f32)
+    (local.set $x (f64.const 1))
+    (loop $next
+      (local.set $x (f64.add (f64.mul (local.get $x) (global.get $ratio)) (f64.const 0.5)))
+      (local.set $y (f32.sub (global.get $small) (f32.demote_f64 (local.get $x))))
+      (f32.store offset=512 (i32.shl (local.get $i) (i32.const 2)) (local.get $y))
+      (br_if $next (f64.lt (local.get $x) (f64.const 50)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $next (i32.eqz (f32.gt (f32.neg (local.get $y)) (f32.const 200)))))
+    (f64.store offset=600 (i32.const 0) (local.get $x))
+    (f64.sqrt (local.get $x)))
+
+  (func $bulk
+    (memory.init $text (i32.const 1000) (i32.const 2) (i32.const 10))
+    (memory.fill (i32.const 2000) (i32.const 77) (i32.const 129))
+    (memory.copy (i32.const 2100) (i32.const 1000) (i32.const 40))
+    (table.init $table $functions (i32.const 3) (i32.const 0) (i32.const 3))
+    (table.copy (i32.const 6) (i32.const 3) (i32.const 1))
+    (drop (table.grow 0 (ref.null func) (i32.const 3)))
+    (table.set 0 (i32.const 9) (ref.func $difference))
+    (i32.store (i32.const 900) (table.size 0))
+    (i32.store (i32.const 904) (ref.is_null (table.get 0 (i32.const 9)))))
+
+  (func $forever (param i32) (result i32)
+    (i32.add (i32.const 1) (call $forever (i32.add (local.get 0) (i32.const 1)))))
+
+  (func $trap (param $kind i32) (result i64)
+    (block $k10 (block $k9 (block $k8 (block $k7 (block $k6 (block $k5 (block $k4 (block $k3 (block $k2
+    (block $k1 (block $k0
+      (br_table $k0 $k1 $k2 $k3 $k4 $k5 $k6 $k7 $k8 $k9 $k10 (local.get $kind)))
+      (return (i64.const 11)))
+      (unreachable))
+      (return (i64.extend_i32_s (i32.div_s (local.get $kind) (i32.sub (local.get $kind) (i32.const 2))))))
+      (return (i64.div_s (i64.const 0x8000000000000000) (i64.sub (i64.const 2) (i64.extend_i32_u (local.get $kind))))))
+      (return (i64.extend_i32_s (i32.trunc_f32_s (f32.div (f32.const 0) (f32.const 0))))))
+      (return (i64.trunc_f64_u (f64.const -3))))
+      (return (i64.load offset=65535 (local.get $kind))))
+      (i64.store16 (i32.sub (local.get $kind) (i32.const 8)) (i64.const 1)) (return (i64.const 0)))
+      (memory.fill (i32.const 65530) (i32.const 1) (i32.const 100)) (return (i64.const 0)))
+      (return (i64.extend_i32_s (call_indirect (type $binary) (i32.const 1) (i32.const 2) (i32.const 100)))))
+    (if (i32.eq (local.get $kind) (i32.const 10))
+      (then (drop (call_indirect (type $binary) (i32.const 1) (i32.const 2) (i32.const 7)))))
+    (if (i32.eq (local.get $kind) (i32.const 11))
+      (then (drop (call_indirect (type $binary) (i32.const 1) (i32.const 2) (i32.const 5)))))
+    (if (i32.eq (local.get $kind) (i32.const 12))
+      (then (drop (table.get 0 (i32.const 11)))))
+    (i64.extend_i32_u (i32.rem_u (i32.const 1) (i32.const 0))))
+
+  (func (export "run") (param $kind i32) (result i64) (local $a i32) (local $b i32)
+    (call $fill (i32.const 16) (i32.const 5))
+    (i32.store (i32.const 700) (call $fib (i32.const 5)))
+    (call $swap (i32.const 3) (i32.const 4)) (local.set $a) (local.set $b)
+    (i32.store (i32.const 704) (i32.sub (local.get $a) (local.get $b)))
+    (loop $next
+      (i32.store offset=708 (i32.mul (local.get $a) (i32.const 4)) (call $choose (local.get $a)))
+      (br_if $next (local.tee $a (i32.sub (local.get $a) (i32.const 1)))))
+    (i64.store (i32.const 740) (i64.reinterpret_f64 (call $floats)))
+    (call $bulk)
+    (i32.store (i32.const 750) (call_indirect (type $binary) (i32.const 9) (i32.const 2) (local.tee $a (i32.const 9))))
+    (call $many (local.get $a)) (drop) (global.set $state) (i32.store (i32.const 760) (i32.const 8)) (drop)
+    (call $many (i32.const 0)) (i32.trunc_sat_f32_s) (local.set $b) (drop) (drop)
+    (drop (memory.grow (i32.const 1)))
+    (i32.store offset=65536 (i32.const 4) (local.get $b))
+    (global.set $state (i64.add (global.get $state) (call $trap (local.get $kind))))
+    (i64.store (i32.const 770) (global.get $state))
+    (i64.mul (global.get $state) (i64.const 3)))
+
+  (func (export "recurse") (result i32) (call $forever (i32.const 0)))
+  (func (export "fib") (param i32) (result i32) (call $fib (local.get 0)))
+  ;; as deep as told, and back
+  (func $deep (export "deep") (param i32) (result i32)
+    (if (result i32) (i32.eqz (local.get 0))
+      (then (i32.const 0))
+      (else (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1))))))))
