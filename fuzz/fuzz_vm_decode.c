@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vm_limits limits = vm_limits_default;
@@ -15,14 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     budget_init(&budget, NULL, 16 << 20);
     struct vm_module *module = NULL;
     struct err err = {.code = ERR_NONE};
-    if (vm_module_load(bytes_of(data, size), &limits, &budget, &module, &err)) {
-        struct vm_module_facts facts;
-        vm_module_facts(module, &facts);
-        vm_module_unref(module);
-    } else if (err.code == ERR_NONE || err.message[0] == '\0') {
-        abort();
-    }
-    if (budget_used(&budget) != 0) {
+    bool is_loaded = vm_module_load(bytes_of(data, size), &limits, &budget, &module, &err);
+    vm_module_unref(module);
+    if (budget_used(&budget) != 0 || is_loaded == (err.code != ERR_NONE)) {
         abort();
     }
     return 0;
