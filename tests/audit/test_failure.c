@@ -275,6 +275,13 @@ static void check_survived(const struct fault *fault, const struct outcome *outc
 {
     struct audit_report report;
     struct err err;
+    /* Even before it is mended: nobody may hold a newer checkpoint than the disk. */
+    cr_assert(audit_verify_directory(fault->directory, NULL, bytes_of(NULL, 0), NULL, NULL, &report,
+                                     &err));
+    cr_assert(
+        report.verdict == AUDIT_OK &&
+            (outcome->acknowledged == 0 || report.size > outcome->index[outcome->acknowledged - 1]),
+        "call %d: %s", fault->fail_at, report.detail);
     struct audit_log *log = log_open(fault->directory, &clock_system, NULL);
     for (size_t i = 0; i < outcome->acknowledged; i++) {
         struct buffer leaf;
@@ -342,17 +349,17 @@ static void sweep(enum fault_mode mode)
     directory_remove(base);
 }
 
-Test(audit_failure, calls_that_fail_lose_nothing_that_was_acknowledged, .timeout = 120)
+Test(audit_failure, calls_that_fail_lose_nothing_that_was_acknowledged)
 {
     sweep(FAULT_NOT_DONE);
 }
 
-Test(audit_failure, calls_that_fail_but_took_effect_lose_nothing_either, .timeout = 120)
+Test(audit_failure, calls_that_fail_but_took_effect_lose_nothing_either)
 {
     sweep(FAULT_DONE);
 }
 
-Test(audit_failure, a_full_disk_loses_nothing_that_was_acknowledged, .timeout = 120)
+Test(audit_failure, a_full_disk_loses_nothing_that_was_acknowledged)
 {
     sweep(FAULT_NO_SPACE);
 }
@@ -392,7 +399,7 @@ static void lose(const struct fault *fault, enum loss loss)
     heap_free(entries);
 }
 
-Test(audit_failure, a_power_cut_before_any_call_loses_nothing_that_was_acknowledged, .timeout = 300)
+Test(audit_failure, a_power_cut_before_any_call_loses_nothing_that_was_acknowledged)
 {
     char base[PATH_BYTES];
     directory_make(base);

@@ -700,6 +700,9 @@ Test(audit_log, a_tail_of_zeros_or_of_foreign_entries_is_cut)
     struct audit_log *log = log_open(directory, &clock_system, &recovery);
     cr_assert(recovery.torn_bytes_cut == sizeof(zeros) && recovery.unsigned_entries == 0);
     audit_log_close(log);
+    size_t cut_size = 0;
+    heap_free(file_read(directory, entries_file, &cut_size));
+    cr_assert_eq(cut_size, size);
     memcpy(longer + size, entries, size); /* the same entries once more: they do not link */
     file_write(directory, entries_file, longer, 2 * size);
     log = log_open(directory, &clock_system, &recovery);

@@ -93,7 +93,7 @@ Test(audit_verify, progress_reaches_the_end)
     directory_remove(directory);
 }
 
-Test(audit_verify, every_flipped_byte_of_an_entry_is_found_and_named, .timeout = 300)
+Test(audit_verify, every_flipped_byte_of_an_entry_is_found_and_named)
 {
     enum { ENTRIES = 40 };
     char directory[PATH_BYTES];
