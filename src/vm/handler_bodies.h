@@ -405,7 +405,7 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
     {                                                                                              \
         const struct vm_func *func = machine->callee;                                              \
         uint64_t *frame = fp + code_u16(pc, CODE_CALL_DELTA);                                      \
-        uint64_t slots = func_type_frame_slots(func->type) + BRIDGE_SLOTS;                         \
+        uint64_t slots = machine_frame_slots(func->type) + BRIDGE_SLOTS;                           \
         slots += func->code != NULL ? func->code->frame_slots : 0;                                 \
         machine->stack_wanted = (uint64_t)(uintptr_t)frame + slots * 8;                            \
         if (machine->stack_wanted > machine->stack_end || machine->depth_left == 0) {              \
@@ -467,7 +467,7 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
  * follows then ends the slice. */
 #define BODY_BULK(op)                                                                              \
     {                                                                                              \
-        gas -= bulk_gas_##op(fp + code_u16(pc, CODE_A));                                           \
+        gas -= rare_gas_##op(fp + code_u16(pc, CODE_A));                                           \
         if (gas < 0 && gas + machine->reserve < 0) {                                               \
             GOTO(STOP);                                                                            \
         }                                                                                          \

@@ -75,7 +75,7 @@ enum vm_trap machine_call_host(struct machine *machine, uint64_t *frame);
 uint64_t *machine_bridge(struct machine *machine, uint64_t *frame, const uint8_t *return_pc);
 const uint8_t *machine_unbridge(struct machine *machine, uint64_t *frame);
 /* The slots of what `func` takes or gives, whichever is more. */
-uint32_t func_type_frame_slots(const struct vm_func_type *type);
+uint32_t machine_frame_slots(const struct vm_func_type *type);
 
 /* interp_rare.c: one function for each RARE_ROW and BULK_ROW of handlers_control.def. pc is the
  * instruction's, base points to its operands. */
@@ -98,7 +98,7 @@ uint32_t func_type_frame_slots(const struct vm_func_type *type);
     X(MEMORY_FILL)
 #define RARE_PROTOTYPE(op)                                                                         \
     enum vm_trap rare_##op(struct machine *machine, const uint8_t *pc, uint64_t *base);
-#define BULK_PROTOTYPE(op) RARE_PROTOTYPE(op) int64_t bulk_gas_##op(const uint64_t *base);
+#define BULK_PROTOTYPE(op) RARE_PROTOTYPE(op) int64_t rare_gas_##op(const uint64_t *base);
 RARE_OPERATIONS(RARE_PROTOTYPE)
 BULK_OPERATIONS(BULK_PROTOTYPE)
 #undef RARE_PROTOTYPE

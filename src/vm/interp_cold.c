@@ -50,7 +50,7 @@ void machine_enter_instance(struct machine *machine, struct vm_instance *instanc
     machine_reload_memory(machine);
 }
 
-uint32_t func_type_frame_slots(const struct vm_func_type *type)
+uint32_t machine_frame_slots(const struct vm_func_type *type)
 {
     uint32_t params = 0;
     uint32_t results = 0;

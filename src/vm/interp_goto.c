@@ -15,7 +15,7 @@
 #define GOTO(name) goto label_##name
 #define LEAVE() return NULL
 
-/* With NULL it runs nothing and tells where its labels are. NOLINTBEGIN(*-function-size): the loop
+/* With NULL it runs nothing and tells where its labels are. NOLINTBEGIN(readability-function-size): the loop
  * is one function by nature. */
 static const void *const *run(struct machine *machine)
 {
@@ -39,7 +39,7 @@ static const void *const *run(struct machine *machine)
 #include "vm/handlers.def"
 #undef HANDLER
 }
-/* NOLINTEND(*-function-size) */
+/* NOLINTEND(readability-function-size) */
 
 uint64_t handler_word(enum handler handler)
 {

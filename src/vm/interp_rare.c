@@ -83,22 +83,22 @@ enum vm_trap rare_ELEM_DROP(struct machine *machine, const uint8_t *pc, uint64_t
     return VM_TRAP_NONE;
 }
 
-int64_t bulk_gas_TABLE_GROW(const uint64_t *base)
+int64_t rare_gas_TABLE_GROW(const uint64_t *base)
 {
     return gas_elements((uint32_t)base[1]);
 }
 
-int64_t bulk_gas_TABLE_FILL(const uint64_t *base)
+int64_t rare_gas_TABLE_FILL(const uint64_t *base)
 {
     return gas_elements((uint32_t)base[2]);
 }
 
-int64_t bulk_gas_TABLE_INIT(const uint64_t *base)
+int64_t rare_gas_TABLE_INIT(const uint64_t *base)
 {
     return gas_elements((uint32_t)base[2]);
 }
 
-int64_t bulk_gas_TABLE_COPY(const uint64_t *base)
+int64_t rare_gas_TABLE_COPY(const uint64_t *base)
 {
     return gas_elements((uint32_t)base[2]);
 }
@@ -144,22 +144,22 @@ enum vm_trap rare_DATA_DROP(struct machine *machine, const uint8_t *pc, uint64_t
     return VM_TRAP_NONE;
 }
 
-int64_t bulk_gas_MEMORY_GROW(const uint64_t *base)
+int64_t rare_gas_MEMORY_GROW(const uint64_t *base)
 {
     return gas_pages((uint32_t)base[0]);
 }
 
-int64_t bulk_gas_MEMORY_FILL(const uint64_t *base)
+int64_t rare_gas_MEMORY_FILL(const uint64_t *base)
 {
     return gas_bytes((uint32_t)base[2]);
 }
 
-int64_t bulk_gas_MEMORY_INIT(const uint64_t *base)
+int64_t rare_gas_MEMORY_INIT(const uint64_t *base)
 {
     return gas_bytes((uint32_t)base[2]);
 }
 
-int64_t bulk_gas_MEMORY_COPY(const uint64_t *base)
+int64_t rare_gas_MEMORY_COPY(const uint64_t *base)
 {
     return gas_bytes((uint32_t)base[2]);
 }

@@ -132,7 +132,7 @@ static void put_arguments(struct machine *machine, const struct vm_func *func,
                           const struct vm_value *args)
 {
     machine->stack_wanted = (uint64_t)(uintptr_t)machine->stack +
-                            (uint64_t)func_type_frame_slots(func->type) * sizeof(uint64_t);
+                            (uint64_t)machine_frame_slots(func->type) * sizeof(uint64_t);
     if (machine->stack_wanted > machine->stack_end && machine_stack_grow(machine) != VM_TRAP_NONE) {
         return;
     }

@@ -190,10 +190,10 @@ uint8_t *emit_begin(struct translator *t, enum handler handler, uint32_t bytes);
 /* The same for an instruction that ends a straight run. */
 uint8_t *emit_begin_control(struct translator *t, enum handler handler, uint32_t bytes);
 uint8_t *emit_more(struct translator *t, uint32_t bytes);
-void put_u16(uint8_t *at, uint32_t value);
-void put_u32(uint8_t *at, uint32_t value);
-void put_u64(uint8_t *at, uint64_t value);
-void patch_u32(struct translator *t, uint32_t at, uint32_t value);
+void emit_put_u16(uint8_t *at, uint32_t value);
+void emit_put_u32(uint8_t *at, uint32_t value);
+void emit_put_u64(uint8_t *at, uint64_t value);
+void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value);
 /* A straight run begins here; its cost belongs at `at`. */
 void site_open(struct translator *t, uint32_t at);
 /* Instructions with a destination, which may be taken back. */
@@ -205,8 +205,8 @@ void emit_move(struct translator *t, uint32_t slot, const struct operand *from);
 int emit_pair_index(enum code_kind a, enum code_kind b);
 
 /* translate_stack.c */
-uint32_t home_of(const struct translator *t, uint32_t index);
-uint32_t local_slot(const struct translator *t, uint32_t local);
+uint32_t stack_home(const struct translator *t, uint32_t index);
+uint32_t stack_local_slot(const struct translator *t, uint32_t local);
 struct operand stack_pop(struct translator *t);
 /* The entry as an operand, which stays where it is. */
 struct operand stack_peek(const struct translator *t, uint32_t index);

@@ -34,8 +34,8 @@ static void link_label(struct translator *t, struct control *control, uint32_t b
                        uint32_t rel_at, uint32_t cost_at)
 {
     if (control->kind == CONTROL_LOOP) {
-        patch_u32(t, rel_at, control->loop_start - base);
-        patch_u32(t, cost_at, control->loop_cost);
+        emit_patch_u32(t, rel_at, control->loop_start - base);
+        emit_patch_u32(t, cost_at, control->loop_cost);
         return;
     }
     assert(t->fixup_count < t->fixup_capacity);
@@ -48,7 +48,7 @@ static void fix(struct translator *t, int32_t first)
 {
     for (int32_t i = first; i != TRANSLATE_NONE; i = t->fixups[i].next) {
         const struct fixup *fixup = &t->fixups[i];
-        patch_u32(t, fixup->rel_at, t->code_size - fixup->base);
+        emit_patch_u32(t, fixup->rel_at, t->code_size - fixup->base);
         site_open(t, fixup->cost_at);
     }
     t->has_last = false;
@@ -87,9 +87,9 @@ static struct condition pop_condition(struct translator *t)
 static void put_branch_operand(uint8_t *at, enum code_field field, const struct operand *operand)
 {
     if (operand->kind == CODE_S) {
-        put_u16(at + field, operand->slot);
+        emit_put_u16(at + field, operand->slot);
     } else if (operand->kind == CODE_I) {
-        put_u64(at + CODE_BRANCH_IMM, operand->value);
+        emit_put_u64(at + CODE_BRANCH_IMM, operand->value);
     }
 }
 
@@ -130,7 +130,7 @@ static void copy_entry(struct translator *t, uint32_t index, uint32_t slot)
 static void copy_to_label(struct translator *t, const struct control *control, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        copy_entry(t, t->height - count + i, home_of(t, control->height + i));
+        copy_entry(t, t->height - count + i, stack_home(t, control->height + i));
     }
 }
 
@@ -138,7 +138,7 @@ static bool must_move(const struct translator *t, const struct control *control,
 {
     for (uint32_t i = 0; i < count; i++) {
         struct operand from = stack_peek(t, t->height - count + i);
-        if (from.kind != CODE_S || from.slot != home_of(t, control->height + i)) {
+        if (from.kind != CODE_S || from.slot != stack_home(t, control->height + i)) {
             return true;
         }
     }
@@ -162,17 +162,17 @@ static void emit_return(struct translator *t, begin_cb *begin)
         }
     } else if (count > 1) {
         for (uint32_t i = t->height - count; i < t->height; i++) {
-            copy_entry(t, i, home_of(t, i));
+            copy_entry(t, i, stack_home(t, i));
         }
-        value.slot = (uint16_t)home_of(t, t->height - count);
+        value.slot = (uint16_t)stack_home(t, t->height - count);
     }
     uint8_t *at = begin(t, handler, value.kind == CODE_I ? 24 : 16);
-    put_u16(at + CODE_RETURN_SLOT, t->return_slot);
+    emit_put_u16(at + CODE_RETURN_SLOT, t->return_slot);
     if (value.kind == CODE_I) {
-        put_u64(at + CODE_IMM64, value.value);
+        emit_put_u64(at + CODE_IMM64, value.value);
     } else {
-        put_u16(at + CODE_A, value.slot);
-        put_u32(at + CODE_RETURN_COUNT, count);
+        emit_put_u16(at + CODE_A, value.slot);
+        emit_put_u32(at + CODE_RETURN_COUNT, count);
     }
 }
 
@@ -198,7 +198,7 @@ static void branch(struct translator *t, uint32_t depth)
     if (count == 1 && top.kind != CODE_I && emit_is_last(t, top.producer)) {
         struct emission again = emit_take_back(t);
         again.d.kind = CODE_S;
-        again.d.slot = (uint16_t)home_of(t, control->height);
+        again.d.slot = (uint16_t)stack_home(t, control->height);
         emit(t, &again);
     } else {
         copy_to_label(t, control, count);
@@ -227,7 +227,7 @@ static void branch_if(struct translator *t, uint32_t depth)
         copy_to_label(t, control, count);
         emit_jump(t, control, emit_begin);
     }
-    patch_u32(t, base + CODE_BRANCH_REL, t->code_size - base);
+    emit_patch_u32(t, base + CODE_BRANCH_REL, t->code_size - base);
     site_open(t, base + CODE_BRANCH_TAKEN);
 }
 
@@ -252,7 +252,7 @@ static void table_entry(struct translator *t, uint32_t base, uint32_t entry, uin
             emit_jump(t, control, emit_begin);
         }
     }
-    patch_u32(t, entry, control->stub - base);
+    emit_patch_u32(t, entry, control->stub - base);
 }
 
 static bool reserve_branches(struct translator *t, uint32_t count)
@@ -274,9 +274,9 @@ static void branch_table(struct translator *t, const struct instruction *instruc
     enum handler handler = index.kind == CODE_R ? HANDLER_TABLE_R : HANDLER_TABLE_S;
     uint8_t *at = emit_begin_control(t, handler, CODE_TABLE_ENTRIES);
     uint32_t base = t->code_size - CODE_TABLE_ENTRIES;
-    put_u32(at + CODE_TABLE_COUNT, count);
+    emit_put_u32(at + CODE_TABLE_COUNT, count);
     if (index.kind == CODE_S) {
-        put_u16(at + CODE_A, index.slot);
+        emit_put_u16(at + CODE_A, index.slot);
     }
     struct reader labels = reader_of(instruction->as.vector.labels);
     for (uint32_t i = 0; i <= count && !t->failed; i++) {
@@ -411,7 +411,7 @@ static uint8_t *begin_call(struct translator *t, enum handler handler,
     stack_settle_registers(t);
     stack_truncate(t, t->height - type->param_count);
     uint8_t *at = emit_begin_control(t, handler, CODE_CALL_BYTES);
-    put_u16(at + CODE_CALL_DELTA, home_of(t, t->height));
+    emit_put_u16(at + CODE_CALL_DELTA, stack_home(t, t->height));
     site_open(t, t->code_size - CODE_CALL_BYTES + CODE_CALL_COST);
     stack_push_slots(t, (struct label_type){type->types + type->param_count, type->result_count});
     return at;
@@ -421,10 +421,10 @@ static void call(struct translator *t, uint32_t index)
 {
     const struct module_func *callee = &t->module->funcs[index];
     if (callee->is_import) {
-        put_u32(begin_call(t, HANDLER_CALL_IMPORT, callee->type) + CODE_CALL_TARGET, index);
+        emit_put_u32(begin_call(t, HANDLER_CALL_IMPORT, callee->type) + CODE_CALL_TARGET, index);
     } else {
-        put_u64(begin_call(t, HANDLER_CALL, callee->type) + CODE_CALL_TARGET,
-                (uint64_t)(uintptr_t)callee);
+        emit_put_u64(begin_call(t, HANDLER_CALL, callee->type) + CODE_CALL_TARGET,
+                     (uint64_t)(uintptr_t)callee);
     }
 }
 
@@ -434,10 +434,10 @@ static void call_indirect(struct translator *t, const struct instruction *instru
     operand_settle(t, &index);
     enum handler handler = index.kind == CODE_R ? HANDLER_CALL_INDIRECT_R : HANDLER_CALL_INDIRECT_S;
     uint8_t *at = begin_call(t, handler, &t->module->types[instruction->as.pair.first]);
-    put_u32(at + CODE_CALL_TARGET, instruction->as.pair.first);
-    put_u32(at + CODE_CALL_TABLE, instruction->as.pair.second);
+    emit_put_u32(at + CODE_CALL_TARGET, instruction->as.pair.first);
+    emit_put_u32(at + CODE_CALL_TABLE, instruction->as.pair.second);
     if (index.kind == CODE_S) {
-        put_u16(at + CODE_CALL_A, index.slot);
+        emit_put_u16(at + CODE_CALL_A, index.slot);
     }
 }
 

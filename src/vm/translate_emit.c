@@ -14,26 +14,26 @@
 enum { CODE_FIRST_BYTES = 4096 };
 
 /* Slots past 65535 make the translation fail as soon as the stack reaches them. */
-void put_u16(uint8_t *at, uint32_t value)
+void emit_put_u16(uint8_t *at, uint32_t value)
 {
     uint16_t narrow = (uint16_t)value;
     memcpy(at, &narrow, sizeof narrow);
 }
 
-void put_u32(uint8_t *at, uint32_t value)
+void emit_put_u32(uint8_t *at, uint32_t value)
 {
     memcpy(at, &value, sizeof value);
 }
 
-void put_u64(uint8_t *at, uint64_t value)
+void emit_put_u64(uint8_t *at, uint64_t value)
 {
     memcpy(at, &value, sizeof value);
 }
 
-void patch_u32(struct translator *t, uint32_t at, uint32_t value)
+void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value)
 {
     if (!t->failed) {
-        put_u32(t->code + at, value);
+        emit_put_u32(t->code + at, value);
     }
 }
 
@@ -87,7 +87,7 @@ uint8_t *emit_begin(struct translator *t, enum handler handler, uint32_t bytes)
     }
     t->has_last = false;
     uint8_t *at = emit_more(t, bytes);
-    put_u64(at, handler_word(handler));
+    emit_put_u64(at, handler_word(handler));
     return at;
 }
 
@@ -106,7 +106,7 @@ static void end_straight_run(struct translator *t)
         if (t->sites[i].at == SITE_ENTRY) {
             t->entry_cost = cost;
         } else {
-            patch_u32(t, t->sites[i].at, cost);
+            emit_patch_u32(t, t->sites[i].at, cost);
         }
     }
     t->site_count = 0;
@@ -153,7 +153,7 @@ static bool is_wide(enum code_type type)
 static void put_slot(uint8_t *at, enum code_field field, const struct operand *operand)
 {
     if (operand->kind == CODE_S) {
-        put_u16(at + field, operand->slot);
+        emit_put_u16(at + field, operand->slot);
     }
 }
 
@@ -175,9 +175,9 @@ static void emit_binary(struct translator *t, const struct emission *e)
     if (has_immediate) {
         uint64_t value = e->a.kind == CODE_I ? e->a.value : e->b.value;
         if (is_wide(row->in)) {
-            put_u64(at + CODE_IMM64, value);
+            emit_put_u64(at + CODE_IMM64, value);
         } else {
-            put_u32(at + CODE_IMM32, (uint32_t)value);
+            emit_put_u32(at + CODE_IMM32, (uint32_t)value);
         }
     }
 }
@@ -201,14 +201,14 @@ static void emit_load(struct translator *t, const struct emission *e)
     put_slot(at, CODE_D, &e->d);
     put_slot(at, CODE_A, &e->a);
     if (e->address == CODE_I) {
-        put_u64(at + CODE_ADDRESS, e->a.value + e->offset);
+        emit_put_u64(at + CODE_ADDRESS, e->a.value + e->offset);
         return;
     }
-    put_u32(at + CODE_OFFSET, e->offset);
+    emit_put_u32(at + CODE_OFFSET, e->offset);
     if (e->address == CODE_SS) {
-        put_u16(at + CODE_ADDRESS, e->b.slot);
+        emit_put_u16(at + CODE_ADDRESS, e->b.slot);
     } else if (e->address == CODE_SI) {
-        put_u32(at + CODE_ADDRESS, (uint32_t)e->b.value);
+        emit_put_u32(at + CODE_ADDRESS, (uint32_t)e->b.value);
     }
 }
 
@@ -228,8 +228,8 @@ static void emit_select(struct translator *t, const struct emission *e)
     put_slot(at, CODE_B, &e->b);
     put_slot(at, CODE_C, &e->c);
     if (has_immediate) {
-        put_u64(at + CODE_SELECT_IMM_A, e->a.value);
-        put_u64(at + CODE_SELECT_IMM_B, e->b.value);
+        emit_put_u64(at + CODE_SELECT_IMM_A, e->a.value);
+        emit_put_u64(at + CODE_SELECT_IMM_B, e->b.value);
     }
 }
 
@@ -240,7 +240,7 @@ static void emit_global(struct translator *t, const struct emission *e)
                                                  : HANDLER_GLOBAL_GET_i64_R;
     uint8_t *at = emit_begin(t, first + (e->d.kind == CODE_S ? 1u : 0u), 16);
     put_slot(at, CODE_D, &e->d);
-    put_u32(at + CODE_OFFSET, e->offset);
+    emit_put_u32(at + CODE_OFFSET, e->offset);
 }
 
 void emit(struct translator *t, const struct emission *emission)
@@ -300,9 +300,9 @@ void emit_move(struct translator *t, uint32_t slot, const struct operand *from)
                                            : HANDLER_MOVE_i64_S_R;
     }
     uint8_t *at = emit_begin(t, handler, from->kind == CODE_I ? 24 : 16);
-    put_u16(at + CODE_D, slot);
+    emit_put_u16(at + CODE_D, slot);
     put_slot(at, CODE_A, from);
     if (from->kind == CODE_I) {
-        put_u64(at + CODE_IMM64, from->value);
+        emit_put_u64(at + CODE_IMM64, from->value);
     }
 }

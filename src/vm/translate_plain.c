@@ -120,20 +120,20 @@ static void store(struct translator *t, const struct instruction *instruction)
     uint8_t *at = emit_begin(t, handler, bytes);
     uint32_t offset = instruction->as.memarg.offset;
     if (value.kind == CODE_S) {
-        put_u16(at + CODE_D, value.slot);
+        emit_put_u16(at + CODE_D, value.slot);
     } else if (value.kind == CODE_I) {
-        put_u64(at + address_bytes, value.value);
+        emit_put_u64(at + address_bytes, value.value);
     }
     if (address == CODE_I) {
-        put_u64(at + CODE_ADDRESS, a.value + offset);
+        emit_put_u64(at + CODE_ADDRESS, a.value + offset);
         return;
     }
-    put_u16(at + CODE_A, a.slot);
-    put_u32(at + CODE_OFFSET, offset);
+    emit_put_u16(at + CODE_A, a.slot);
+    emit_put_u32(at + CODE_OFFSET, offset);
     if (address == CODE_SS) {
-        put_u16(at + CODE_ADDRESS, b.slot);
+        emit_put_u16(at + CODE_ADDRESS, b.slot);
     } else if (address == CODE_SI) {
-        put_u32(at + CODE_ADDRESS, (uint32_t)b.value);
+        emit_put_u32(at + CODE_ADDRESS, (uint32_t)b.value);
     }
 }
 
@@ -152,7 +152,7 @@ static void select_one(struct translator *t)
 static void local_set(struct translator *t, uint32_t local, bool tee)
 {
     struct operand value = stack_pop(t);
-    uint32_t slot = local_slot(t, local);
+    uint32_t slot = stack_local_slot(t, local);
     if (emit_is_last(t, value.producer)) {
         struct emission again = emit_take_back(t);
         stack_detach_local(t, local);
@@ -202,11 +202,11 @@ static void global_set(struct translator *t, uint32_t index)
                            : type == CODE_f64 ? HANDLER_GLOBAL_SET_f64_R
                                               : HANDLER_GLOBAL_SET_i64_R;
     uint8_t *at = emit_begin(t, handler + (uint32_t)value.kind, value.kind == CODE_I ? 24 : 16);
-    put_u32(at + CODE_OFFSET, index);
+    emit_put_u32(at + CODE_OFFSET, index);
     if (value.kind == CODE_S) {
-        put_u16(at + CODE_A, value.slot);
+        emit_put_u16(at + CODE_A, value.slot);
     } else if (value.kind == CODE_I) {
-        put_u64(at + CODE_IMM64, value.value);
+        emit_put_u64(at + CODE_IMM64, value.value);
     }
 }
 
@@ -223,15 +223,15 @@ static void rare(struct translator *t, struct rare rare, uint32_t x, uint32_t y,
 {
     stack_settle_top(t, rare.pops);
     stack_truncate(t, t->height - rare.pops);
-    uint32_t base = home_of(t, t->height);
+    uint32_t base = stack_home(t, t->height);
     if (rare.pushes > 0) {
         stack_push_slot(t, result);
     }
     uint8_t *at = rare.is_bulk ? emit_begin_control(t, rare.handler, CODE_RARE_BYTES)
                                : emit_begin(t, rare.handler, CODE_RARE_BYTES);
-    put_u16(at + CODE_A, base);
-    put_u32(at + CODE_RARE_X, x);
-    put_u32(at + CODE_RARE_Y, y);
+    emit_put_u16(at + CODE_A, base);
+    emit_put_u32(at + CODE_RARE_X, x);
+    emit_put_u32(at + CODE_RARE_Y, y);
     if (rare.is_bulk) {
         site_open(t, t->code_size - CODE_RARE_BYTES + CODE_RARE_COST);
     }

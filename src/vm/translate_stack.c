@@ -19,12 +19,12 @@ static int class_of(enum code_type type)
     return type == CODE_f32 || type == CODE_f64;
 }
 
-uint32_t home_of(const struct translator *t, uint32_t index)
+uint32_t stack_home(const struct translator *t, uint32_t index)
 {
     return t->temp_base + index;
 }
 
-uint32_t local_slot(const struct translator *t, uint32_t local)
+uint32_t stack_local_slot(const struct translator *t, uint32_t local)
 {
     uint32_t params = t->func->type->param_count;
     return local < params ? local : t->return_slot + 1 + (local - params);
@@ -34,7 +34,7 @@ struct operand stack_peek(const struct translator *t, uint32_t index)
 {
     const struct entry *entry = &t->entries[index];
     struct operand operand = {
-        .type = entry->type, .home = (uint16_t)home_of(t, index), .producer = entry->producer};
+        .type = entry->type, .home = (uint16_t)stack_home(t, index), .producer = entry->producer};
     switch ((enum entry_kind)entry->kind) {
     case ENTRY_SLOT:
         operand.kind = CODE_S;
@@ -42,7 +42,7 @@ struct operand stack_peek(const struct translator *t, uint32_t index)
         break;
     case ENTRY_LOCAL:
         operand.kind = CODE_S;
-        operand.slot = (uint16_t)local_slot(t, entry->local);
+        operand.slot = (uint16_t)stack_local_slot(t, entry->local);
         break;
     case ENTRY_CONSTANT:
         operand.kind = CODE_I;
@@ -80,7 +80,7 @@ struct operand stack_pop(struct translator *t)
 static void push(struct translator *t, struct entry entry)
 {
     assert(t->height < t->entry_capacity);
-    if (home_of(t, t->height) > UINT16_MAX) {
+    if (stack_home(t, t->height) > UINT16_MAX) {
         translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
     }
     t->entries[t->height++] = entry;
@@ -127,7 +127,7 @@ void stack_push_constant(struct translator *t, enum code_type type, uint64_t val
 
 struct operand stack_destination(const struct translator *t, enum code_type type)
 {
-    struct operand d = {.type = type, .home = (uint16_t)home_of(t, t->height)};
+    struct operand d = {.type = type, .home = (uint16_t)stack_home(t, t->height)};
     d.kind = t->slots_only || t->owner[class_of(type)] != TRANSLATE_NONE ? CODE_S : CODE_R;
     d.slot = d.home;
     return d;
