@@ -16,8 +16,12 @@
 
 #include "vm/vm.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
+
+/* Memory is little-endian, and an i32 or f32 lies in the low half of its slot. */
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the engine needs a little-endian machine");
 
 #define NUMERIC static inline __attribute__((always_inline))
 
