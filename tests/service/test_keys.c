@@ -1,0 +1,162 @@
+/* POST /v1/keys.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support/fake_clock.h"
+#include "support/service_world.h"
+
+#include <criterion/criterion.h>
+
+static struct world world;
+static struct fake_clock fake;
+
+static void open_world(void)
+{
+    struct service_config config = service_config_default;
+    config.workers = 1;
+    config.request_keys_max = 4;
+    config.request_keys_per_api_key_max = 3;
+    fake_clock_init(&fake);
+    world_open(&world, &config, &fake.clock);
+}
+
+static void close_world(void)
+{
+    world_close(&world);
+}
+
+TestSuite(service_keys, .init = open_world, .fini = close_world);
+
+static json_t *binding_of(const struct reply *reply)
+{
+    const json_t *attestation = json_object_get(reply->json, "attestation");
+    const json_t *binding = json_object_get(attestation, "key_binding");
+    const char *payload = json_string_value(json_object_get(binding, "payload"));
+    json_t *parsed = NULL;
+    struct err err;
+    cr_assert_not_null(payload);
+    cr_assert(json_text_parse(bytes_of_string(payload), &parsed, &err));
+    return parsed;
+}
+
+Test(service_keys, a_key_comes_with_its_signed_binding)
+{
+    struct reply reply =
+        world_ask(&world, "POST", "/v1/keys", world.user.secret, "{\"nonce\":\"AAECAwQFBgc=\"}");
+    cr_assert_eq(reply.status, 201, "%s", reply.text);
+    uint8_t bytes[100];
+    cr_expect_eq(world_unbase64(reply_text(&reply, "public_key"), bytes), 65);
+    cr_expect(crypto_p256_point_is_valid(bytes));
+    cr_expect_eq(world_unbase64(reply_text(&reply, "key_derivation_salt"), bytes), 32);
+    cr_expect_str_eq(reply_text(&reply, "algorithm"), "P-256");
+    cr_expect_str_eq(reply_text(&reply, "node_id"), "00112233");
+    cr_expect_str_eq(reply_text(&reply, "created_at"), "2026-09-21T14:13:20.000Z");
+    cr_expect_str_eq(reply_text(&reply, "expires_at"), "2026-09-21T15:13:20.000Z");
+    json_t *binding = binding_of(&reply);
+    static const char *const same[] = {"request_id", "public_key", "key_derivation_salt",
+                                       "expires_at"};
+    for (size_t i = 0; i < 4; i++) {
+        cr_expect_str_eq(json_string_value(json_object_get(binding, same[i])),
+                         reply_text(&reply, same[i]));
+    }
+    cr_expect_str_eq(json_string_value(json_object_get(binding, "domain")),
+                     "wasm-hypervisor/1 request key");
+    cr_expect_str_eq(json_string_value(json_object_get(binding, "nonce")), "AAECAwQFBgc=");
+    json_decref(binding);
+    reply_release(&reply);
+}
+
+Test(service_keys, every_key_is_another)
+{
+    struct reply a = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+    struct reply b = world_ask(&world, "POST", "/v1/keys", world.user.secret, "{}");
+    cr_expect_str_neq(reply_text(&a, "request_id"), reply_text(&b, "request_id"));
+    cr_expect_str_neq(reply_text(&a, "public_key"), reply_text(&b, "public_key"));
+    cr_expect_str_neq(reply_text(&a, "key_derivation_salt"), reply_text(&b, "key_derivation_salt"));
+    json_t *binding = binding_of(&b);
+    cr_expect_null(json_object_get(binding, "nonce"));
+    json_decref(binding);
+    reply_release(&a);
+    reply_release(&b);
+}
+
+static const struct {
+    const char *body, *code, *says;
+} bad_bodies[] = {
+    {"[]", "MALFORMED_REQUEST", "object"},
+    {"{", "MALFORMED_REQUEST", "JSON"},
+    {"{\"surplus\":1}", "MALFORMED_REQUEST", "surplus"},
+    {"{\"nonce\":7}", "MALFORMED_REQUEST", "nonce"},
+    {"{\"nonce\":null}", "MALFORMED_REQUEST", "nonce"},
+    {"{\"nonce\":\"?\"}", "MALFORMED_REQUEST", "nonce"},
+    {"{\"nonce\":\"\"}", "INVALID_ARGUMENTS", "nonce"},
+    {"{\"nonce\":\"AAECAwQFBg==\"}", "INVALID_ARGUMENTS", "nonce"},
+    {"{\"nonce\":"
+     "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+     "\"}",
+     "INVALID_ARGUMENTS", "nonce"},
+};
+
+Test(service_keys, a_bad_body_is_told_why)
+{
+    for (size_t i = 0; i < sizeof(bad_bodies) / sizeof(bad_bodies[0]); i++) {
+        struct reply reply =
+            world_ask(&world, "POST", "/v1/keys", world.user.secret, bad_bodies[i].body);
+        cr_expect_str_eq(reply_text(&reply, "error_code"), bad_bodies[i].code, "%s",
+                         bad_bodies[i].body);
+        cr_expect_not_null(strstr(reply_text(&reply, "message"), bad_bodies[i].says), "%s",
+                           reply_text(&reply, "message"));
+        reply_release(&reply);
+    }
+}
+
+Test(service_keys, are_bounded_and_expire)
+{
+    struct reply first = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct reply reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+        cr_expect_eq(reply.status, 201);
+        reply_release(&reply);
+    }
+    struct reply reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+    cr_expect_str_eq(reply_text(&reply, "error_code"), "OVERLOADED");
+    cr_expect_str_eq(reply_header(&reply, "Retry-After"), "1");
+    reply_release(&reply);
+    char target[80];
+    (void)snprintf(target, sizeof(target), "/executions/%s", reply_text(&first, "request_id"));
+    reply = world_ask(&world, "GET", target, world.user.secret, NULL);
+    cr_expect_str_eq(reply_text(&reply, "state"), "KEY_GENERATED");
+    reply_release(&reply);
+    reply = world_ask(&world, "GET", target, world.other.secret, NULL);
+    cr_expect_eq(reply.status, 404);
+    reply_release(&reply);
+    reply = world_ask(&world, "DELETE", target, world.user.secret, NULL);
+    cr_expect_eq(reply.status, 404);
+    reply_release(&reply);
+    fake_clock_advance(&fake, 3600 * 1000);
+    reply = world_ask(&world, "GET", target, world.user.secret, NULL);
+    cr_expect_str_eq(reply_text(&reply, "error_code"), "KEY_EXPIRED");
+    reply_release(&reply);
+    reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+    cr_expect_eq(reply.status, 201);
+    reply_release(&reply);
+    reply_release(&first);
+}
+
+Test(service_keys, the_epoch_is_renewed_before_it_ends)
+{
+    struct reply before = world_ask(&world, "GET", "/attestation", NULL, NULL);
+    uint64_t size = audit_log_size(world.log);
+    fake_clock_advance(&fake, 3600 * 1000 * 3 / 4);
+    service_tick(world.service);
+    while (audit_log_size(world.log) == size) {
+        sched_yield(); /* until the EPOCH leaf is there */
+    }
+    struct reply after = {0};
+    do {
+        reply_release(&after);
+        after = world_ask(&world, "GET", "/attestation", NULL, NULL);
+    } while (strcmp(reply_text(&after, "statement"), reply_text(&before, "statement")) == 0);
+    reply_release(&before);
+    reply_release(&after);
+}

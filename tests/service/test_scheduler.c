@@ -1,0 +1,272 @@
+/* The scheduler with runs that are not programs: order, bounds, stops, deadlines under a clock that
+ * stands still.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/scheduler.h"
+
+#include "base/arena.h"
+#include "support/fake_clock.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <string.h>
+
+static struct fake_clock fake;
+static struct scheduler *scheduler;
+
+static void open_scheduler(uint32_t workers, uint32_t concurrent, uint32_t queued)
+{
+    struct err err;
+    fake_clock_init(&fake);
+    struct scheduler_config config = {.workers = workers,
+                                      .concurrent_max = concurrent,
+                                      .queued_max = queued,
+                                      .slice_us = 500,
+                                      .clock = &fake.clock};
+    cr_assert(scheduler_open(&config, &scheduler, &err), "%s", err.message);
+}
+
+/* A run that steps until it has done `steps`, or until it is stopped. */
+struct fake_run {
+    struct scheduler_run run;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int steps; /* -1: for ever */
+    int done;
+    bool has_ended;
+    bool waits_for_memory;
+    int stop;
+    int order; /* the how-many-th ended */
+};
+
+static _Atomic int ended;
+
+static enum scheduler_verdict fake_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    struct fake_run *fake_run = LIST_ENTRY(run, struct fake_run, run);
+    slice->gas_spent = slice->gas;
+    pthread_mutex_lock(&fake_run->lock);
+    fake_run->done++;
+    int stop = atomic_load(&run->stop);
+    bool is_over = stop != SCHEDULER_GO || fake_run->done == fake_run->steps;
+    bool waits = fake_run->waits_for_memory && !is_over;
+    pthread_cond_broadcast(&fake_run->changed);
+    pthread_mutex_unlock(&fake_run->lock);
+    if (!is_over) {
+        return waits ? SCHEDULER_WAIT_MEMORY : SCHEDULER_AGAIN;
+    }
+    scheduler_settle(scheduler, run);
+    scheduler_leave(scheduler);
+    scheduler_unreserve(scheduler);
+    pthread_mutex_lock(&fake_run->lock);
+    fake_run->stop = stop;
+    fake_run->order = atomic_fetch_add(&ended, 1);
+    fake_run->has_ended = true;
+    pthread_cond_broadcast(&fake_run->changed);
+    pthread_mutex_unlock(&fake_run->lock);
+    return SCHEDULER_LEFT;
+}
+
+static void start(struct fake_run *run, int steps, uint64_t deadline_ms)
+{
+    struct err err;
+    memset(run, 0, sizeof(*run));
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_cond_init(&run->changed, NULL);
+    run->steps = steps;
+    run->run.step = fake_step;
+    run->run.deadline_ns = clock_monotonic_ns(&fake.clock) + deadline_ms * 1000000;
+    cr_assert(scheduler_reserve(scheduler, &err), "%s", err.message);
+    scheduler_add(scheduler, &run->run);
+}
+
+static int wait_end(struct fake_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    while (!run->has_ended) {
+        pthread_cond_wait(&run->changed, &run->lock);
+    }
+    int stop = run->stop;
+    pthread_mutex_unlock(&run->lock);
+    return stop;
+}
+
+static void wait_steps(struct fake_run *run, int steps)
+{
+    pthread_mutex_lock(&run->lock);
+    while (run->done < steps) {
+        pthread_cond_wait(&run->changed, &run->lock);
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+Test(service_scheduler, runs_to_the_end)
+{
+    open_scheduler(2, 4, 4);
+    struct fake_run runs[8];
+    for (int i = 0; i < 8; i++) {
+        start(&runs[i], 1 + i * 10, 1000);
+    }
+    for (int i = 0; i < 8; i++) {
+        cr_expect_eq(wait_end(&runs[i]), SCHEDULER_GO);
+        cr_expect_eq(runs[i].done, 1 + i * 10);
+    }
+    scheduler_close(scheduler);
+}
+
+Test(service_scheduler, bounds_what_is_reserved_at_and_above)
+{
+    open_scheduler(1, 2, 1);
+    struct err err;
+    for (int i = 0; i < 3; i++) {
+        cr_expect(scheduler_reserve(scheduler, &err));
+    }
+    cr_expect_not(scheduler_reserve(scheduler, &err));
+    cr_expect_eq(err.code, ERR_OVERLOADED);
+    scheduler_unreserve(scheduler);
+    cr_expect(scheduler_reserve(scheduler, &err));
+    for (int i = 0; i < 3; i++) {
+        scheduler_unreserve(scheduler);
+    }
+    scheduler_close(scheduler);
+}
+
+Test(service_scheduler, a_cancelled_run_ends_wherever_it_is)
+{
+    open_scheduler(1, 2, 2);
+    struct fake_run running, ready, backlog, waiting;
+    start(&running, -1, 1000);
+    wait_steps(&running, 3);
+    start(&ready, -1, 1000);
+    start(&backlog, -1, 1000);
+    scheduler_stop(scheduler, &backlog.run, SCHEDULER_CANCEL);
+    cr_expect_eq(wait_end(&backlog), SCHEDULER_CANCEL);
+    scheduler_stop(scheduler, &ready.run, SCHEDULER_CANCEL);
+    cr_expect_eq(wait_end(&ready), SCHEDULER_CANCEL);
+    start(&waiting, -1, 1000);
+    waiting.waits_for_memory = true;
+    wait_steps(&waiting, 1);
+    scheduler_stop(scheduler, &waiting.run, SCHEDULER_CANCEL);
+    scheduler_stop(scheduler, &waiting.run, SCHEDULER_DEADLINE);
+    cr_expect_eq(wait_end(&waiting), SCHEDULER_CANCEL, "the first reason counts");
+    scheduler_stop(scheduler, &running.run, SCHEDULER_CANCEL);
+    cr_expect_eq(wait_end(&running), SCHEDULER_CANCEL);
+    scheduler_close(scheduler);
+}
+
+Test(service_scheduler, deadlines_end_running_and_queued_runs_alike)
+{
+    open_scheduler(1, 1, 2);
+    struct fake_run running, queued, later;
+    start(&running, -1, 100);
+    start(&queued, -1, 100);
+    start(&later, -1, 101);
+    wait_steps(&running, 2);
+    fake_clock_advance(&fake, 99);
+    scheduler_tick(scheduler);
+    wait_steps(&running, running.done + 10);
+    cr_expect_not(running.has_ended);
+    fake_clock_advance(&fake, 1);
+    cr_expect_eq(wait_end(&running), SCHEDULER_DEADLINE);
+    cr_expect_eq(wait_end(&queued), SCHEDULER_DEADLINE);
+    cr_expect_not(later.has_ended);
+    fake_clock_advance(&fake, 1);
+    cr_expect_eq(wait_end(&later), SCHEDULER_DEADLINE);
+    scheduler_close(scheduler);
+}
+
+Test(service_scheduler, the_least_served_goes_first)
+{
+    open_scheduler(1, 4, 0);
+    struct fake_run old, young;
+    atomic_store(&ended, 0);
+    start(&old, -1, 100000);
+    wait_steps(&old, 3);
+    /* It has had much: whoever comes now gets all its steps before the old one gets another end. */
+    old.run.attained_ns = 0;
+    start(&young, 500, 100000);
+    cr_expect_eq(wait_end(&young), SCHEDULER_GO);
+    cr_expect_not(old.has_ended);
+    scheduler_stop(scheduler, &old.run, SCHEDULER_CANCEL);
+    (void)wait_end(&old);
+    scheduler_close(scheduler);
+}
+
+Test(service_scheduler, who_waits_for_memory_is_woken_when_another_leaves)
+{
+    open_scheduler(2, 4, 0);
+    struct fake_run waiting, other;
+    start(&other, -1, 100000);
+    start(&waiting, 2, 100000);
+    waiting.waits_for_memory = true;
+    wait_steps(&waiting, 1);
+    scheduler_stop(scheduler, &other.run, SCHEDULER_CANCEL);
+    cr_expect_eq(wait_end(&other), SCHEDULER_CANCEL);
+    cr_expect_eq(wait_end(&waiting), SCHEDULER_GO);
+    scheduler_close(scheduler);
+}
+
+static void count_up(void *context)
+{
+    atomic_fetch_add((_Atomic int *)context, 1);
+}
+
+Test(service_scheduler, draining_refuses_and_tells_when_it_is_done)
+{
+    open_scheduler(1, 4, 0);
+    struct fake_run run;
+    struct err err;
+    _Atomic int drained = 0;
+    start(&run, -1, 100000);
+    wait_steps(&run, 1);
+    scheduler_drain(scheduler, count_up, (void *)&drained);
+    cr_expect_not(scheduler_reserve(scheduler, &err));
+    cr_expect_eq(err.code, ERR_DRAINING);
+    cr_expect_eq(atomic_load(&drained), 0);
+    scheduler_stop(scheduler, &run.run, SCHEDULER_CANCEL);
+    (void)wait_end(&run);
+    scheduler_close(scheduler);
+    cr_expect_eq(atomic_load(&drained), 1);
+}
+
+Test(service_scheduler, an_empty_one_is_drained_at_once)
+{
+    open_scheduler(1, 1, 0);
+    _Atomic int drained = 0;
+    scheduler_drain(scheduler, count_up, (void *)&drained);
+    cr_expect_eq(atomic_load(&drained), 1);
+    scheduler_close(scheduler);
+}
+
+Test(service_scheduler, closing_ends_what_runs_and_runs_what_was_posted)
+{
+    open_scheduler(1, 1, 2);
+    struct fake_run running, queued;
+    _Atomic int count = 0;
+    struct scheduler_job jobs[50];
+    start(&running, -1, 100000);
+    start(&queued, -1, 100000);
+    for (int i = 0; i < 50; i++) {
+        jobs[i] = (struct scheduler_job){.run = count_up, .context = (void *)&count};
+        scheduler_post(scheduler, &jobs[i]);
+    }
+    scheduler_close(scheduler);
+    cr_expect_eq(wait_end(&running), SCHEDULER_CLOSE);
+    cr_expect_eq(wait_end(&queued), SCHEDULER_CLOSE);
+    cr_expect_eq(atomic_load(&count), 50);
+}
+
+Test(service_scheduler, without_memory_it_does_not_open)
+{
+    struct scheduler_config config = {.workers = 1, .concurrent_max = 1, .clock = &clock_system};
+    struct scheduler *none = NULL;
+    for (size_t n = 1; n <= 4; n++) {
+        struct err err;
+        heap_fail_after(n);
+        bool ok = scheduler_open(&config, &none, &err);
+        heap_fail_after(0);
+        cr_expect_not(ok);
+        cr_expect_eq(err.code, ERR_NO_MEMORY);
+    }
+}

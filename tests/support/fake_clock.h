@@ -1,0 +1,42 @@
+/* fake_clock.h: a clock that stands still until a test moves it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef SUPPORT_FAKE_CLOCK_H
+#define SUPPORT_FAKE_CLOCK_H
+
+#include "base/clock.h"
+
+#include <stdatomic.h>
+
+struct fake_clock {
+    struct clock clock;
+    _Atomic uint64_t now_ms; /* since the fake's beginning */
+};
+
+enum { FAKE_CLOCK_BEGIN_MS = 1000000 };
+
+static inline uint64_t fake_clock_monotonic_ns(void *context)
+{
+    struct fake_clock *fake = context;
+    return (FAKE_CLOCK_BEGIN_MS + atomic_load(&fake->now_ms)) * 1000000;
+}
+
+static inline int64_t fake_clock_wall_ms(void *context)
+{
+    struct fake_clock *fake = context;
+    return 1790000000000 + (int64_t)atomic_load(&fake->now_ms); /* in September 2026 */
+}
+
+static inline void fake_clock_init(struct fake_clock *fake)
+{
+    atomic_init(&fake->now_ms, 0);
+    fake->clock = (struct clock){fake_clock_monotonic_ns, fake_clock_wall_ms, fake};
+}
+
+static inline void fake_clock_advance(struct fake_clock *fake, uint64_t ms)
+{
+    atomic_fetch_add(&fake->now_ms, ms);
+}
+
+#endif
