@@ -268,6 +268,7 @@ bool node_open(struct node *node, const struct config *config, struct err *err)
         return false;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error of the write, not the end */
     if (!node_parts_open(node, err) || !listen_open(node, err)) {
         node_parts_close(node);
         loop_close(node);

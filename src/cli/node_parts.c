@@ -8,7 +8,8 @@
 
 #include "base/log.h"
 
-#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,13 +81,28 @@ static void recovery_tell(const struct audit_recovery *recovery)
               recovery->unanswered_count);
 }
 
+/* Not there, or a fresh mount point. */
+static bool directory_is_empty(const char *path)
+{
+    DIR *listing = opendir(path);
+    if (listing == NULL) {
+        return errno == ENOENT;
+    }
+    bool is_empty = true;
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+        is_empty =
+            is_empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+    }
+    closedir(listing);
+    return is_empty;
+}
+
 /* A log is made on the first start only. An index that has seen entries proves that there was one:
  * to begin anew is then a person's decision. */
 static bool log_part_make(struct node *node, struct err *err)
 {
-    struct stat status;
     uint64_t indexed = 0;
-    if (stat(node->directory.audit, &status) == 0) {
+    if (!directory_is_empty(node->directory.audit)) {
         return true;
     }
     if (!store_indexed_size(node->store, &indexed, err)) {

@@ -15,12 +15,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct node {
     struct temporary directory;
     struct program_process process;
-    char url[64];
+    char url[256];
 };
 
 static struct node node;
@@ -243,8 +244,22 @@ Test(cli_node, a_log_that_is_gone_is_not_replaced)
     cr_assert_eq(rename(log, other), 0);
     expect(PROGRAM_RUN("serve", "--port", "0", "--data-dir", node.directory.path), 4, "",
            "wasm-hypervisor audit init");
+    cr_assert_eq(mkdir(log, 0700), 0);
+    expect(PROGRAM_RUN("serve", "--port", "0", "--data-dir", node.directory.path), 4, "",
+           "wasm-hypervisor audit init");
+    cr_assert_eq(rmdir(log), 0);
     cr_assert_eq(rename(other, log), 0);
     node_start("none");
+}
+
+Test(cli_node, a_first_start_takes_an_empty_directory_for_the_log)
+{
+    cr_expect_eq(program_stop(&node.process, SIGTERM), 0);
+    temporary_remove(&node.directory);
+    temporary_make(&node.directory);
+    cr_assert_eq(mkdir(temporary_file(&node.directory, "audit"), 0700), 0);
+    node_start("none");
+    expect(PROGRAM_RUN("exec", WASM("only"), "--no-attestation"), 0, "answer: i32 42\n", "");
 }
 
 Test(cli_node, a_place_or_port_that_is_taken_is_refused)
