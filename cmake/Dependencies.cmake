@@ -5,7 +5,7 @@ find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 pkg_check_modules(libuv REQUIRED IMPORTED_TARGET GLOBAL libuv)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET GLOBAL jansson)
-pkg_check_modules(libcyaml REQUIRED IMPORTED_TARGET GLOBAL libcyaml)
+pkg_check_modules(libyaml REQUIRED IMPORTED_TARGET GLOBAL yaml-0.1)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET GLOBAL sqlite3)
 pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET GLOBAL libcurl)
 

@@ -18,7 +18,7 @@ libuv1-dev
 libllhttp-dev|node-llhttp
 libssl-dev
 libjansson-dev
-libcyaml-dev
+libyaml-dev
 libsqlite3-dev
 libcurl4-openssl-dev
 wabt

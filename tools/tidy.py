@@ -38,7 +38,7 @@ LIBRARIES = (
     (r"openssl/.*", {"crypto", "attest"}),
     (r"sqlite3\.h", {"store"}),
     (r"curl/.*", {"cli"}),
-    (r"cyaml/.*", {"cli"}),
+    (r"yaml\.h", {"cli"}),
     (r"jansson\.h", set(FOLDERS) - {"vm", "net", "store"} | {"main"}),
     (r"pthread\.h", {"base", "crypto", "audit", "store", "attest", "service", "cli"}),
     (r"criterion/.*", set()),

@@ -32,17 +32,27 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...)
     return false;
 }
 
+/* Appends what fits; the message stays terminated. */
+static void err_append(struct err *err, size_t *size, const char *text)
+{
+    size_t room = sizeof(err->message) - 1 - *size;
+    size_t count = strnlen(text, room);
+    (void)memcpy(err->message + *size, text, count);
+    *size += count;
+    err->message[*size] = 0;
+}
+
 bool err_wrap(struct err *err, const char *format, ...)
 {
     char cause[ERR_MESSAGE_BYTES_MAX];
     (void)memcpy(cause, err->message, sizeof(cause));
     va_list args;
     va_start(args, format);
-    int size = vsnprintf(err->message, sizeof(err->message), format, args);
+    (void)vsnprintf(err->message, sizeof(err->message), format, args);
     va_end(args);
-    if (size >= 0 && (size_t)size < sizeof(err->message)) {
-        (void)snprintf(err->message + size, sizeof(err->message) - (size_t)size, ": %s", cause);
-    }
+    size_t size = strlen(err->message);
+    err_append(err, &size, ": ");
+    err_append(err, &size, cause);
     return false;
 }
 
