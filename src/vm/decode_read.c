@@ -84,8 +84,7 @@ bool decode_value_type(struct reader *reader, enum vm_type *out, struct err *err
         return false;
     }
     *out = (enum vm_type)byte;
-    return (byte >= VM_V128 && byte <= VM_I32) || byte == VM_FUNCREF || byte == VM_EXTERNREF ||
-           decode_fail(&at, err, "malformed value type");
+    return vm_type_is_value(byte) || decode_fail(&at, err, "malformed value type");
 }
 
 bool decode_ref_type(struct reader *reader, enum vm_type *out, struct err *err)
@@ -96,8 +95,7 @@ bool decode_ref_type(struct reader *reader, enum vm_type *out, struct err *err)
         return false;
     }
     *out = (enum vm_type)byte;
-    return byte == VM_FUNCREF || byte == VM_EXTERNREF ||
-           decode_fail(&at, err, "malformed reference type");
+    return vm_type_is_reference(byte) || decode_fail(&at, err, "malformed reference type");
 }
 
 /* The flags of limits (5.3.7) are a one-bit number in LEB128. */

@@ -101,6 +101,12 @@ struct vm_table *table_new(struct vm_store *store, enum vm_type type, uint32_t m
                            struct err *err);
 void table_release(struct vm_table *table);
 
+/* [offset, offset + size) lies in [0, end). */
+static inline bool range_is_inside(uint64_t offset, uint64_t size, uint64_t end)
+{
+    return size <= end && offset <= end - size;
+}
+
 /* memory.c, table.c: what the interpreter calls for the instructions of these names. grow returns
  * the old size (pages, elements) or -1; *trap is set to VM_TRAP_MEMORY_BUDGET where
  * limits.memory_limit_traps says so. Growing may move neither base (memory reserves its maximum

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MEMORY_PAGES_MAX = 65536 };
-
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -69,7 +67,7 @@ struct vm_memory *memory_new(struct vm_store *store, uint64_t min_pages, uint64_
                 (unsigned long long)min_pages);
         return NULL;
     }
-    uint64_t reach = smaller(smaller(max_pages, pages_max), MEMORY_PAGES_MAX);
+    uint64_t reach = smaller(smaller(max_pages, pages_max), MODULE_MEMORY_PAGES_MAX);
     if (!memory_reserve(memory, reach, err)) {
         store_release(store, (size_t)min_pages * VM_PAGE_BYTES);
         return NULL;
@@ -98,7 +96,7 @@ int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap
 {
     struct vm_store *store = memory->store;
     uint64_t old_pages = memory->bytes / VM_PAGE_BYTES;
-    uint64_t max_pages = smaller(memory->max_pages, MEMORY_PAGES_MAX);
+    uint64_t max_pages = smaller(memory->max_pages, MODULE_MEMORY_PAGES_MAX);
     if (delta_pages > max_pages - old_pages) {
         return -1;
     }
@@ -117,16 +115,10 @@ int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap
     return (int64_t)old_pages;
 }
 
-/* [offset, offset + size) lies in [0, end). */
-static bool is_inside(uint64_t offset, uint64_t size, uint64_t end)
-{
-    return size <= end && offset <= end - size;
-}
-
 enum vm_trap memory_init(struct vm_memory *memory, struct bytes data, uint64_t to, uint64_t from,
                          uint64_t size)
 {
-    if (!is_inside(from, size, data.size) || !is_inside(to, size, memory->bytes)) {
+    if (!range_is_inside(from, size, data.size) || !range_is_inside(to, size, memory->bytes)) {
         return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
     }
     if (size > 0) {
@@ -138,7 +130,8 @@ enum vm_trap memory_init(struct vm_memory *memory, struct bytes data, uint64_t t
 enum vm_trap memory_copy(struct vm_memory *to_memory, struct vm_memory *from_memory, uint64_t to,
                          uint64_t from, uint64_t size)
 {
-    if (!is_inside(from, size, from_memory->bytes) || !is_inside(to, size, to_memory->bytes)) {
+    if (!range_is_inside(from, size, from_memory->bytes) ||
+        !range_is_inside(to, size, to_memory->bytes)) {
         return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
     }
     if (size > 0) {
@@ -149,7 +142,7 @@ enum vm_trap memory_copy(struct vm_memory *to_memory, struct vm_memory *from_mem
 
 enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, uint64_t size)
 {
-    if (!is_inside(to, size, memory->bytes)) {
+    if (!range_is_inside(to, size, memory->bytes)) {
         return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
     }
     if (size > 0) {
@@ -160,7 +153,7 @@ enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, u
 
 bool vm_memory_range(struct vm_memory *memory, uint64_t offset, uint64_t size, uint8_t **out)
 {
-    if (!is_inside(offset, size, memory->bytes)) {
+    if (!range_is_inside(offset, size, memory->bytes)) {
         return false;
     }
     *out = memory->base == NULL ? NULL : memory->base + offset;

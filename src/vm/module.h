@@ -45,6 +45,8 @@ struct module_table {
     uint32_t offset; /* of the type, in the module's bytes; as in the next */
 };
 
+enum { MODULE_MEMORY_PAGES_MAX = 65536 }; /* what 32-bit addresses reach */
+
 struct module_memory {
     uint64_t min, max; /* pages; UINT64_MAX: none */
     uint32_t offset;
@@ -108,6 +110,10 @@ struct vm_module {
     struct bytes *func_names; /* NULL or func_count entries */
     size_t code_bytes;        /* of all translated bodies */
 };
+
+/* value.c: which bytes are types in the binary format. */
+bool vm_type_is_reference(uint8_t byte);
+bool vm_type_is_value(uint8_t byte);
 
 /* module.c */
 struct vm_extern_type module_extern_type(const struct vm_module *module, enum vm_extern_kind kind,

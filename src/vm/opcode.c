@@ -7,7 +7,7 @@
  */
 #include "vm/opcode.h"
 
-#include "vm/vm.h"
+#include "vm/module.h"
 
 #include <assert.h>
 
@@ -103,16 +103,6 @@ static bool source_zero(const struct source *source)
     return source_u8(source, &byte) && (byte == 0 || source_fail(source, "zero byte expected"));
 }
 
-static bool is_reference_byte(uint8_t byte)
-{
-    return byte == VM_FUNCREF || byte == VM_EXTERNREF;
-}
-
-static bool is_value_byte(uint8_t byte)
-{
-    return (byte >= VM_V128 && byte <= VM_I32) || is_reference_byte(byte);
-}
-
 /* A negative s33 stands for one byte: 0x40 (empty) or a value type. */
 static bool source_block_type(const struct source *source, int64_t *out)
 {
@@ -125,7 +115,7 @@ static bool source_block_type(const struct source *source, int64_t *out)
     }
     bool is_one_byte = left - reader_left(source->reader) == 1;
     uint8_t byte = (uint8_t)(*out & 0x7f);
-    return (is_one_byte && (byte == 0x40 || is_value_byte(byte))) ||
+    return (is_one_byte && (byte == 0x40 || vm_type_is_value(byte))) ||
            source_fail(source, "malformed block type");
 }
 
@@ -136,7 +126,7 @@ static bool source_reference_type(const struct source *source, uint32_t *out)
         return false;
     }
     *out = byte;
-    return is_reference_byte(byte) || source_fail(source, "malformed reference type");
+    return vm_type_is_reference(byte) || source_fail(source, "malformed reference type");
 }
 
 static bool source_memarg(const struct source *source, struct instruction *out)
@@ -179,7 +169,7 @@ static bool source_select_types(const struct source *source, struct instruction 
         return source_fail(source, "unexpected end of section or function");
     }
     for (size_t i = 0; i < out->as.vector.labels.size; i++) {
-        if (!is_value_byte(out->as.vector.labels.ptr[i])) {
+        if (!vm_type_is_value(out->as.vector.labels.ptr[i])) {
             return source_fail(source, "malformed value type");
         }
     }

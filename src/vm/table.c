@@ -94,16 +94,10 @@ int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, enum 
     return old_count;
 }
 
-/* [offset, offset + size) lies in [0, end). */
-static bool is_inside(uint64_t offset, uint64_t size, uint64_t end)
-{
-    return size <= end && offset <= end - size;
-}
-
 enum vm_trap table_init(struct vm_table *table, const struct instance_element *segment, uint64_t to,
                         uint64_t from, uint64_t size)
 {
-    if (!is_inside(from, size, segment->count) || !is_inside(to, size, table->count)) {
+    if (!range_is_inside(from, size, segment->count) || !range_is_inside(to, size, table->count)) {
         return VM_TRAP_OUT_OF_BOUNDS_TABLE;
     }
     if (size > 0) {
@@ -115,7 +109,8 @@ enum vm_trap table_init(struct vm_table *table, const struct instance_element *s
 enum vm_trap table_copy(struct vm_table *to_table, struct vm_table *from_table, uint64_t to,
                         uint64_t from, uint64_t size)
 {
-    if (!is_inside(from, size, from_table->count) || !is_inside(to, size, to_table->count)) {
+    if (!range_is_inside(from, size, from_table->count) ||
+        !range_is_inside(to, size, to_table->count)) {
         return VM_TRAP_OUT_OF_BOUNDS_TABLE;
     }
     if (size > 0) {
@@ -127,7 +122,7 @@ enum vm_trap table_copy(struct vm_table *to_table, struct vm_table *from_table, 
 
 enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size)
 {
-    if (!is_inside(to, size, table->count)) {
+    if (!range_is_inside(to, size, table->count)) {
         return VM_TRAP_OUT_OF_BOUNDS_TABLE;
     }
     for (uint64_t i = to; i < to + size; i++) {

@@ -5,8 +5,6 @@
  */
 #include "vm/module.h"
 
-enum { MEMORY_PAGES_MAX = 65536 };
-
 static bool fail(struct err *err, uint32_t offset, const char *text)
 {
     return err_set(err, ERR_INVALID_WASM, "%s at offset 0x%x", text, offset);
@@ -35,8 +33,8 @@ static bool validate_memories(const struct vm_module *module, struct err *err)
         if (i > 0) {
             return fail(err, memory->offset, "multiple memories");
         }
-        if (memory->min > MEMORY_PAGES_MAX ||
-            (memory->max != UINT64_MAX && memory->max > MEMORY_PAGES_MAX)) {
+        if (memory->min > MODULE_MEMORY_PAGES_MAX ||
+            (memory->max != UINT64_MAX && memory->max > MODULE_MEMORY_PAGES_MAX)) {
             return fail(err, memory->offset, "memory size must be at most 65536 pages (4GiB)");
         }
         if (memory->min > memory->max) {

@@ -54,6 +54,16 @@ const char *vm_type_name(enum vm_type type)
     return "?";
 }
 
+bool vm_type_is_reference(uint8_t byte)
+{
+    return byte == VM_FUNCREF || byte == VM_EXTERNREF;
+}
+
+bool vm_type_is_value(uint8_t byte)
+{
+    return (byte >= VM_V128 && byte <= VM_I32) || vm_type_is_reference(byte);
+}
+
 bool vm_func_type_equal(const struct vm_func_type *a, const struct vm_func_type *b)
 {
     size_t count = (size_t)a->param_count + a->result_count;
