@@ -493,6 +493,8 @@ static void wait_for_state(const char *id, const char *state)
 {
     struct reply reply = show("GET", id, world.user.secret);
     while (strcmp(reply_text(&reply, "state"), state) != 0) {
+        cr_assert_null(json_object_get(reply.json, "answer"), "waiting for %s, but: %s", state,
+                       reply.text);
         reply_release(&reply);
         sched_yield();
         reply = show("GET", id, world.user.secret);
@@ -682,16 +684,16 @@ static int64_t memory_in_use(void)
     return bytes;
 }
 
-/* A node of 80 MiB, of which a program holds 45 until it is cancelled. */
+/* A node of 64 MiB, of which a program holds 700 pages until it is cancelled. */
 static struct world_call *hold_memory(struct prepared *holder)
 {
     world_stop(&world);
-    world.config.memory_budget_bytes = 80UL * 1024 * 1024;
+    world.config.memory_budget_bytes = 64UL * 1024 * 1024;
     world_start(&world);
     client_prepare(&world, world.user.secret, PROGRAM(kitchen), "hold", "[700]",
                    "{\"timeout_seconds\":300}", false, holder);
     struct world_call *call = client_begin(&world, world.user.secret, holder);
-    while (memory_in_use() < 45 * 1024 * 1024) {
+    while (memory_in_use() < 700 * 65536) {
         sched_yield();
     }
     return call;
