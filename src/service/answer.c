@@ -14,6 +14,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Milliseconds with three decimals have less than 15 digits: they are written as they are meant. */
+static const size_t answer_dump_flags = JSON_COMPACT | JSON_REAL_PRECISION(15);
+
 /* ---- what is said in the clear ---- */
 
 /* The clear part must tell nothing of a confidential program: one sentence per code. NULL: the
@@ -234,14 +237,14 @@ void answer_finish(struct session *session)
     struct service *service = session->service;
     int status = 0;
     json_t *body = answer_body(session, &status);
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    char *text = body == NULL ? NULL : json_dumps(body, answer_dump_flags);
     json_decref(body);
     if (text == NULL) {
         struct err err;
         (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
         problem_publish(&err, session->request.request_id_text);
         body = problem_json(&err, 0, session->request.request_id_text, service->parts.clock);
-        text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+        text = body == NULL ? NULL : json_dumps(body, answer_dump_flags);
         status = 500;
         json_decref(body);
     }

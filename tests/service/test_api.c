@@ -1,4 +1,4 @@
-/* Routing, authentication per path, health, and what a node says of itself.
+/* test_api.c: routing, authentication per path, health, and what a node says of itself.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

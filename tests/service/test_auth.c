@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* test_auth.c: API keys: their text, and who gets in.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "service/auth.h"
 
 #include "support/fake_clock.h"

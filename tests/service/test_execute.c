@@ -1,5 +1,5 @@
-/* Whole executions inside one process: real crypto, log and store; what comes out is opened, and
- * what is committed is proved.
+/* test_execute.c: whole executions inside one process: real crypto, log and store; what comes out
+ * is opened, and what is committed is proved.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

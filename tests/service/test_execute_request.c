@@ -1,5 +1,5 @@
-/* The body of POST /v1/execute: every member absent, null, of another type, empty, too long, badly
- * encoded, out of range; each with its code and its name in the message.
+/* test_execute_request.c: the body of POST /v1/execute: every member absent, null, of another type,
+ * empty, too long, badly encoded, out of range; each with its code and its name in the message.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

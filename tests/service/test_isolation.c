@@ -1,4 +1,4 @@
-/* Many executions at once: each gets its own result, and nothing of another's.
+/* test_isolation.c: many executions at once: each gets its own result, and nothing of another's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,4 +1,4 @@
-/* POST /v1/keys.
+/* test_keys.c: POST /v1/keys.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

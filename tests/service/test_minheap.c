@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* test_minheap.c: the heap that the scheduler orders its runs by.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "service/minheap.h"
 
 #include <criterion/criterion.h>

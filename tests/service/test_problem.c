@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* test_problem.c: errors as clients see them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "service/problem.h"
 
 #include "base/json.h"

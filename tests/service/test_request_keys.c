@@ -1,4 +1,5 @@
-/* Request keys: one use, expiry, bounds, owners, under a clock that stands still.
+/* test_request_keys.c: request keys: one use, expiry, bounds, owners, under a clock that stands
+ * still.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
-/* What a node knows after it has been stopped and started: answers, records, and the index anew
- * from the log when its file is lost.
+/* test_restart.c: what a node knows after it has been stopped and started: answers, records, and
+ * the index anew from the log when its file is lost.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,5 +1,5 @@
-/* The scheduler with runs that are not programs: order, bounds, stops, deadlines under a clock that
- * stands still.
+/* test_scheduler.c: the scheduler with runs that are not programs: order, bounds, stops, deadlines
+ * under a clock that stands still.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

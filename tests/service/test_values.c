@@ -1,4 +1,4 @@
-/* Values: every type, every accepted form, every bad one.
+/* test_values.c: values: every type, every accepted form, every bad one.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,4 +1,4 @@
-/* GET /v1/verify/{id}.
+/* test_verify.c: GET /v1/verify/{id}.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -226,7 +226,9 @@ static inline struct reply world_end(struct world_call *call)
     reply.text = heap_alloc(reply.response.body.size + 1);
     if (reply.response.body.size > 0) {
         memcpy(reply.text, reply.response.body.ptr, reply.response.body.size);
-        (void)(json_text_parse(reply.response.body, &reply.json, &err));
+        if (!json_text_parse(reply.response.body, &reply.json, &err)) {
+            reply.json = NULL; /* a text answer */
+        }
     }
     arena_release(&call->exchange.arena);
     pthread_cond_destroy(&call->answered);
