@@ -5,6 +5,9 @@
  * shortest digits that read back as the same double. Recursion is bounded: json_text_parse allows
  * JSON_DEPTH_MAX levels, and what the program builds itself is flat.
  *
+ * json_write shares all of it but the order of members and the bound on integers: plain JSON whose
+ * numbers are as short as they can be.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/json.h"
@@ -102,16 +105,22 @@ static void jcs_real(struct buffer *out, double value)
     }
 }
 
-static bool jcs_integer(struct buffer *out, json_int_t value, struct err *err)
+struct jcs {
+    struct buffer *out;
+    struct err *err;
+    bool canonical;
+};
+
+static bool jcs_integer(struct jcs *jcs, json_int_t value)
 {
     const json_int_t limit = ((json_int_t)1 << JCS_INTEGER_BITS) - 1;
-    if (value > limit || value < -limit) {
-        return err_set(err, ERR_FORMAT,
+    if (jcs->canonical && (value > limit || value < -limit)) {
+        return err_set(jcs->err, ERR_FORMAT,
                        "the integer %" JSON_INTEGER_FORMAT
                        " is beyond 2^53 - 1: it must travel as a string",
                        value);
     }
-    buffer_printf(out, "%" JSON_INTEGER_FORMAT, value);
+    buffer_printf(jcs->out, "%" JSON_INTEGER_FORMAT, value);
     return true;
 }
 
@@ -134,14 +143,14 @@ static int jcs_compare(const void *a, const void *b)
     return (int)*left - (int)*right;
 }
 
-static bool jcs_value(const json_t *value, struct buffer *out, int depth, struct err *err);
+static bool jcs_value(struct jcs *jcs, const json_t *value, int depth);
 
-static bool jcs_object(const json_t *object, struct buffer *out, int depth, struct err *err)
+static bool jcs_object(struct jcs *jcs, const json_t *object, int depth)
 {
     size_t count = json_object_size(object);
     const char **names = heap_alloc_array(count, sizeof(*names));
     if (names == NULL) {
-        return err_set(err, ERR_NO_MEMORY, "no memory to sort %zu members", count);
+        return err_set(jcs->err, ERR_NO_MEMORY, "no memory to sort %zu members", count);
     }
     size_t filled = 0;
     const char *name;
@@ -150,75 +159,88 @@ static bool jcs_object(const json_t *object, struct buffer *out, int depth, stru
     json_object_foreach (walked, name, member) {
         names[filled++] = name;
     }
-    qsort(names, count, sizeof(*names), jcs_compare);
+    if (jcs->canonical) {
+        qsort(names, count, sizeof(*names), jcs_compare);
+    }
     bool ok = true;
-    buffer_append_u8(out, '{');
+    buffer_append_u8(jcs->out, '{');
     for (size_t i = 0; i < count && ok; i++) {
         if (i > 0) {
-            buffer_append_u8(out, ',');
+            buffer_append_u8(jcs->out, ',');
         }
-        jcs_string(out, names[i], strlen(names[i]));
-        buffer_append_u8(out, ':');
-        ok = jcs_value(json_object_get(object, names[i]), out, depth + 1, err);
+        jcs_string(jcs->out, names[i], strlen(names[i]));
+        buffer_append_u8(jcs->out, ':');
+        ok = jcs_value(jcs, json_object_get(object, names[i]), depth + 1);
     }
-    buffer_append_u8(out, '}');
+    buffer_append_u8(jcs->out, '}');
     heap_free(names);
     return ok;
 }
 
-static bool jcs_array(const json_t *array, struct buffer *out, int depth, struct err *err)
+static bool jcs_array(struct jcs *jcs, const json_t *array, int depth)
 {
-    buffer_append_u8(out, '[');
+    buffer_append_u8(jcs->out, '[');
     for (size_t i = 0; i < json_array_size(array); i++) {
         if (i > 0) {
-            buffer_append_u8(out, ',');
+            buffer_append_u8(jcs->out, ',');
         }
-        if (!jcs_value(json_array_get(array, i), out, depth + 1, err)) {
+        if (!jcs_value(jcs, json_array_get(array, i), depth + 1)) {
             return false;
         }
     }
-    buffer_append_u8(out, ']');
+    buffer_append_u8(jcs->out, ']');
     return true;
 }
 
-static bool jcs_value(const json_t *value, struct buffer *out, int depth, struct err *err)
+static bool jcs_value(struct jcs *jcs, const json_t *value, int depth)
 {
     if (depth > JSON_DEPTH_MAX) {
-        return err_set(err, ERR_FORMAT, "JSON nests deeper than %d levels", JSON_DEPTH_MAX);
+        return err_set(jcs->err, ERR_FORMAT, "JSON nests deeper than %d levels", JSON_DEPTH_MAX);
     }
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        return jcs_object(value, out, depth, err);
+        return jcs_object(jcs, value, depth);
     case JSON_ARRAY:
-        return jcs_array(value, out, depth, err);
+        return jcs_array(jcs, value, depth);
     case JSON_STRING:
-        jcs_string(out, json_string_value(value), json_string_length(value));
+        jcs_string(jcs->out, json_string_value(value), json_string_length(value));
         return true;
     case JSON_INTEGER:
-        return jcs_integer(out, json_integer_value(value), err);
+        return jcs_integer(jcs, json_integer_value(value));
     case JSON_REAL:
-        jcs_real(out, json_real_value(value));
+        jcs_real(jcs->out, json_real_value(value));
         return true;
     case JSON_TRUE:
-        buffer_append_string(out, "true");
+        buffer_append_string(jcs->out, "true");
         return true;
     case JSON_FALSE:
-        buffer_append_string(out, "false");
+        buffer_append_string(jcs->out, "false");
         return true;
     case JSON_NULL:
-        buffer_append_string(out, "null");
+        buffer_append_string(jcs->out, "null");
         return true;
     }
-    return err_set(err, ERR_FORMAT, "a JSON value of no known type");
+    return err_set(jcs->err, ERR_FORMAT, "a JSON value of no known type");
+}
+
+static bool jcs_write(const json_t *value, bool canonical, struct buffer *out, struct err *err)
+{
+    struct jcs jcs = {out, err, canonical};
+    if (!jcs_value(&jcs, value, 1)) {
+        return false;
+    }
+    if (out->failed) {
+        return err_set(err, ERR_LIMIT, "JSON is over %zu bytes", out->size_max);
+    }
+    return true;
 }
 
 bool json_canonical(const json_t *value, struct buffer *out, struct err *err)
 {
-    if (!jcs_value(value, out, 1, err)) {
-        return false;
-    }
-    if (out->failed) {
-        return err_set(err, ERR_LIMIT, "canonical JSON is over %zu bytes", out->size_max);
-    }
-    return true;
+    return jcs_write(value, true, out, err);
+}
+
+bool json_write(const json_t *value, struct buffer *out, struct err *err)
+{
+    return jcs_write(value, false, out, err);
 }

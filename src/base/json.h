@@ -21,4 +21,8 @@ bool json_text_parse(struct bytes text, json_t **out, struct err *err) MUST_CHEC
  * cannot occur. Fails with FORMAT or LIMIT. */
 bool json_canonical(const json_t *value, struct buffer *out, struct err *err) MUST_CHECK;
 
+/* Appends plain compact JSON: members in their own order, any integer, the shortest digits of each
+ * real number (0.1, not 0.10000000000000001). Fails with FORMAT (nesting) or LIMIT. */
+bool json_write(const json_t *value, struct buffer *out, struct err *err) MUST_CHECK;
+
 #endif

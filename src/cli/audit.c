@@ -72,10 +72,7 @@ static bool report_json(const struct audit_report *report)
         "size", (json_int_t)report->size, "root", report->root_hex, "bad_index", bad, "unanswered",
         (json_int_t)report->unanswered_count, "recovered", (json_int_t)report->recovered_count,
         "pending", (json_int_t)report->pending_entries);
-    bool ok = json != NULL && json_dumpf(json, stdout, JSON_COMPACT) == 0;
-    fputc('\n', stdout);
-    json_decref(json);
-    return ok;
+    return cli_print_json(json);
 }
 
 static void report_text(const struct audit_report *report)

@@ -10,6 +10,7 @@
 #define CLI_CLI_H
 
 #include "base/arena.h"
+#include "base/json.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -84,6 +85,13 @@ int cli_complain_err(const struct cli_command *command, const struct err *err);
 
 /* version.c: this program, its engine, and the libraries that it runs with. */
 void cli_version_print(FILE *out);
+
+/* ---- print.c: JSON on stdout ---- */
+
+/* Without and with a newline; the second takes the reference over. False if `value` is NULL or
+ * there is no memory for its text. */
+bool cli_write_json(const json_t *value);
+bool cli_print_json(json_t *value);
 
 /* ---- file.c ---- */
 

@@ -86,10 +86,7 @@ static bool report_json(const struct exec *exec)
         "result_commitment", json_string_value(json_object_get(answer, "result_commitment")),
         "checks", checks_json(exec), "attestation", attestation_json(exec), "audit",
         audit_json(exec), "total_ms", exec->milliseconds);
-    bool ok = report != NULL && json_dumpf(report, stdout, JSON_COMPACT) == 0;
-    fputc('\n', stdout);
-    json_decref(report);
-    return ok;
+    return cli_print_json(report);
 }
 
 /* ---- text ---- */
@@ -106,8 +103,8 @@ static void outputs_print(const struct exec *exec)
         printf("%s %s ", i > 0 ? "," : "", type != NULL ? type : "?");
         if (json_is_string(value)) {
             fwrite(json_string_value(value), 1, json_string_length(value), stdout);
-        } else {
-            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+        } else if (value != NULL) {
+            (void)cli_write_json(value);
         }
     }
     printf("%s\n", i == 0 ? " returned" : "");

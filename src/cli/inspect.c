@@ -178,10 +178,7 @@ static bool module_json(const struct cli_module *module)
         (json_int_t)facts.code_bytes, "memory_bytes", (json_int_t)facts.memory_bytes, "counts",
         counts, "start_function", start, "imports", imports_json(module->module), "exports",
         exports_json(module->module));
-    bool ok = json != NULL && json_dumpf(json, stdout, JSON_COMPACT) == 0;
-    fputc('\n', stdout);
-    json_decref(json);
-    return ok;
+    return cli_print_json(json);
 }
 
 static uint32_t imported_functions(const struct vm_module *module)

@@ -216,8 +216,7 @@ static bool keys_print(const struct store_api_key *keys, size_t count, bool json
         }
     }
     if (json && ok) {
-        ok = json_dumpf(array, stdout, JSON_COMPACT) == 0;
-        fputc('\n', stdout);
+        return cli_print_json(array);
     }
     json_decref(array);
     return ok;

@@ -146,10 +146,7 @@ static bool report_json(const struct run_request *request, const struct run_outc
                   (json_int_t)outcome->gas, "gas_schedule", VM_GAS_SCHEDULE, "memory_used_bytes",
                   (json_int_t)outcome->memory_peak_bytes, "execution_time_ms",
                   outcome->milliseconds, "error", error_json(request, outcome));
-    bool ok = report != NULL && json_dumpf(report, stdout, JSON_COMPACT) == 0;
-    fputc('\n', stdout);
-    json_decref(report);
-    return ok;
+    return cli_print_json(report);
 }
 
 static void report_call(const struct run_call *call)

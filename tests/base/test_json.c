@@ -116,3 +116,18 @@ Test(base_json, canonical_form_that_does_not_fit_is_a_limit_error)
     buffer_release(&out);
     json_decref(value);
 }
+
+Test(base_json, plain_json_keeps_its_order_and_writes_short_numbers)
+{
+    json_t *value =
+        json_pack("{s:f, s:I, s:[b, n]}", "z", 0.1, "a", (json_int_t)INT64_MIN, "list", 1);
+    struct err err;
+    struct buffer out;
+    buffer_init(&out, 100);
+    cr_assert(json_write(value, &out, &err));
+    buffer_append_u8(&out, 0);
+    cr_assert_str_eq((const char *)out.ptr,
+                     "{\"z\":0.1,\"a\":-9223372036854775808,\"list\":[true,null]}");
+    buffer_release(&out);
+    json_decref(value);
+}
