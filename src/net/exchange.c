@@ -76,8 +76,9 @@ struct exchange *exchange_new(struct answers *answers, struct conn *conn, const 
     arena_init(&exchange->message.arena, &exchange->budget);
     message_response_init(&exchange->response, 500);
     http_body_init(&exchange->body, bodies);
-    assert(strlen(peer) < sizeof(exchange->peer));
-    (void)strcpy(exchange->peer, peer);
+    size_t peer_size = strlen(peer) + 1;
+    assert(peer_size <= sizeof(exchange->peer));
+    (void)memcpy(exchange->peer, peer, peer_size);
     exchange->message.request.peer = exchange->peer;
     exchange->message.respond = exchange_respond;
     exchange->message.transport = exchange;

@@ -7,6 +7,7 @@
 #include "base/list.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- opening and closing ---- */
@@ -20,7 +21,7 @@ static void transport_set_peer(struct transport *transport)
     char *peer = transport->peer;
     if (uv_tcp_getpeername(&transport->tcp, (struct sockaddr *)&address, &size) != 0 ||
         uv_ip_name((struct sockaddr *)&address, peer, sizeof(transport->peer)) != 0) {
-        (void)strcpy(peer, "unknown");
+        (void)snprintf(peer, sizeof(transport->peer), "unknown");
         return;
     }
     if (strncmp(peer, mapped, strlen(mapped)) == 0 && strchr(peer, '.') != NULL) {

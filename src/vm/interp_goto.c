@@ -15,8 +15,8 @@
 #define GOTO(name) goto label_##name
 #define LEAVE() return NULL
 
-/* With NULL it runs nothing and tells where its labels are. NOLINTBEGIN(readability-function-size): the loop
- * is one function by nature. */
+/* With NULL it runs nothing and tells where its labels are. NOLINTBEGIN(readability-function-size):
+ * the loop is one function by nature. */
 static const void *const *run(struct machine *machine)
 {
     static const void *const labels[HANDLER_COUNT] = {

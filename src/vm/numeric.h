@@ -21,7 +21,8 @@
 #include <string.h>
 
 /* Memory is little-endian, and an i32 or f32 lies in the low half of its slot. */
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the engine needs a little-endian machine");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "the engine needs a little-endian machine");
 
 #define NUMERIC static inline __attribute__((always_inline))
 

@@ -321,7 +321,7 @@ Test(audit_proof, agrees_with_the_published_vectors)
     static const char archive[] =
         WH_SOURCE_DIR "/../shared/vectors/merkle/inclusion-consistency.tar.xz";
     char directory[PATH_BYTES];
-    char command[2 * PATH_BYTES];
+    char command[4 * PATH_BYTES];
     char path[PATH_BYTES];
     if (access(archive, R_OK) != 0) {
         printf("skipped: transparency-dev/merkle's proofs, get them by packing testdata/inclusion "
