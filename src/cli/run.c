@@ -278,7 +278,7 @@ static bool take_option(const struct cli_options *options, struct run_request *r
     case RUN_INVOKE:
         return add_call(options->command, request, text);
     case RUN_GAS:
-        return cli_options_number(options, "gas", text, 1, INT64_MAX, &request->gas_limit);
+        return cli_options_number(options, "gas", text, 0, INT64_MAX, &request->gas_limit);
     case RUN_TIMEOUT:
         return cli_options_number(options, "timeout", text, 1, 86400, &request->timeout_seconds);
     case RUN_MEMORY:
