@@ -115,6 +115,7 @@ int main(int argc, char **argv)
         usage_print(stderr);
         return CLI_USAGE;
     }
+    json_wipe_on_free();
     const char *first = argv[1];
     if (strcmp(first, "help") == 0) {
         return help(argc - 2, argv + 2);

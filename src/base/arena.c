@@ -9,6 +9,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,14 @@ char *heap_strdup(const char *text)
 void heap_free(void *ptr)
 {
     free(ptr);
+}
+
+void heap_free_wiped(void *ptr)
+{
+    if (ptr != NULL) {
+        memory_wipe(ptr, malloc_usable_size(ptr));
+        free(ptr);
+    }
 }
 
 void memory_wipe(void *ptr, size_t size)

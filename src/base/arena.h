@@ -61,6 +61,9 @@ void *heap_resize(void *ptr, size_t size); /* like realloc: what is new is not z
 char *heap_strdup(const char *text);
 void heap_free(void *ptr); /* NULL is fine; also for what jansson, getline and the like hand out */
 
+/* Overwrites the whole block first: for what may have held a secret but is not ours to size. */
+void heap_free_wiped(void *ptr);
+
 #define HEAP_NEW(type) ((type *)heap_alloc(sizeof(type)))
 
 /* Overwrites memory so that the compiler cannot leave it out. */

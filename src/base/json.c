@@ -9,6 +9,13 @@
  */
 #include "base/json.h"
 
+#include "base/arena.h"
+
+void json_wipe_on_free(void)
+{
+    json_set_alloc_funcs(heap_alloc, heap_free_wiped);
+}
+
 /* True if brackets nest deeper than JSON_DEPTH_MAX. Brackets inside strings do not count. */
 static bool json_is_too_deep(struct bytes text)
 {

@@ -11,6 +11,10 @@
 
 enum { JSON_DEPTH_MAX = 64 };
 
+/* Makes jansson overwrite what it frees: opened arguments and results are JSON for a while. Once
+ * per process, before the first value and the first thread. */
+void json_wipe_on_free(void);
+
 /* One JSON value and nothing after it; duplicate members, invalid UTF-8, NUL in strings and nesting
  * over JSON_DEPTH_MAX are refused. A fresh reference in *out. Fails with MALFORMED_REQUEST; the
  * message says line, column and what. */

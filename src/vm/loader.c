@@ -34,7 +34,7 @@ static struct vm_module *module_new(struct bytes wasm, const struct vm_limits *l
     struct vm_module *module = ARENA_NEW(&arena, struct vm_module);
     struct bytes copy = arena_copy(&arena, wasm);
     if (module == NULL || copy.size != wasm.size) {
-        arena_release(&arena);
+        arena_release_wiped(&arena); /* somebody's program, sent encrypted */
         err_set(err, ERR_NO_MEMORY, "no memory for a module of %zu bytes", wasm.size);
         return NULL;
     }

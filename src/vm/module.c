@@ -19,7 +19,7 @@ void vm_module_unref(struct vm_module *module)
         return;
     }
     struct arena arena = module->arena; /* the module lies in it */
-    arena_release(&arena);
+    arena_release_wiped(&arena);        /* somebody's program, sent encrypted */
 }
 
 bool module_err_in_func(struct err *err, uint32_t index)

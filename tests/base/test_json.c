@@ -4,6 +4,8 @@
  */
 #include "base/json.h"
 
+#include "base/arena.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -129,5 +131,18 @@ Test(base_json, plain_json_keeps_its_order_and_writes_short_numbers)
     cr_assert_str_eq((const char *)out.ptr,
                      "{\"z\":0.1,\"a\":-9223372036854775808,\"list\":[true,null]}");
     buffer_release(&out);
+    json_decref(value);
+}
+
+Test(base_json, what_jansson_frees_is_overwritten)
+{
+    json_wipe_on_free();
+    json_malloc_t allocate;
+    json_free_t release;
+    json_get_alloc_funcs(&allocate, &release);
+    cr_assert_eq(release, heap_free_wiped);
+    cr_assert_eq(allocate, heap_alloc);
+    json_t *value = json_string("a secret that is long enough to be a block of its own");
+    cr_assert_not_null(value);
     json_decref(value);
 }
