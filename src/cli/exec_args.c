@@ -7,6 +7,7 @@
  */
 #include "cli/exec.h"
 #include "cli/values.h"
+#include "service/service.h"
 
 #include <string.h>
 
@@ -40,7 +41,7 @@ static bool scalar_json(const char *text, enum vm_type type, json_t **out, struc
     if (!cli_value_parse(text, type, &value, err)) {
         return false;
     }
-    *out = cli_value_json(&value);
+    *out = service_value_to_json(&value);
     return *out != NULL || err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 

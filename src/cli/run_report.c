@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "cli/run.h"
 #include "cli/values.h"
+#include "service/service.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -70,7 +71,7 @@ static json_t *outputs_json(const struct run_call *call)
     json_t *outputs = json_array();
     uint32_t count = call->is_done ? call->function.type.func.result_count : 0;
     for (uint32_t i = 0; outputs != NULL && i < count; i++) {
-        json_t *output = cli_value_json(&call->results[i]);
+        json_t *output = service_value_to_json(&call->results[i]);
         if (output == NULL || json_array_append_new(outputs, output) != 0) {
             json_decref(outputs);
             return NULL;

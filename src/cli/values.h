@@ -20,8 +20,4 @@ bool cli_value_parse(const char *text, enum vm_type type, struct vm_value *out,
 /* "42", "-0.1", "nan:0x200000": the text that cli_value_parse reads back to the same bits. */
 void cli_value_append(const struct vm_value *value, struct buffer *out);
 
-/* {"type": "i64", "value": "-1"}, the protocol's form of an argument and of an output: i64, NaN,
- * infinities, -0 and v128 are strings. A new reference; NULL: no memory. */
-json_t *cli_value_json(const struct vm_value *value);
-
 #endif

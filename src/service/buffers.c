@@ -180,7 +180,7 @@ bool buffers_outputs(const struct session *session, json_t **out, struct err *er
     bool ok = outputs != NULL;
     if (session->request.result_type == EXECUTE_VALUES) {
         for (uint32_t i = 0; ok && i < count; i++) {
-            ok = json_array_append_new(outputs, values_to_json(&results[i])) == 0;
+            ok = json_array_append_new(outputs, service_value_to_json(&results[i])) == 0;
         }
     } else if (ok) {
         json_t *output = NULL;

@@ -79,4 +79,8 @@ void service_refuse(void *service, int status, const char *reason,
  * keys. Does not block. */
 void service_tick(struct service *service);
 
+/* A result as docs/protocol.md section 6 writes it: {"type": "i64", "value": "-1"}. A new
+ * reference, NULL: no memory. Local runs print the same. */
+json_t *service_value_to_json(const struct vm_value *value);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "service/execute_request.h"
+#include "service/service.h"
 
 #include <float.h>
 #include <math.h>
@@ -458,7 +459,7 @@ static json_t *scalar_to_json(const struct vm_value *value)
     return NULL;
 }
 
-json_t *values_to_json(const struct vm_value *value)
+json_t *service_value_to_json(const struct vm_value *value)
 {
     return json_pack("{s:s, s:o}", "type", vm_type_name(value->type), "value",
                      scalar_to_json(value));

@@ -31,7 +31,4 @@ bool values_check_form(const json_t *arguments, struct err *err) MUST_CHECK;
 bool values_parse(const json_t *arguments, const struct vm_func_type *type, struct arena *arena,
                   struct values_argument **out, uint32_t *count, struct err *err) MUST_CHECK;
 
-/* {"type": "i64", "value": "-1"}. A new reference, NULL: no memory. */
-json_t *values_to_json(const struct vm_value *value);
-
 #endif

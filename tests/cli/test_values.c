@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "cli/values.h"
+#include "service/service.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -178,7 +179,7 @@ Test(cli_values, what_is_printed_reads_back_to_the_same_bits)
 static void expect_json(const char *text, enum vm_type type, const char *expected)
 {
     struct vm_value value = parse(text, type);
-    json_t *json = cli_value_json(&value);
+    json_t *json = service_value_to_json(&value);
     char *dump = json_dumps(json, JSON_COMPACT);
     cr_expect_str_eq(dump, expected);
     heap_free(dump);

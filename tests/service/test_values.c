@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "service/execute_request.h"
+#include "service/service.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -106,7 +107,7 @@ Test(service_values, every_form_is_read_and_written_back_exactly)
         cr_expect_eq(parsed[0].value.type, goods[i].type);
         cr_expect_eq(bits_of(&parsed[0].value), goods[i].bits, "%s: %" PRIx64, text,
                      bits_of(&parsed[0].value));
-        json_t *json = values_to_json(&parsed[0].value);
+        json_t *json = service_value_to_json(&parsed[0].value);
         cr_expect_str_eq(json_string_value(json_object_get(json, "type")),
                          vm_type_name(goods[i].type));
         cr_same_json(text, json_object_get(json, "value"), goods[i].back);
@@ -128,7 +129,7 @@ Test(service_values, v128_keeps_its_bytes_in_order)
     for (uint8_t i = 0; i < 16; i++) {
         cr_expect_eq(parsed[0].value.as.v128[i], i);
     }
-    json_t *json = values_to_json(&parsed[0].value);
+    json_t *json = service_value_to_json(&parsed[0].value);
     cr_expect_str_eq(json_string_value(json_object_get(json, "value")),
                      "000102030405060708090a0b0c0d0e0f");
     json_decref(json);
