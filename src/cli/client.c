@@ -65,6 +65,20 @@ static bool header_add(struct client *client, const char *line)
     return longer != NULL;
 }
 
+bool client_add_header(struct client *client, const char *name, const char *value, struct err *err)
+{
+    if (strpbrk(value, "\r\n") != NULL) {
+        return err_set(err, ERR_IO, "the %s holds a line break", name);
+    }
+    struct buffer line;
+    buffer_init(&line, 8192);
+    buffer_printf(&line, "%s: %s", name, value);
+    buffer_append_u8(&line, '\0');
+    bool ok = !line.failed && header_add(client, (const char *)line.ptr);
+    buffer_release_wiped(&line);
+    return ok || err_set(err, ERR_NO_MEMORY, "out of memory, or the %s is too long", name);
+}
+
 static bool headers_make(struct client *client, const char *api_key, struct err *err)
 {
     if (api_key != NULL && strpbrk(api_key, "\r\n") != NULL) {
@@ -72,15 +86,10 @@ static bool headers_make(struct client *client, const char *api_key, struct err 
     }
     bool ok = header_add(client, "Content-Type: application/json") &&
               header_add(client, "Accept: application/json") && header_add(client, "Expect:");
-    if (ok && api_key != NULL) {
-        struct buffer line;
-        buffer_init(&line, 8192);
-        buffer_printf(&line, "X-API-Key: %s", api_key);
-        buffer_append_u8(&line, '\0');
-        ok = !line.failed && header_add(client, (const char *)line.ptr);
-        buffer_release_wiped(&line);
+    if (!ok) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    return ok || err_set(err, ERR_NO_MEMORY, "out of memory");
+    return api_key == NULL || client_add_header(client, "X-API-Key", api_key, err);
 }
 
 bool client_open(const char *url, const char *api_key, struct client **out, struct err *err)

@@ -32,6 +32,11 @@ bool client_call(struct client *client, const char *path, const json_t *body,
                  unsigned timeout_seconds, struct client_answer *answer,
                  struct err *err) MUST_CHECK;
 
+/* Sends `name: value` with every call from now on. Fails with IO for a value that is no header's.
+ */
+bool client_add_header(struct client *client, const char *name, const char *value,
+                       struct err *err) MUST_CHECK;
+
 /* True if the API key would travel unencrypted to another machine. */
 bool client_is_exposed(const struct client *client);
 

@@ -115,6 +115,10 @@ static bool key_get(struct exec *exec, struct err *err)
     if (!key_read(exec, err)) {
         return false;
     }
+    const char *node_id = json_string_value(json_object_get(exec->key_answer, "node_id"));
+    if (node_id != NULL && !client_add_header(exec->client, "X-Node-Id", node_id, err)) {
+        return false;
+    }
     progress_step(&exec->progress, PROGRESS_DONE, "key of its own for request %s",
                   exec->request_id_text);
     return true;

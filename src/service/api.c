@@ -1,8 +1,8 @@
 /* api.c: from a message to its endpoint, and answers on their way out.
  *
  * Every path exists with and without the prefix /v1. The order of checks is that of the table in
- * docs/protocol.md section 2: path, method, API key, scope, media type, size; then the endpoint's
- * own.
+ * docs/protocol.md section 2: path, method, node, API key, scope, media type, size; then the
+ * endpoint's own.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -200,7 +200,20 @@ static uint64_t declared_size(const struct message_request *head)
     return size;
 }
 
-/* Path, method, key, scope, media type, size. `size` is the body's, as far as it is known. */
+/* A request key lives in one node's memory only. Who balances requests over several nodes routes by
+ * this header; a request that came to the wrong one learns it before it has sent its body. */
+static bool check_node(const struct service *service, const struct message_request *request,
+                       struct err *err)
+{
+    const char *node_id = message_request_header(request, "x-node-id");
+    return node_id == NULL || strcasecmp(node_id, service->parts.node_id) == 0 ||
+           err_set(err, ERR_MISDIRECTED_REQUEST,
+                   "X-Node-Id names another node; the key of an execution lives in the node that "
+                   "made it, and this is %s",
+                   service->parts.node_id);
+}
+
+/* Path, method, node, key, scope, media type, size. `size` is the body's, as far as it is known. */
 static bool api_check(struct service *service, const struct message_request *request, uint64_t size,
                       bool has_body, struct api_call *call, struct err *err)
 {
@@ -212,6 +225,9 @@ static bool api_check(struct service *service, const struct message_request *req
         return allow_of(path, allow)
                    ? err_set(err, ERR_METHOD_NOT_ALLOWED, "this path takes %s", allow)
                    : err_set(err, ERR_NOT_FOUND, "there is nothing at this path");
+    }
+    if (!check_node(service, request, err)) {
+        return false;
     }
     if (call->route->scope != 0 && !auth_check(service->auth, request, &call->identity, err)) {
         return false;

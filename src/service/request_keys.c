@@ -194,7 +194,7 @@ static bool keys_have_room(struct request_keys *keys, const struct key_owner *ow
         return err_set(err, ERR_OVERLOADED, "too many request keys are outstanding on this node");
     }
     if (owner->live >= keys->config.live_per_owner_max) {
-        return err_set(err, ERR_OVERLOADED,
+        return err_set(err, ERR_RATE_LIMITED,
                        "too many request keys of this API key are outstanding (at most %u)",
                        keys->config.live_per_owner_max);
     }

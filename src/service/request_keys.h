@@ -43,7 +43,8 @@ struct request_keys *request_keys_new(const struct request_keys_config *config);
 void request_keys_free(struct request_keys *keys);
 
 /* Makes a key; what the client may know is copied to *out and to `point` (out->key and out->epoch
- * stay NULL). Takes its own reference to the epoch. OVERLOADED when a bound is reached. */
+ * stay NULL). Takes its own reference to the epoch. RATE_LIMITED when the owner has its
+ * share, OVERLOADED when the node is full. */
 bool request_keys_issue(struct request_keys *keys, const char *owner, struct epoch *epoch,
                         struct request_key *out, uint8_t point[static CRYPTO_P256_POINT_BYTES],
                         struct err *err) MUST_CHECK;

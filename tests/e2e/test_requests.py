@@ -187,6 +187,13 @@ class Requests(unittest.TestCase):
             if path != "/":
                 self.assertEqual(self.client.call("GET", path).status, 404, path)
 
+    def test_a_request_for_another_node_is_misdirected(self):
+        prepared = self.client.prepare(ADD, "add", [1, 2])
+        other = self.client.call("POST", "/v1/execute", prepared.body, {"X-Node-Id": "0" * 32})
+        self.assert_problem(other, "MISDIRECTED_REQUEST")
+        own = {"X-Node-Id": prepared.key["node_id"]}
+        self.assertEqual(self.client.call("POST", "/v1/execute", prepared.body, own).status, 200)
+
     def test_a_second_use_of_a_key_is_refused(self):
         prepared = self.client.prepare(ADD, "add", [1, 2])
         self.assertEqual(self.client.send(prepared).status, 200)
@@ -336,6 +343,25 @@ class Requests(unittest.TestCase):
             self.assertIn(self.client.call("GET", path + "nonsense").status, (400, 404))
 
 
+class BoundedKeys(unittest.TestCase):
+    def assert_refused(self, answer, status, code):
+        self.assertEqual((answer.status, answer.json["error_code"]), (status, code))
+        self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+
+    def test_an_api_key_has_its_share_of_keys_and_the_node_its_bound(self):
+        with Node("--max-request-keys-per-api-key", "2", "--max-request-keys", "3") as node:
+            first, second = node.client(), node.client(node.new_key("execute"))
+            used = first.prepare(ADD, "add", [1, 2])
+            first.new_key()
+            self.assert_refused(first.call("POST", "/v1/keys"), 429, "RATE_LIMITED")
+            second.new_key()
+            self.assert_refused(second.call("POST", "/v1/keys"), 503, "OVERLOADED")
+            self.assertEqual(first.send(used).status, 200)
+            second.new_key()
+            first.close()
+            second.close()
+
+
 class ShortLivedKeys(unittest.TestCase):
     def test_a_key_past_its_time_is_told_from_an_unknown_one(self):
         with Node("--request-key-seconds", "1") as node:
@@ -363,6 +389,7 @@ STATUS = {
     "KEY_ALREADY_USED": 409,
     "KEY_EXPIRED": 410,
     "PAYLOAD_TOO_LARGE": 413,
+    "MISDIRECTED_REQUEST": 421,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "INVALID_WASM": 422,
     "POLICY_VIOLATION": 422,

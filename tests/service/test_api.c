@@ -188,6 +188,13 @@ Test(service_api, a_head_alone_is_enough_to_refuse)
     cr_expect_eq(accept_status("POST", "/v1/execute", headers + 1, 2), 401);
     cr_expect_eq(accept_status("POST", "/v1/nothing", headers, 3), 404);
     cr_expect_eq(accept_status("GET", "/v1/execute", headers, 3), 405);
+    headers[0] = (struct message_header){"x-node-id", "00"};
+    cr_expect_eq(accept_status("POST", "/v1/execute", headers, 3), 421);
+    cr_expect_eq(accept_status("GET", "/v1/health", headers, 1), 421);
+    cr_expect_eq(accept_status("GET", "/v1/nothing", headers, 1), 404);
+    headers[0].value = "00112233";
+    cr_expect_eq(accept_status("GET", "/v1/health", headers, 1), 0);
+    headers[0] = (struct message_header){"x-api-key", world.user.secret};
     headers[2].value = "99999999999";
     cr_expect_eq(accept_status("POST", "/v1/execute", headers, 3), 413);
     headers[2].value = "99999999999999999999999";

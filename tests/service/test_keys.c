@@ -119,7 +119,7 @@ Test(service_keys, are_bounded_and_expire)
         reply_release(&reply);
     }
     struct reply reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
-    cr_expect_str_eq(reply_text(&reply, "error_code"), "OVERLOADED");
+    cr_expect_str_eq(reply_text(&reply, "error_code"), "RATE_LIMITED");
     cr_expect_str_eq(reply_header(&reply, "Retry-After"), "1");
     reply_release(&reply);
     char target[80];

@@ -109,7 +109,7 @@ Test(service_request_keys, are_bounded_per_owner_and_in_total)
     issue("a");
     issue("a");
     cr_expect_not(request_keys_issue(keys, "a", &epoch, &key, point, &err));
-    cr_expect_eq(err.code, ERR_OVERLOADED);
+    cr_expect_eq(err.code, ERR_RATE_LIMITED);
     issue("b");
     issue("b");
     cr_expect_not(request_keys_issue(keys, "b", &epoch, &key, point, &err));
