@@ -59,7 +59,9 @@ static bool keys_make(struct audit_log *log, const char *origin, struct err *err
     bool ok = false;
     buffer_init(&path, 64 * 1024);
     buffer_init(&line, AUDIT_VKEY_CHARS_MAX + 1);
-    log->signer = crypto_signer_generate(CRYPTO_ED25519);
+    if (log->signer == NULL) {
+        log->signer = crypto_signer_generate(CRYPTO_ED25519);
+    }
     buffer_printf(&path, "%s/%s", log->config.directory, AUDIT_KEY_FILE);
     buffer_append_u8(&path, '\0');
     if (log->signer == NULL || path.failed) {
@@ -160,7 +162,7 @@ static bool parent_sync(const struct audit_io *io, const char *directory, struct
 }
 
 bool audit_log_init_with(const struct audit_io *io, const char *directory, const char *origin,
-                         const struct clock *clock, struct err *err)
+                         struct crypto_signer *signer, const struct clock *clock, struct err *err)
 {
     char made[AUDIT_ORIGIN_CHARS_MAX + 1];
     const struct audit_config config = {.directory = directory, .clock = clock};
@@ -170,13 +172,16 @@ bool audit_log_init_with(const struct audit_io *io, const char *directory, const
         origin = made;
     }
     if (!audit_name_is_valid(bytes_of_string(origin))) {
+        crypto_signer_free(signer);
         return err_set(err, ERR_CONFIG,
                        "a log's origin has 1 to %d characters, no blanks and no '+'",
                        AUDIT_ORIGIN_CHARS_MAX);
     }
     if (!directory_make(io, directory, err) || !audit_log_new(io, &config, &log, err)) {
+        crypto_signer_free(signer);
         return false;
     }
+    log->signer = signer; /* transferred */
     bool ok = keys_make(log, origin, err) && entries_make(log, err) && first_commit(log, err) &&
               parent_sync(io, directory, err);
     audit_log_free(log);
@@ -186,5 +191,5 @@ bool audit_log_init_with(const struct audit_io *io, const char *directory, const
 bool audit_log_init(const char *directory, const char *origin, const struct clock *clock,
                     struct err *err)
 {
-    return audit_log_init_with(&audit_io_system, directory, origin, clock, err);
+    return audit_log_init_with(&audit_io_system, directory, origin, NULL, clock, err);
 }

@@ -138,7 +138,8 @@ enum value_kind { VALUE_STRING, VALUE_INTEGER, VALUE_BOOLEAN, VALUE_INTEGERS };
 
 struct value {
     enum value_kind kind;
-    struct bytes text; /* a string's inside, as escaped; an integer's digits; an array's inside */
+    struct bytes text; /* a string's inside, as escaped; an integer's digits; an array's inside;
+                        * nothing for a boolean */
 };
 
 static bool take_char(struct reader *reader, char wanted)
@@ -284,9 +285,12 @@ static bool member_use(struct bytes name, const struct value *value, struct audi
     }
     if (name_is(name, "type")) {
         *seen |= HAS_TYPE;
+        if (value->kind != VALUE_STRING) {
+            return false;
+        }
         leaf->type = value->text;
         kind_find(value->text, leaf);
-        return value->kind == VALUE_STRING;
+        return true;
     }
     if (name_is(name, "v")) {
         *seen |= HAS_V;
@@ -313,7 +317,7 @@ static bool members_take(struct reader *reader, struct audit_leaf *leaf, const c
     unsigned seen = 0;
     do {
         struct bytes name;
-        struct value value;
+        struct value value = {0};
         if (!take_string(reader, &name) || !take_char(reader, ':') || !take_value(reader, &value)) {
             *why = "it is not a canonical JSON object";
             return false;

@@ -39,7 +39,8 @@ bool audit_leaf_build(enum audit_kind kind, uint64_t index,
                       const uint8_t prev[static AUDIT_HASH_BYTES], int64_t time_ms, json_t *fields,
                       struct buffer *out, struct err *err) MUST_CHECK;
 
-/* Strict: exactly what audit_leaf_build can have written. False with a reason in *why. */
+/* Strict about structure: one flat object, names rising, no blanks, canonical integers. What is
+ * inside strings is not looked at. False with a reason in *why. */
 bool audit_leaf_parse(struct bytes leaf, struct audit_leaf *out, const char **why) MUST_CHECK;
 
 /* Takes the first index off leaf.admits; false at the end. */

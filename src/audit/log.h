@@ -91,9 +91,11 @@ struct audit_log {
 
 /* ---- log.c ---- */
 
-/* Like the public functions without _with, on other system calls. */
+/* Like the public functions without _with, on other system calls. `signer` NULL: a new key; else it
+ * is taken over, also on failure. */
 bool audit_log_init_with(const struct audit_io *io, const char *directory, const char *origin,
-                         const struct clock *clock, struct err *err) MUST_CHECK;
+                         struct crypto_signer *signer, const struct clock *clock,
+                         struct err *err) MUST_CHECK;
 bool audit_log_open_with(const struct audit_io *io, const struct audit_config *config,
                          void (*fatal)(void *context, const struct err *err), void *context,
                          struct audit_log **out, struct audit_recovery *recovery,

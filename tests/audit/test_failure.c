@@ -436,8 +436,8 @@ Test(audit_failure, a_log_that_was_not_made_whole_is_refused)
             directory_make(directory);
             rmdir(directory);
             fault_init(&fault, directory, (enum fault_mode)mode, at);
-            bool made =
-                audit_log_init_with(&fault.io, directory, "log.example/t", &clock_system, &err);
+            bool made = audit_log_init_with(&fault.io, directory, "log.example/t", NULL,
+                                            &clock_system, &err);
             fired = fault.fired;
             cr_assert_eq(made, !fired, "mode %d call %d", mode, at);
             cr_assert(made || err.code == ERR_IO, "%s", err.message);

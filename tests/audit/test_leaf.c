@@ -174,6 +174,11 @@ Test(audit_leaf, reads_nothing_but_canonical_leaves)
         "{\"index\":7,\"prev\":\"00\"," TIME ",\"type\":\"EPOCH\",\"v\":1}",
         "{\"index\":7,\"prev\":\"" ZEROS64 "\",\"time\":\"yesterday\",\"type\":\"EPOCH\",\"v\":1}",
         "{\"index\":7,\"prev\":\"" ZEROS64 "\"," TIME ",\"type\":5,\"v\":1}",
+        "{\"index\":7,\"prev\":\"" ZEROS64 "\"," TIME ",\"type\":true,\"v\":1}",
+        "{\"index\":7,\"prev\":true," TIME ",\"type\":\"EPOCH\",\"v\":1}",
+        "{\"index\":true,\"prev\":\"" ZEROS64 "\"," TIME ",\"type\":\"EPOCH\",\"v\":1}",
+        "{\"index\":7,\"prev\":\"" ZEROS64 "\",\"time\":false,\"type\":\"EPOCH\",\"v\":1}",
+        "{\"index\":7,\"prev\":\"" ZEROS64 "\"," TIME ",\"type\":\"EPOCH\",\"v\":true}",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct audit_leaf leaf;

@@ -809,6 +809,47 @@ Test(store, another_process_revokes_a_key_beside_an_open_store)
     store_close(store);
 }
 
+/* SQLite's locks are POSIX locks, which a process loses when it closes any descriptor of the file:
+ * a store that touched its file by hand would lose them, and whoever leaves next would remove the
+ * WAL under it. */
+Test(store, a_process_that_leaves_does_not_take_the_wal_along)
+{
+    struct stat before;
+    struct stat after;
+    char wal[PATH_BYTES + 8];
+    bool created;
+    struct store *store = open_store(NULL);
+    struct store_execution execution = sample(1);
+    cr_assert(put_and_wait(store, &execution));
+    snprintf(wal, sizeof(wal), "%s-wal", path);
+    cr_assert_eq(stat(wal, &before), 0);
+    for (int i = 0; i < 2; i++) {
+        char id[8];
+        int status = 0;
+        uint64_t version = version_of(store);
+        snprintf(id, sizeof(id), "key%d", i);
+        add_key(store, id, i);
+        pid_t child = fork();
+        if (child == 0) {
+            /* A program of its own, without the parent's connections and threads. */
+            (void)!freopen("/dev/null", "w", stdout);
+            execlp("sqlite3", "sqlite3", path, "PRAGMA user_version", (char *)NULL);
+            _exit(127);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+            printf("skipped: a process that leaves, get it by apt-get install sqlite3\n");
+        }
+        cr_assert_gt(version_of(store), version);
+    }
+    cr_assert_eq(stat(wal, &after), 0);
+    cr_assert_eq(before.st_ino, after.st_ino);
+    store_close(store);
+    store = open_store(&created);
+    cr_assert_not(created);
+    store_close(store);
+}
+
 Test(store, two_open_stores_make_one_file)
 {
     bool first_created = false;

@@ -1,0 +1,133 @@
+/* stress_audit_log.c: many threads submit, prove, read and verify one log at once, for
+ * ThreadSanitizer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "audit/audit.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUBMITTERS = 8, ENTRIES_EACH = 150, PATH_BYTES = 256 };
+
+static char directory[PATH_BYTES];
+static struct audit_log *audit_log;
+static _Atomic unsigned committed;
+static _Atomic unsigned submitters_left = SUBMITTERS;
+
+static void check(bool ok, const char *what)
+{
+    if (!ok) {
+        (void)fprintf(stderr, "stress_audit_log: %s\n", what);
+        exit(1);
+    }
+}
+
+static void committed_cb(void *context, const struct audit_commit *commit)
+{
+    (void)context;
+    uint64_t index = 0;
+    struct audit_checkpoint checkpoint;
+    check(commit->ok, "a commit failed");
+    check(audit_tlog_proof_verify(commit->tlog_proof, audit_log_vkey(audit_log), commit->leaf_hash,
+                                  &index, &checkpoint) == AUDIT_OK,
+          "a proof does not verify");
+    atomic_fetch_add(&committed, 1);
+}
+
+static void *submit_run(void *context)
+{
+    (void)context;
+    struct err err;
+    for (int i = 0; i < ENTRIES_EACH; i++) {
+        json_t *fields = json_pack("{s:i}", "n", i);
+        check(audit_log_submit(audit_log, AUDIT_ADMIT, fields, committed_cb, NULL, &err),
+              "a submit failed");
+        json_decref(fields);
+    }
+    atomic_fetch_sub(&submitters_left, 1);
+    return NULL;
+}
+
+static bool count_visit(void *context, uint64_t index, struct bytes leaf)
+{
+    uint64_t *count = context;
+    (void)leaf;
+    *count = index + 1;
+    return true;
+}
+
+static void *read_run(void *context)
+{
+    (void)context;
+    struct err err;
+    for (unsigned turn = 0; atomic_load(&submitters_left) > 0; turn++) {
+        struct buffer leaf;
+        struct buffer proof;
+        uint64_t count = 0;
+        uint64_t size = audit_log_size(audit_log);
+        buffer_init(&leaf, 4096);
+        buffer_init(&proof, 16384);
+        check(audit_log_prove(audit_log, turn % size, &leaf, &proof, &err), "no proof");
+        check(audit_log_checkpoint(audit_log, &leaf), "no checkpoint");
+        check(audit_log_each(audit_log, 0, count_visit, &count, &err) && count >= size,
+              "entries are missing");
+        buffer_release(&leaf);
+        buffer_release(&proof);
+    }
+    return NULL;
+}
+
+static void verify(uint64_t size_min)
+{
+    struct audit_report report;
+    struct err err;
+    check(audit_verify_directory(directory, NULL, bytes_of(NULL, 0), NULL, NULL, &report, &err) &&
+              report.verdict == AUDIT_OK && report.size >= size_min,
+          "the directory does not verify");
+}
+
+static void remove_log(void)
+{
+    static const char *const names[] = {"checkpoint", "signing-key.pem", "log.vkey",
+                                        "entries/000000000000.log", "entries"};
+    char path[2 * PATH_BYTES];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        (void)remove(path);
+    }
+    (void)rmdir(directory);
+}
+
+int main(void)
+{
+    const char *base = getenv("TMPDIR");
+    struct audit_config config = {.directory = directory, .clock = &clock_system};
+    struct audit_recovery recovery;
+    struct err err;
+    pthread_t threads[SUBMITTERS + 2];
+    (void)snprintf(directory, sizeof(directory), "%s/stress_audit.XXXXXX",
+                   base == NULL ? "/tmp" : base);
+    check(mkdtemp(directory) != NULL, "no directory");
+    check(audit_log_init(directory, NULL, &clock_system, &err), "init failed");
+    check(audit_log_open(&config, NULL, NULL, &audit_log, &recovery, &err), "open failed");
+    for (int i = 0; i < SUBMITTERS + 2; i++) {
+        check(pthread_create(&threads[i], NULL, i < SUBMITTERS ? submit_run : read_run, NULL) == 0,
+              "no thread");
+    }
+    while (atomic_load(&submitters_left) > 0) {
+        verify(1);
+    }
+    for (int i = 0; i < SUBMITTERS + 2; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    audit_log_close(audit_log);
+    check(atomic_load(&committed) == SUBMITTERS * ENTRIES_EACH, "callbacks are missing");
+    verify(1 + SUBMITTERS * ENTRIES_EACH);
+    remove_log();
+    return 0;
+}
