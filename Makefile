@@ -11,7 +11,7 @@ PYTHON ?= /usr/bin/python3
 TIME ?= 60
 TARGET ?=
 
-SOURCES = $(shell find src tests fuzz examples -name '*.[ch]' -not -path '*/corpus/*')
+SOURCES = $(shell find src tests fuzz bench examples -name '*.[ch]' -not -path '*/corpus/*')
 CONFIGURE = cmake --preset $(1) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >build/$(1).configure.log 2>&1 || { cat build/$(1).configure.log; exit 1; }
 
 .PHONY: all setup demo test check bench fuzz format format-check tidy clean help
