@@ -73,7 +73,7 @@ if [ "$mode" = all ]; then
     step build-dev configure_and_build dev
     tests dev dev -LE 'e2e|stress'
     step build-gcc configure_and_build gcc
-    tests gcc gcc -R '^spec'
+    tests gcc gcc -LE 'e2e|stress'
     step build-tsan configure_and_build tsan stress
     tests tsan tsan -L stress
     step fuzz-vm_decode fuzz_smoke vm_decode
