@@ -8,10 +8,14 @@
  *   table.grow                              the same, of the elements asked for
  *   memory.grow                             1024 for each page asked for
  *   an active segment at instantiation      as the init instruction that it is equivalent to
+ *   entering a function                     1 for each 64 full of its declared locals
+ *   br, br_if, br_table, return             1 for each 16 full of the label's values
+ *   call, call_indirect                     1 for each 16 full of parameters and results
  *
- * One rule for all of them: the size as the program states it is charged before anything is
- * checked or done, so a trap or a refused growth costs as much as success. If what is left does
- * not suffice, the run is out of gas with everything spent and the operation not done.
+ * One rule for all that have a size at run time: the size as the program states it is charged
+ * before anything is checked or done, so a trap or a refused growth costs as much as success. If
+ * what is left does not suffice, the run is out of gas with everything spent and the operation not
+ * done.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,7 +24,13 @@
 
 #include "vm/module.h"
 
-enum { GAS_BULK_BYTES = 64, GAS_BULK_ELEMENTS = 8, GAS_PAGE = 1024 };
+enum {
+    GAS_BULK_BYTES = 64,
+    GAS_BULK_ELEMENTS = 8,
+    GAS_PAGE = 1024,
+    GAS_LOCALS = 64,
+    GAS_VALUES = 16,
+};
 
 static inline int64_t gas_bytes(uint32_t size)
 {
@@ -35,6 +45,18 @@ static inline int64_t gas_elements(uint32_t count)
 static inline int64_t gas_pages(uint32_t pages)
 {
     return (int64_t)pages * GAS_PAGE;
+}
+
+/* Known when translating: few cost nothing, but a program must not move thousands for the price of
+ * one instruction. */
+static inline uint32_t gas_locals(uint32_t count)
+{
+    return count / GAS_LOCALS;
+}
+
+static inline uint32_t gas_values(uint32_t count)
+{
+    return count / GAS_VALUES;
 }
 
 /* The active segments of a module, together. */

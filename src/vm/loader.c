@@ -4,8 +4,8 @@
  *   translate
  *
  * A step stops at the first section or body after which it has read its bytes; sections are only
- * walked through, bodies are the work. What a module is and how it fails does not depend on the
- * steps.
+ * walked through, bodies are the work. A body counts for more than its bytes if it declares or
+ * passes many values. What a module is and how it fails does not depend on the steps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -123,7 +123,7 @@ static bool load_body(struct vm_loader *loader, size_t *bytes, struct err *err)
     if (!translate_func(loader->module, index, err)) {
         return module_err_in_func(err, index);
     }
-    *bytes = loader->module->funcs[index].body.size;
+    *bytes = validator_effort(loader->validator);
     loader->next_func++;
     return true;
 }

@@ -148,6 +148,8 @@ struct validator *validator_new(const struct vm_module *module, struct budget *b
 void validator_free(struct validator *validator);
 bool validator_func(struct validator *validator, uint32_t function_index,
                     struct err *err) MUST_CHECK;
+/* The work that the last function was, and its translation will be, in bytes of ordinary code. */
+size_t validator_effort(const struct validator *validator);
 /* translate.c: after validator_func said yes. Fails with LIMIT or NO_MEMORY only. */
 bool translate_func(struct vm_module *module, uint32_t function_index, struct err *err) MUST_CHECK;
 /* The internal code of a defined function, for vm_module_disassemble. */

@@ -96,7 +96,9 @@ void vm_run_free(struct vm_run *run)
 
 static bool begin(struct vm_run *run, const struct vm_func *func, struct err *err)
 {
-    assert(!run->begun || run->status == VM_RETURNED);
+    if (run->begun && run->status != VM_RETURNED) {
+        return err_set(err, ERR_INVALID_ARGUMENTS, "the run has not returned");
+    }
     struct machine *machine = &run->machine;
     uint32_t count = func != NULL ? func->type->result_count : 0;
     struct vm_value *results = heap_alloc_array((size_t)count + 1, sizeof results[0]);

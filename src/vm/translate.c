@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "vm/translate.h"
+#include "vm/gas.h"
 
 #include <assert.h>
 
@@ -133,7 +134,8 @@ static void translate_one(struct translator *t, const struct instruction *instru
         translate_skipped(t, instruction);
         return;
     }
-    uint64_t gas = t->gas + opcode_info(instruction->opcode)->gas;
+    uint64_t gas =
+        t->gas + opcode_info(instruction->opcode)->gas + gas_values(control_values(t, instruction));
     if (gas > t->stop_gas) {
         (void)emit_begin_control(t, HANDLER_STOP, 8);
         t->done = true;
@@ -151,6 +153,7 @@ static bool run(struct translator *t)
     struct reader reader = reader_of(t->func->body);
     control_push_function(t);
     site_open(t, SITE_ENTRY);
+    t->gas = gas_locals(t->func->local_count - t->func->type->param_count);
     while (!t->done && !t->failed) {
         struct instruction instruction;
         if (!reserve(t) || !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {

@@ -34,8 +34,8 @@ bool translate_func_with(struct vm_module *module, uint32_t function_index,
 
 #define TRANSLATE_TO_THE_END UINT64_MAX
 
-/* Where an internal instruction comes from. Positions in gas are static: the gas of all reachable
- * instructions of the body up to there, in the body's order. */
+/* Where an internal instruction comes from. Positions in gas are static: the gas of the locals and
+ * of all reachable instructions of the body up to there, in the body's order. */
 struct translate_location {
     uint32_t offset;  /* of the WebAssembly instruction, in the module's bytes */
     uint64_t gas;     /* position just after it */
@@ -54,7 +54,7 @@ uint8_t *translate_until(const struct vm_module *module, uint32_t function_index
 
 /* ---- Between the translator's files ---- */
 
-enum { TRANSLATE_NONE = -1 };
+enum { TRANSLATE_NONE = -1, TRANSLATE_NO_STUB = 0 };
 
 struct operand {
     enum code_kind kind; /* R, S, I */
@@ -121,7 +121,7 @@ struct control {
     uint64_t loop_gas;
     uint32_t loop_cost;
     int32_t next_open_loop;
-    uint32_t stub_table, stub; /* the br_table that has a stub to here, and the stub */
+    uint32_t stub_table, stub; /* the br_table that last led here, and its stub, if it has one */
 };
 
 struct query {
@@ -229,6 +229,8 @@ void stack_detach_local(struct translator *t, uint32_t local);
 
 /* translate_control.c. translate_control: true if it was a control instruction. */
 bool translate_control(struct translator *t, const struct instruction *instruction);
+/* How many values the instruction passes to a label or over a call. */
+uint32_t control_values(const struct translator *t, const struct instruction *instruction);
 void control_push_function(struct translator *t);
 /* In unreachable code. */
 void translate_skipped(struct translator *t, const struct instruction *instruction);

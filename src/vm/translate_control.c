@@ -18,7 +18,7 @@ static struct control *top_control(struct translator *t)
     return &t->controls[t->control_count - 1];
 }
 
-static struct control *label_at(struct translator *t, uint32_t depth)
+static struct control *label_at(const struct translator *t, uint32_t depth)
 {
     assert(depth < t->control_count);
     return &t->controls[t->control_count - 1 - depth];
@@ -231,28 +231,37 @@ static void branch_if(struct translator *t, uint32_t depth)
     site_open(t, base + CODE_BRANCH_TAKEN);
 }
 
-/* Entries whose values must move, or that return, lead to a stub behind the table; there is one for
- * each label. */
+/* Where the label's values must move, or where it returns, a stub behind the table does it. */
+static void table_stub(struct translator *t, struct control *control)
+{
+    uint32_t count = label_type(control).count;
+    bool is_return = control->kind == CONTROL_FUNCTION;
+    control->stub = TRANSLATE_NO_STUB;
+    if (!is_return && !must_move(t, control, count)) {
+        return;
+    }
+    control->stub = t->code_size;
+    if (is_return) {
+        emit_return(t, emit_begin);
+    } else {
+        copy_to_label(t, control, count);
+        emit_jump(t, control, emit_begin);
+    }
+}
+
+/* However often a label is listed, its values are looked at once. */
 static void table_entry(struct translator *t, uint32_t base, uint32_t entry, uint32_t depth)
 {
     struct control *control = label_at(t, depth);
-    uint32_t count = label_type(control).count;
-    bool is_return = control->kind == CONTROL_FUNCTION;
-    if (!is_return && !must_move(t, control, count)) {
-        link_label(t, control, base, entry, entry + 4);
-        return;
-    }
     if (control->stub_table != base + 1) {
         control->stub_table = base + 1;
-        control->stub = t->code_size;
-        if (is_return) {
-            emit_return(t, emit_begin);
-        } else {
-            copy_to_label(t, control, count);
-            emit_jump(t, control, emit_begin);
-        }
+        table_stub(t, control);
     }
-    emit_patch_u32(t, entry, control->stub - base);
+    if (control->stub == TRANSLATE_NO_STUB) {
+        link_label(t, control, base, entry, entry + 4);
+    } else {
+        emit_patch_u32(t, entry, control->stub - base);
+    }
 }
 
 static bool reserve_branches(struct translator *t, uint32_t count)
@@ -410,8 +419,12 @@ static uint8_t *begin_call(struct translator *t, enum handler handler,
     stack_settle_top(t, type->param_count);
     stack_settle_registers(t);
     stack_truncate(t, t->height - type->param_count);
+    uint32_t frame = stack_home(t, t->height); /* just above the last slot if nothing is passed */
+    if (frame > UINT16_MAX) {
+        translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
+    }
     uint8_t *at = emit_begin_control(t, handler, CODE_CALL_BYTES);
-    emit_put_u16(at + CODE_CALL_DELTA, stack_home(t, t->height));
+    emit_put_u16(at + CODE_CALL_DELTA, frame);
     site_open(t, t->code_size - CODE_CALL_BYTES + CODE_CALL_COST);
     stack_push_slots(t, (struct label_type){type->types + type->param_count, type->result_count});
     return at;
@@ -442,6 +455,35 @@ static void call_indirect(struct translator *t, const struct instruction *instru
 }
 
 /* ---- Which ---- */
+
+uint32_t control_values(const struct translator *t, const struct instruction *instruction)
+{
+    uint32_t depth = 0;
+    switch ((int)instruction->opcode) {
+    case OP_BR:
+    case OP_BR_IF:
+        return label_type(label_at(t, instruction->as.index)).count;
+    case OP_BR_TABLE: { /* all labels take the same number */
+        struct reader labels = reader_of(instruction->as.vector.labels);
+        bool read = reader_leb_u32(&labels, &depth) == LEB_OK;
+        assert(read);
+        (void)read;
+        return label_type(label_at(t, depth)).count;
+    }
+    case OP_RETURN:
+        return t->func->type->result_count;
+    case OP_CALL: {
+        const struct vm_func_type *type = t->module->funcs[instruction->as.index].type;
+        return type->param_count + type->result_count;
+    }
+    case OP_CALL_INDIRECT: {
+        const struct vm_func_type *type = &t->module->types[instruction->as.pair.first];
+        return type->param_count + type->result_count;
+    }
+    default:
+        return 0;
+    }
+}
 
 bool translate_control(struct translator *t, const struct instruction *instruction)
 {

@@ -41,7 +41,8 @@ struct validator {
     uint32_t frame_count, frame_capacity;
     uint8_t *locals; /* their types */
     uint32_t local_capacity;
-    uint32_t br_table; /* how many br_tables were met */
+    uint32_t br_table;           /* how many br_tables were met */
+    uint64_t values, values_max; /* passed by the body's blocks, branches and calls */
 };
 
 /* The error at hand: text, offset; the function is added outside. */

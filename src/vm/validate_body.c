@@ -10,7 +10,11 @@
 #include <assert.h>
 #include <string.h>
 
-enum { STACK_ENTRIES_MIN = 64 };
+enum {
+    STACK_ENTRIES_MIN = 64,
+    VALUES_FREE = 65536,
+    VALUES_OF_A_BYTE = 16, /* that take about as long as a byte of ordinary code */
+};
 
 bool validator_fail(struct validator *validator, const char *text)
 {
@@ -107,8 +111,20 @@ bool validator_pop_any(struct validator *validator, uint8_t *type)
     return validator_pop(validator, VALIDATE_ANY);
 }
 
+/* A few bytes can pass a thousand values: what that amounts to is bounded by the body's size. */
+static bool count_values(struct validator *validator, uint32_t count)
+{
+    validator->values += count;
+    return validator->values <= validator->values_max ||
+           validator_limit(validator, "values_per_byte_max",
+                           validator->module->limits.values_per_byte_max);
+}
+
 bool validator_push_types(struct validator *validator, struct validate_types types)
 {
+    if (!count_values(validator, types.count)) {
+        return false;
+    }
     for (uint32_t i = 0; i < types.count; i++) {
         if (!validator_push(validator, (uint8_t)types.types[i])) {
             return false;
@@ -119,6 +135,9 @@ bool validator_push_types(struct validator *validator, struct validate_types typ
 
 bool validator_pop_types(struct validator *validator, struct validate_types types)
 {
+    if (!count_values(validator, types.count)) {
+        return false;
+    }
     for (uint32_t i = types.count; i > 0; i--) {
         if (!validator_pop(validator, (uint8_t)types.types[i - 1])) {
             return false;
@@ -228,6 +247,9 @@ static bool validate_body(struct validator *validator, const struct module_func 
     validator->func = func;
     validator->operand_count = 0;
     validator->frame_count = 0;
+    validator->values = 0;
+    validator->values_max =
+        VALUES_FREE + (uint64_t)validator->module->limits.values_per_byte_max * func->body.size;
     validator->instruction.offset = func->body_offset;
     if (!set_locals(validator, func) ||
         !validator_push_frame(validator, OP_BLOCK, (struct validate_types){NULL, 0}, results)) {
@@ -248,6 +270,12 @@ bool validator_func(struct validator *validator, uint32_t function_index, struct
     validator->err = err;
     return validate_body(validator, &validator->module->funcs[function_index]) ||
            module_err_in_func(err, function_index);
+}
+
+size_t validator_effort(const struct validator *validator)
+{
+    const struct module_func *func = validator->func;
+    return func->body.size + (size_t)(func->local_count + validator->values) / VALUES_OF_A_BYTE;
 }
 
 struct validator *validator_new(const struct vm_module *module, struct budget *budget)

@@ -24,6 +24,7 @@ const struct vm_limits vm_limits_default = {
     .function_bytes_max = 8u << 20,
     .nesting_max = 10000,
     .br_table_max = 65536,
+    .values_per_byte_max = 16,
     .name_bytes_max = 100000,
     .code_bytes_max = 512u << 20,
     .memory_pages_max = 65536,

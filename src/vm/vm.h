@@ -76,6 +76,8 @@ struct vm_limits {
     uint32_t function_bytes_max; /* one body */
     uint32_t nesting_max;
     uint32_t br_table_max;
+    uint32_t values_per_byte_max; /* that blocks, branches and calls of a body pass, for each of its
+                                     bytes; 65536 are free */
     uint32_t name_bytes_max;
     uint32_t code_bytes_max;   /* translated code of one module */
     uint32_t memory_pages_max; /* of 64 KiB; the declared maximum may be larger, growing past this
@@ -234,8 +236,9 @@ void vm_run_free(struct vm_run *run);
 /* Prepares: segments and start function of an instance. */
 bool vm_run_begin_start(struct vm_run *run, struct vm_instance *instance,
                         struct err *err) MUST_CHECK;
-/* Prepares a call. Fails with INVALID_ARGUMENTS when count or types differ. Legal again after
- * RETURNED (same gas account). */
+/* Prepares a call. Fails with INVALID_ARGUMENTS when count or types differ. Again after RETURNED
+ * (same gas account); INVALID_ARGUMENTS, as for begin_start, while the run is under way or when it
+ * has ended otherwise. */
 bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const struct vm_value *args,
                        uint32_t arg_count, struct err *err) MUST_CHECK;
 /* Runs for at most about `gas` units (a slice ends at the first control edge after which none is

@@ -39,6 +39,20 @@ static struct counted programs[] = {
     {"table", 8, 4},
     {"table", 9, 5},
     {"table", 1000, 3 + 125}, /* refused */
+    {"locals63", 0, 0},
+    {"locals64", 0, 1},
+    {"locals192", 0, 3},
+    {"take15", 0, 15 + 1},
+    {"take16", 0, 16 + 2},
+    {"indirect", 0, 17 + 2},
+    {"give16", 0, 2 + 16 + 2 + 16},
+    {"br15", 0, 15 + 1 + 15},
+    {"br16", 0, 16 + 2 + 16},
+    {"br_if16", 1, 2 + 16 + 1 + 2 + 17},
+    {"br_if16", 0, 2 + 16 + 1 + 2 + 17 + 16 + 17},
+    {"br_table16", 0, 16 + 1 + 2 + 16},
+    {"br_table16", 1, 16 + 1 + 2 + 16},
+    {"br_table16", 9, 16 + 1 + 2 + 16},
     {"divide", 4, 3 + 3 + 3},
     {"divide", 0, 3 + 3}, /* up to the division that traps */
 };

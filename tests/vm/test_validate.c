@@ -206,8 +206,10 @@ Test(vm_validate, operands_are_charged_to_the_budget)
     struct budget budget;
     struct vm_module *module;
     struct err err;
+    struct vm_limits limits = vm_limits_default;
+    limits.values_per_byte_max = 1000;
     budget_init(&budget, NULL, 256 << 10);
-    cr_assert_not(vm_module_load(buffer_bytes(&wasm), &vm_limits_default, &budget, &module, &err));
+    cr_assert_not(vm_module_load(buffer_bytes(&wasm), &limits, &budget, &module, &err));
     cr_assert_eq(err.code, ERR_NO_MEMORY, "%s", err.message);
     cr_assert_eq(budget_used(&budget), 0);
     buffer_release(&types);
