@@ -1,8 +1,13 @@
 /* err.c: the error table and the two ways to fill an err.
  *
+ * Messages quote what others sent, cut to some length, and go out as JSON: so a message is made
+ * valid UTF-8 here, once, whatever was cut where.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/err.h"
+
+#include "base/text.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -28,6 +33,7 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(err->message, sizeof(err->message), format, args);
     va_end(args);
+    text_utf8_mend(err->message);
     err->code = code;
     return false;
 }
@@ -53,6 +59,7 @@ bool err_wrap(struct err *err, const char *format, ...)
     size_t size = strlen(err->message);
     err_append(err, &size, ": ");
     err_append(err, &size, cause);
+    text_utf8_mend(err->message);
     return false;
 }
 

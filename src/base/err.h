@@ -32,8 +32,8 @@ struct err {
         message[ERR_MESSAGE_BYTES_MAX]; /* one sentence without a final full stop, NUL-terminated */
 };
 
-/* Sets code and message (cut at ERR_MESSAGE_BYTES_MAX). Always returns false, so that `return
- * err_set(…)` reads well. */
+/* Sets code and message (cut at ERR_MESSAGE_BYTES_MAX, always UTF-8: '?' for what is not). Always
+ * returns false, so that `return err_set(…)` reads well. */
 bool err_set(struct err *err, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "context: " before the message that is there; the code stays. Always returns false. */

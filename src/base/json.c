@@ -3,7 +3,8 @@
  * jansson already refuses invalid UTF-8, trailing text (without JSON_DISABLE_EOF_CHECK) and NUL in
  * strings (without JSON_ALLOW_NUL); duplicates are refused by flag. Its own nesting limit is 2048 C
  * frames: a scan before parsing brings that down to JSON_DEPTH_MAX, so that everything that walks a
- * value may recurse.
+ * value may recurse. The same scan bounds the number of values: of empty objects, 3 bytes each,
+ * jansson makes 350 bytes each, and its memory is not in any budget.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,30 +17,35 @@ void json_wipe_on_free(void)
     json_set_alloc_funcs(heap_alloc, heap_free_wiped);
 }
 
-/* True if brackets nest deeper than JSON_DEPTH_MAX. Brackets inside strings do not count. */
-static bool json_is_too_deep(struct bytes text)
+/* Refuses nesting deeper than JSON_DEPTH_MAX, and more values than JSON_VALUES_MAX: each but the
+ * first has a comma or an opening bracket before it. What is inside strings does not count. */
+static bool json_scan(struct bytes text, struct err *err)
 {
     size_t depth = 0;
+    size_t values = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = text.ptr[i];
+        bool opens = byte == '[' || byte == '{';
         if (in_string) {
-            if (byte == '\\') {
-                i++;
-            } else if (byte == '"') {
-                in_string = false;
-            }
-        } else if (byte == '"') {
-            in_string = true;
-        } else if (byte == '[' || byte == '{') {
-            if (++depth > JSON_DEPTH_MAX) {
-                return true;
-            }
-        } else if ((byte == ']' || byte == '}') && depth > 0) {
-            depth--;
+            i += byte == '\\';
+            in_string = byte != '"';
+            continue;
+        }
+        in_string = byte == '"';
+        values += opens || byte == ',';
+        depth += opens;
+        depth -= (byte == ']' || byte == '}') && depth > 0;
+        if (depth > JSON_DEPTH_MAX) {
+            return err_set(err, ERR_MALFORMED_REQUEST, "JSON nests deeper than %d levels",
+                           JSON_DEPTH_MAX);
+        }
+        if (values > JSON_VALUES_MAX) {
+            return err_set(err, ERR_MALFORMED_REQUEST, "JSON of more than %d values",
+                           JSON_VALUES_MAX);
         }
     }
-    return false;
+    return true;
 }
 
 bool json_text_parse(struct bytes text, json_t **out, struct err *err)
@@ -47,9 +53,8 @@ bool json_text_parse(struct bytes text, json_t **out, struct err *err)
     if (text.size == 0) {
         return err_set(err, ERR_MALFORMED_REQUEST, "JSON expected, got nothing");
     }
-    if (json_is_too_deep(text)) {
-        return err_set(err, ERR_MALFORMED_REQUEST, "JSON nests deeper than %d levels",
-                       JSON_DEPTH_MAX);
+    if (!json_scan(text, err)) {
+        return false;
     }
     json_error_t error;
     json_t *value = json_loadb((const char *)text.ptr, text.size,

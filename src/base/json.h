@@ -9,15 +9,18 @@
 
 #include <jansson.h>
 
-enum { JSON_DEPTH_MAX = 64 };
+enum {
+    JSON_DEPTH_MAX = 64,
+    JSON_VALUES_MAX = 16384, /* what two bytes of text stand for takes 100 times as much memory */
+};
 
 /* Makes jansson overwrite what it frees: opened arguments and results are JSON for a while. Once
  * per process, before the first value and the first thread. */
 void json_wipe_on_free(void);
 
-/* One JSON value and nothing after it; duplicate members, invalid UTF-8, NUL in strings and nesting
- * over JSON_DEPTH_MAX are refused. A fresh reference in *out. Fails with MALFORMED_REQUEST; the
- * message says line, column and what. */
+/* One JSON value and nothing after it; duplicate members, invalid UTF-8, NUL in strings, nesting
+ * over JSON_DEPTH_MAX and more than JSON_VALUES_MAX commas and opening brackets are refused. A
+ * fresh reference in *out. Fails with MALFORMED_REQUEST; the message says line, column and what. */
 bool json_text_parse(struct bytes text, json_t **out, struct err *err) MUST_CHECK;
 
 /* Appends the canonical serialisation (RFC 8785): members sorted by UTF-16 code units, ECMAScript

@@ -236,6 +236,19 @@ bool text_is_utf8(struct bytes in)
     return true;
 }
 
+void text_utf8_mend(char *text)
+{
+    size_t size = strlen(text);
+    for (size_t position = 0; position < size;) {
+        size_t length = text_utf8_sequence((const uint8_t *)text + position, size - position);
+        if (length == 0) {
+            text[position] = '?';
+            length = 1;
+        }
+        position += length;
+    }
+}
+
 bool text_u64_decode(const char *text, size_t text_size, uint64_t *out)
 {
     if (text_size == 0 || (text_size > 1 && text[0] == '0')) {

@@ -31,6 +31,8 @@ bool text_uuid_decode(const char *text, size_t text_size,
 /* True if the bytes are well-formed UTF-8 (no surrogates, no overlong forms, nothing past
  * U+10FFFF). */
 bool text_is_utf8(struct bytes in);
+/* Puts '?' for every byte that is of no whole character. */
+void text_utf8_mend(char *text);
 
 /* Decimal digits only, no sign, no leading zero but "0" itself, no overflow. */
 bool text_u64_decode(const char *text, size_t text_size, uint64_t *out) MUST_CHECK;

@@ -4,6 +4,8 @@
  */
 #include "base/err.h"
 
+#include "base/text.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -38,6 +40,26 @@ Test(base_err, cuts_a_long_message_and_stays_terminated)
     cr_assert_eq(strncmp(err.message, "context: aaa", 12), 0);
     (void)err_wrap(&err, "%s", text);
     cr_assert_eq(strlen(err.message), ERR_MESSAGE_BYTES_MAX - 1);
+}
+
+Test(base_err, a_message_is_utf8_whatever_was_cut)
+{
+    struct err err = {0};
+    char text[2 * ERR_MESSAGE_BYTES_MAX];
+    (void)err_set(&err, ERR_IO, "\"%.*s\" and \xff", 3, "a\xc3\xa9\xc3\xa9");
+    cr_expect_str_eq(err.message, "\"a\xc3\xa9\" and ?");
+    (void)err_set(&err, ERR_IO, "\"%.*s\"", 2, "a\xc3\xa9");
+    cr_expect_str_eq(err.message, "\"a?\"");
+    for (size_t shift = 0; shift < 4; shift++) {
+        for (size_t i = 0; i < sizeof(text) - 1; i++) {
+            text[i] = "\xf0\x9f\xa6\x80"[(i + shift) % 4];
+        }
+        text[sizeof(text) - 1] = 0;
+        (void)err_set(&err, ERR_IO, "%s", text);
+        cr_expect(text_is_utf8(bytes_of_string(err.message)));
+        (void)err_wrap(&err, "x");
+        cr_expect(text_is_utf8(bytes_of_string(err.message)));
+    }
 }
 
 Test(base_err, every_row_has_a_name_a_title_and_statuses)

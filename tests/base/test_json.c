@@ -50,6 +50,49 @@ Test(base_json, nests_to_the_limit_and_not_one_level_deeper)
     }
 }
 
+/* `count` values "{}" in an array, which is one more. */
+static bool parses_objects(size_t count)
+{
+    size_t size = 0;
+    char *text = heap_alloc(3 * count + 2);
+    text[size++] = '[';
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text + size, "{},", 3);
+        size += 3;
+    }
+    text[size - 1] = ']';
+    json_t *value = NULL;
+    struct err err = {0};
+    bool ok = json_text_parse(bytes_of(text, size), &value, &err);
+    cr_expect_eq(err.code, ok ? ERR_NONE : ERR_MALFORMED_REQUEST);
+    json_decref(value);
+    heap_free(text);
+    return ok;
+}
+
+Test(base_json, holds_values_to_the_limit_and_not_one_more)
+{
+    /* an array of n objects: n + 1 brackets, n - 1 commas */
+    cr_expect(parses_objects(JSON_VALUES_MAX / 2 - 1));
+    cr_expect(parses_objects(JSON_VALUES_MAX / 2));
+    cr_expect_not(parses_objects(JSON_VALUES_MAX / 2 + 1));
+    cr_expect_not(parses_objects(1000000));
+}
+
+Test(base_json, commas_in_strings_are_no_values)
+{
+    size_t size = 2 * JSON_VALUES_MAX;
+    char *text = heap_alloc(size);
+    memset(text, ',', size);
+    text[0] = '"';
+    text[size - 1] = '"';
+    json_t *value = NULL;
+    struct err err;
+    cr_expect(json_text_parse(bytes_of(text, size), &value, &err));
+    json_decref(value);
+    heap_free(text);
+}
+
 Test(base_json, brackets_in_strings_do_not_nest)
 {
     char text[400];
