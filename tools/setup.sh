@@ -30,6 +30,7 @@ python3-cryptography
 '
 test_packages='
 libcriterion-dev
+sqlite3
 clang-format
 '
 # The fast dispatch (musttail with preserve_none) and the fuzzers come from clang 19. Without it gcc builds the same program.
