@@ -1,4 +1,4 @@
-/* scheduler.c: one lock, two heaps (ready runs by time had, all runs by deadline), three lists.
+/* scheduler.c: one lock, two heaps (ready runs by time had, all runs by deadline), four lists.
  *
  * The lock is held for pointer moves only. Gas per slice is tuned by each worker: it aims at
  * slice_us by what its last slices cost.
@@ -19,6 +19,7 @@ enum {
     GAS_PER_SLICE_MIN = 1000,
     GAS_PER_SLICE_MAX = 100000000,
     STEPS_PER_SLICE_MAX = 16, /* also with a clock that stands still */
+    SLICES_PER_TURN = 8,      /* the last of so many goes to whoever has waited longest */
     NS_PER_US = 1000,
     NS_PER_S = 1000000000,
 };
@@ -33,6 +34,7 @@ struct scheduler {
     struct list jobs;
     struct list backlog;
     struct list waiting;
+    struct list ready_order; /* what is in `ready`, the longest there first */
     struct minheap ready;
     struct minheap deadlines;
     uint32_t reserved, active, backlog_count, waiting_count, jobs_running;
@@ -50,7 +52,14 @@ static void run_make_ready(struct scheduler *scheduler, struct scheduler_run *ru
     bool is_stopped = atomic_load(&run->stop) != SCHEDULER_GO;
     run->place = SCHEDULER_READY;
     minheap_push(&scheduler->ready, &run->ready, is_stopped ? 0 : run->attained_ns);
+    list_push_back(&scheduler->ready_order, &run->link);
     pthread_cond_signal(&scheduler->work);
+}
+
+static void run_unready(struct scheduler *scheduler, struct scheduler_run *run)
+{
+    minheap_remove(&scheduler->ready, &run->ready);
+    list_remove(&run->link);
 }
 
 /* Brings a run to where its next step is soon, whatever it waits for. */
@@ -69,7 +78,7 @@ static void run_hurry(struct scheduler *scheduler, struct scheduler_run *run)
         run_make_ready(scheduler, run);
         break;
     case SCHEDULER_READY:
-        minheap_remove(&scheduler->ready, &run->ready);
+        run_unready(scheduler, run);
         run_make_ready(scheduler, run);
         break;
     case SCHEDULER_OUTSIDE: /* add will see it */
@@ -139,6 +148,12 @@ static void scheduler_sleep(struct scheduler *scheduler, uint64_t now_ns)
 
 /* ---- workers ---- */
 
+struct worker {
+    uint64_t gas; /* of the next slice */
+    uint32_t slices;
+    uint64_t jobs_ns; /* spent on jobs since the last slice */
+};
+
 static uint64_t gas_tuned(uint64_t gas, uint64_t spent, uint64_t elapsed_ns, uint64_t aim_ns)
 {
     if (spent < gas / 2 || elapsed_ns == 0) {
@@ -187,14 +202,24 @@ static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct s
     return verdict;
 }
 
-static void worker_run(struct scheduler *scheduler, uint64_t *gas)
+/* The ready run that has had the least; now and then the one that has waited longest, so that a
+ * stream of new runs, which have all had nothing, cannot keep an old one waiting for ever. */
+static struct scheduler_run *worker_choose(struct scheduler *scheduler, struct worker *worker)
 {
-    struct minheap_node *node = minheap_top(&scheduler->ready);
-    struct scheduler_run *run = LIST_ENTRY(node, struct scheduler_run, ready);
-    minheap_remove(&scheduler->ready, node);
+    if (++worker->slices % SLICES_PER_TURN == 0) {
+        return LIST_ENTRY(scheduler->ready_order.next, struct scheduler_run, link);
+    }
+    return LIST_ENTRY(minheap_top(&scheduler->ready), struct scheduler_run, ready);
+}
+
+static void worker_run(struct scheduler *scheduler, struct worker *worker)
+{
+    struct scheduler_run *run = worker_choose(scheduler, worker);
+    run_unready(scheduler, run);
     run->place = SCHEDULER_RUNNING;
+    worker->jobs_ns = 0;
     pthread_mutex_unlock(&scheduler->lock);
-    enum scheduler_verdict verdict = worker_slice(scheduler, run, gas);
+    enum scheduler_verdict verdict = worker_slice(scheduler, run, &worker->gas);
     pthread_mutex_lock(&scheduler->lock);
     if (verdict == SCHEDULER_LEFT) {
         return;
@@ -221,19 +246,29 @@ static void worker_job(struct scheduler *scheduler, struct list *link)
     }
 }
 
+/* Jobs go first, but while a run is ready they get no more than a slice between two of its. */
+static struct list *worker_take_job(struct scheduler *scheduler, const struct worker *worker)
+{
+    uint64_t slice_ns = (uint64_t)scheduler->config.slice_us * NS_PER_US;
+    bool is_runs_turn = worker->jobs_ns >= slice_ns && minheap_top(&scheduler->ready) != NULL;
+    return is_runs_turn ? NULL : list_pop_front(&scheduler->jobs);
+}
+
 static void *worker_main(void *context)
 {
     struct scheduler *scheduler = context;
-    uint64_t gas = GAS_PER_SLICE_FIRST;
+    const struct clock *clock = scheduler->config.clock;
+    struct worker worker = {.gas = GAS_PER_SLICE_FIRST};
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_closing) {
-        uint64_t now_ns = clock_monotonic_ns(scheduler->config.clock);
+        uint64_t now_ns = clock_monotonic_ns(clock);
         scheduler_expire(scheduler, now_ns);
-        struct list *link = list_pop_front(&scheduler->jobs);
+        struct list *link = worker_take_job(scheduler, &worker);
         if (link != NULL) {
             worker_job(scheduler, link);
+            worker.jobs_ns += clock_monotonic_ns(clock) - now_ns;
         } else if (minheap_top(&scheduler->ready) != NULL) {
-            worker_run(scheduler, &gas);
+            worker_run(scheduler, &worker);
         } else {
             scheduler_sleep(scheduler, now_ns);
         }
@@ -279,6 +314,7 @@ static void scheduler_init(struct scheduler *scheduler, const struct scheduler_c
     list_init(&scheduler->jobs);
     list_init(&scheduler->backlog);
     list_init(&scheduler->waiting);
+    list_init(&scheduler->ready_order);
 }
 
 bool scheduler_open(const struct scheduler_config *config, struct scheduler **out, struct err *err)

@@ -2,16 +2,18 @@
  *
  * A run is a resumable coroutine: step() works for about a slice and says what is next. The ready
  * run that has had the least time goes first, so new and short runs overtake long ones and long
- * ones share evenly. A run that has to end early (cancelled, deadline over, node closing) is told
- * by `stop` at its next step, which comes at once wherever it waits. Deadlines are watched for
- * queued runs as well as for running ones.
+ * ones share evenly; every eighth slice goes to the run that has waited longest, so none starves. A
+ * run that has to end early (cancelled, deadline over, node closing) is told by `stop` at its next
+ * step, which comes at once wherever it waits. Deadlines are watched for queued runs as well as for
+ * running ones.
  *
  *     reserve -> add -> [backlog] -> ready <-> running -> settled -> leave -> unreserve
  *                                      ^--- waits for memory
  *
  * At most `concurrent_max` runs are between add and leave without being in the backlog; at most
  * concurrent_max + queued_max are between reserve and unreserve. Jobs are one-shot functions that
- * do not belong on the loop's thread (large JSON, the disk, signatures); they go before runs.
+ * do not belong on the loop's thread (large JSON, the disk, signatures); they go before runs, but
+ * while runs are ready they get half of a worker's time at most.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

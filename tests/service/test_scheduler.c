@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 
 static struct fake_clock fake;
@@ -269,4 +270,118 @@ Test(service_scheduler, without_memory_it_does_not_open)
         cr_expect_not(ok);
         cr_expect_eq(err.code, ERR_NO_MEMORY);
     }
+}
+
+/* ---- starvation: every step and job takes a millisecond, which is more than a slice ---- */
+
+enum { STREAM_MAX = 1000, OLD_STEPS = 10 }; /* a starved run is let go at last: the test ends */
+
+static struct {
+    struct scheduler_run runs[2]; /* of one step, each brings the next; so does the job */
+    struct scheduler_job job;
+    struct scheduler_run old;
+    int old_steps;
+    int count;      /* of runs or jobs so far */
+    int before_end; /* how many there had been when the old run ended; 0: it has not */
+    sem_t over;
+} stream; /* touched by the only worker, once it has begun */
+
+static void stream_open(void)
+{
+    open_scheduler(1, 8, 0);
+    memset(&stream, 0, sizeof(stream));
+    stream.old_steps = OLD_STEPS;
+    sem_init(&stream.over, 0, 0);
+}
+
+/* When the old run and the stream have ended. */
+static void stream_close(void)
+{
+    sem_wait(&stream.over);
+    sem_wait(&stream.over);
+    scheduler_close(scheduler);
+    sem_destroy(&stream.over);
+}
+
+static void stream_begin(enum scheduler_verdict (*step)(struct scheduler_run *,
+                                                        struct scheduler_slice *),
+                         struct scheduler_run *run)
+{
+    struct err err;
+    *run = (struct scheduler_run){.step = step, .deadline_ns = UINT64_MAX};
+    cr_assert(scheduler_reserve(scheduler, &err), "%s", err.message);
+    scheduler_add(scheduler, run);
+}
+
+static enum scheduler_verdict old_step(struct scheduler_run *run, struct scheduler_slice *slice);
+
+/* The first of the stream brings the old run, so that nothing depends on threads. */
+static bool stream_goes_on(void)
+{
+    fake_clock_advance(&fake, 1);
+    if (stream.count++ == 0) {
+        stream_begin(old_step, &stream.old);
+    }
+    return stream.before_end == 0 && stream.count < STREAM_MAX;
+}
+
+static enum scheduler_verdict stream_leave(struct scheduler_run *run, bool is_over)
+{
+    scheduler_settle(scheduler, run);
+    scheduler_leave(scheduler);
+    scheduler_unreserve(scheduler);
+    if (is_over) {
+        sem_post(&stream.over);
+    }
+    return SCHEDULER_LEFT;
+}
+
+static enum scheduler_verdict stream_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    (void)slice;
+    bool goes_on = stream_goes_on();
+    if (goes_on) {
+        stream_begin(stream_step, &stream.runs[stream.count % 2]);
+    }
+    return stream_leave(run, !goes_on);
+}
+
+static void stream_job(void *context)
+{
+    (void)context;
+    if (stream_goes_on()) {
+        scheduler_post(scheduler, &stream.job);
+    } else {
+        sem_post(&stream.over);
+    }
+}
+
+static enum scheduler_verdict old_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    (void)slice;
+    fake_clock_advance(&fake, 1);
+    if (--stream.old_steps > 0) {
+        return SCHEDULER_AGAIN;
+    }
+    stream.before_end = stream.count;
+    return stream_leave(run, true);
+}
+
+Test(service_scheduler, a_stream_of_new_runs_does_not_starve_an_old_one)
+{
+    stream_open();
+    stream_begin(stream_step, &stream.runs[0]);
+    stream_close();
+    cr_expect_leq(stream.before_end, 8 * OLD_STEPS, "%d", stream.before_end);
+    cr_expect_geq(stream.before_end, 6 * OLD_STEPS, "new ones go first all the same");
+}
+
+Test(service_scheduler, a_stream_of_jobs_does_not_starve_a_run)
+{
+    stream_open();
+    stream.job.run = stream_job;
+    scheduler_post(scheduler, &stream.job);
+    stream_close();
+    cr_expect_leq(stream.before_end, 2 * OLD_STEPS, "%d", stream.before_end);
+    cr_expect_geq(stream.before_end, OLD_STEPS, "jobs go first all the same");
 }
