@@ -23,7 +23,7 @@ static json_t *hash_text(const uint8_t hash[static CRYPTO_SHA256_BYTES])
 static void commit_unadmitted_job(void *context)
 {
     struct err err;
-    (void)err_set(&err, ERR_CLOSED, "the audit log has failed: the request was not admitted");
+    (void)err_set(&err, ERR_CLOSED, "the audit log has failed: the request has not been run");
     answer_unadmitted(context, &err);
 }
 

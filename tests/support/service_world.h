@@ -10,6 +10,7 @@
 #ifndef SUPPORT_SERVICE_WORLD_H
 #define SUPPORT_SERVICE_WORLD_H
 
+#include "audit/log.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "service/service.h"
@@ -39,6 +40,7 @@ struct world_key {
 struct world {
     char directory[64];
     const struct clock *clock;
+    const struct audit_io *io; /* the log's */
     struct service_config config;
     struct audit_log *log;
     struct audit_recovery recovery;
@@ -81,7 +83,8 @@ static inline void world_start(struct world *world)
                                  .batch_entries_max = 1024,
                                  .pending_entries_max = 8192,
                                  .clock = world->clock};
-    WORLD_CHECK(audit_log_open(&audit, world_fatal, NULL, &world->log, &world->recovery, &err));
+    WORLD_CHECK(audit_log_open_with(world->io, &audit, world_fatal, NULL, &world->log,
+                                    &world->recovery, &err));
     world_path(world, "store.db", path);
     WORLD_CHECK(store_open(path, world->clock, &world->store, &created, &err));
     if (created && world->user.id[0] == 0) {
@@ -109,12 +112,13 @@ static inline void world_start(struct world *world)
 }
 
 /* config NULL: the default with two workers. clock NULL: the system's. */
-static inline void world_open(struct world *world, const struct service_config *config,
-                              const struct clock *clock)
+static inline void world_open_with(struct world *world, const struct service_config *config,
+                                   const struct clock *clock, const struct audit_io *io)
 {
     char path[128];
     struct err err;
     memset(world, 0, sizeof(*world));
+    world->io = io;
     world->clock = clock != NULL ? clock : &clock_system;
     world->config = config != NULL ? *config : service_config_default;
     if (config == NULL) {
@@ -125,6 +129,12 @@ static inline void world_open(struct world *world, const struct service_config *
     world_path(world, "log", path);
     WORLD_CHECK(audit_log_init(path, "test.example/log", world->clock, &err));
     world_start(world);
+}
+
+static inline void world_open(struct world *world, const struct service_config *config,
+                              const struct clock *clock)
+{
+    world_open_with(world, config, clock, &audit_io_system);
 }
 
 static inline void world_stop(struct world *world)
