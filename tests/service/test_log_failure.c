@@ -2,88 +2,25 @@
  * durable: nothing runs that was not admitted, nothing is told that was not committed, everybody is
  * answered, and the next start says in the log what was left open.
  *
- * The log's system calls are real until the how-many-th sync fails. Either the write before it has
- * failed too, so that the entry is nowhere, or only the sync has, so that the entry is on the disk
- * and nobody may rely on it.
+ * Either the write of an entry fails, so that it is nowhere, or only the sync does, so that it is
+ * on the disk and nobody may rely on it (support/failing_log.h).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "support/failing_log.h"
 #include "support/programs.h"
 #include "support/service_world.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
-
-static struct {
-    struct audit_io io;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int entries_fd;
-    int batches; /* synced so far */
-    int fail_at; /* the batch that fails; 0: none */
-    bool writes; /* what it writes arrives nevertheless */
-} fault;
 
 static struct world world;
-
-static int fault_open(void *context, int directory_fd, const char *name, int flags, mode_t mode)
-{
-    int fd = audit_io_system.open(context, directory_fd, name, flags, mode);
-    if (strcmp(name, AUDIT_ENTRIES_FILE) == 0 && (flags & O_ACCMODE) == O_RDWR) {
-        fault.entries_fd = fd;
-    }
-    return fd;
-}
-
-static bool fault_is_now(void)
-{
-    pthread_mutex_lock(&fault.lock);
-    bool is_now = fault.fail_at != 0 && fault.batches + 1 >= fault.fail_at;
-    pthread_mutex_unlock(&fault.lock);
-    return is_now;
-}
-
-static ssize_t fault_write(void *context, int fd, const void *ptr, size_t size, off_t offset)
-{
-    if (fd == fault.entries_fd && !fault.writes && fault_is_now()) {
-        errno = ENOSPC;
-        return -1;
-    }
-    return audit_io_system.write(context, fd, ptr, size, offset);
-}
-
-static int fault_sync_data(void *context, int fd)
-{
-    if (fd == fault.entries_fd && fault_is_now()) {
-        errno = EIO;
-        return -1;
-    }
-    int result = audit_io_system.sync_data(context, fd);
-    pthread_mutex_lock(&fault.lock);
-    fault.batches += fd == fault.entries_fd;
-    pthread_cond_broadcast(&fault.changed);
-    pthread_mutex_unlock(&fault.lock);
-    return result;
-}
 
 /* A world whose log has written its epoch's leaf, and fails at the `batch`-th batch from now. */
 static void open_failing(int batch, bool writes)
 {
-    fault.io = audit_io_system;
-    fault.io.open = fault_open;
-    fault.io.write = fault_write;
-    fault.io.sync_data = fault_sync_data;
-    pthread_mutex_init(&fault.lock, NULL);
-    pthread_cond_init(&fault.changed, NULL);
-    world_open_with(&world, NULL, NULL, &fault.io);
-    pthread_mutex_lock(&fault.lock);
-    while (fault.batches == 0) {
-        pthread_cond_wait(&fault.changed, &fault.lock);
-    }
-    fault.writes = writes;
-    fault.fail_at = fault.batches + batch;
-    pthread_mutex_unlock(&fault.lock);
+    world_open_with(&world, NULL, NULL, failing_log_open);
+    failing_log_wait(1);
+    failing_log_fail(1 + batch, writes);
 }
 
 static void prepare(const char *function, struct prepared *out)
@@ -119,7 +56,7 @@ static void restart(uint64_t unsigned_entries, uint64_t unanswered)
     struct err err;
     char path[128];
     world_stop(&world);
-    world.io = &audit_io_system;
+    world.log_open = audit_log_open;
     world_start(&world);
     cr_expect_eq(world.recovery.unsigned_entries, unsigned_entries);
     cr_expect_eq(world.recovery.unanswered_count, unanswered);
@@ -217,11 +154,7 @@ Test(service_log_failure, everybody_is_answered)
         prepare("add", &others[i]);
     }
     struct world_call *call = client_begin(&world, world.user.secret, &running);
-    pthread_mutex_lock(&fault.lock);
-    while (fault.batches + 1 < fault.fail_at) { /* until it is admitted */
-        pthread_cond_wait(&fault.changed, &fault.lock);
-    }
-    pthread_mutex_unlock(&fault.lock);
+    failing_log_wait(2); /* until it is admitted */
     for (int i = 0; i < COUNT; i++) {
         calls[i] = client_begin(&world, world.user.secret, &others[i]);
     }

@@ -10,7 +10,6 @@
 #ifndef SUPPORT_SERVICE_WORLD_H
 #define SUPPORT_SERVICE_WORLD_H
 
-#include "audit/log.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "service/service.h"
@@ -37,10 +36,15 @@ struct world_key {
     char secret[SERVICE_API_KEY_CHARS + 1];
 };
 
+typedef bool world_log_open(const struct audit_config *config,
+                            void (*fatal)(void *context, const struct err *err), void *context,
+                            struct audit_log **out, struct audit_recovery *recovery,
+                            struct err *err);
+
 struct world {
     char directory[64];
     const struct clock *clock;
-    const struct audit_io *io; /* the log's */
+    world_log_open *log_open;
     struct service_config config;
     struct audit_log *log;
     struct audit_recovery recovery;
@@ -83,8 +87,7 @@ static inline void world_start(struct world *world)
                                  .batch_entries_max = 1024,
                                  .pending_entries_max = 8192,
                                  .clock = world->clock};
-    WORLD_CHECK(audit_log_open_with(world->io, &audit, world_fatal, NULL, &world->log,
-                                    &world->recovery, &err));
+    WORLD_CHECK(world->log_open(&audit, world_fatal, NULL, &world->log, &world->recovery, &err));
     world_path(world, "store.db", path);
     WORLD_CHECK(store_open(path, world->clock, &world->store, &created, &err));
     if (created && world->user.id[0] == 0) {
@@ -113,12 +116,12 @@ static inline void world_start(struct world *world)
 
 /* config NULL: the default with two workers. clock NULL: the system's. */
 static inline void world_open_with(struct world *world, const struct service_config *config,
-                                   const struct clock *clock, const struct audit_io *io)
+                                   const struct clock *clock, world_log_open *log_open)
 {
     char path[128];
     struct err err;
     memset(world, 0, sizeof(*world));
-    world->io = io;
+    world->log_open = log_open;
     world->clock = clock != NULL ? clock : &clock_system;
     world->config = config != NULL ? *config : service_config_default;
     if (config == NULL) {
@@ -134,7 +137,7 @@ static inline void world_open_with(struct world *world, const struct service_con
 static inline void world_open(struct world *world, const struct service_config *config,
                               const struct clock *clock)
 {
-    world_open_with(world, config, clock, &audit_io_system);
+    world_open_with(world, config, clock, audit_log_open);
 }
 
 static inline void world_stop(struct world *world)
