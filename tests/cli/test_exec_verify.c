@@ -77,7 +77,7 @@ static void teardown(void)
     temporary_remove(&directory);
 }
 
-TestSuite(cli_exec_verify, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(cli_exec_verify, .init = setup, .fini = teardown);
 
 /* Tells the lie in `object`, if this is its moment. */
 static void tell(json_t *object, enum stage stage)

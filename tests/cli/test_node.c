@@ -71,7 +71,7 @@ static void teardown(void)
     temporary_remove(&node.directory);
 }
 
-TestSuite(cli_node, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(cli_node, .init = setup, .fini = teardown);
 
 static void expect(struct program_result result, int code, const char *out, const char *err)
 {

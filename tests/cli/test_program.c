@@ -22,7 +22,7 @@ static void setup(void)
     unsetenv("WASM_HYPERVISOR_URL");
 }
 
-TestSuite(cli_program, .init = setup, .timeout = 120);
+TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
     "serve",   "exec",     "run",       "inspect", "audit verify", "audit init", "audit checkpoint",

@@ -9,8 +9,6 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-TestSuite(cli_run, .timeout = 120);
-
 static void expect_out(struct program_result result, const char *out)
 {
     cr_expect_eq(result.code, 0, "exit status %d: %s", result.code, result.err);
