@@ -1,0 +1,93 @@
+/* generate_vm.h: random valid modules: any bytes become two modules that load, link and end.
+ *
+ * The first module has memory, tables, globals and functions and imports one function of the host,
+ * "host" "mix" [i32 i64] -> [i64]. The second imports all that the first exports (module "first").
+ * Exports "r0", "r1", ... take nothing and are what one runs; "f..." are the functions behind them,
+ * "g..." the globals, "t..." the tables, "memory" is either module's own.
+ *
+ * Every branch back and every call burns one unit of a global counter, which each "r..." sets; at 0
+ * the program traps. So a module ends also on an engine that knows no gas.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FUZZ_GENERATE_VM_H
+#define FUZZ_GENERATE_VM_H
+
+#include "vm/vm.h"
+
+struct generate_options {
+    bool canonical_nans; /* the sign and payload of a NaN are never looked at, so that engines which
+                            differ in them agree */
+};
+
+struct generated {
+    struct buffer first, second;
+};
+
+/* Always succeeds; without bytes the modules are as simple as can be. */
+void generate(struct bytes choices, struct generate_options options, struct generated *out);
+void generated_release(struct generated *generated);
+
+/* ---- Between generate_vm.c and generate_vm_body.c ---- */
+
+enum {
+    GENERATE_TYPES = 10,
+    GENERATE_ARITY_MAX = 4, /* parameters, and results */
+    GENERATE_FUNCS_MAX = 24,
+    GENERATE_OWN_FUNCS_MAX = 6,
+    GENERATE_TABLES = 3,
+    GENERATE_GLOBALS_MAX = 16,
+    GENERATE_LOCALS_MAX = 24,
+    GENERATE_LABELS_MAX = 16,
+    GENERATE_SEGMENTS = 3,
+    GENERATE_FUEL = 150, /* loops and calls of one run */
+    GENERATE_BODY_INSTRUCTIONS = 400,
+    GENERATE_BYTES_MAX = 1 << 20,
+};
+
+struct generate_types {
+    uint32_t count;
+    uint8_t types[GENERATE_ARITY_MAX];
+};
+
+struct generate_func_type {
+    struct generate_types params, results;
+};
+
+struct generate_label {
+    struct generate_types types; /* that a branch brings */
+    bool is_loop;
+};
+
+struct generator {
+    struct bytes choices;
+    size_t at;
+    bool canonical_nans;
+
+    /* the module */
+    struct generate_func_type types[GENERATE_TYPES];
+    uint32_t func_types[GENERATE_FUNCS_MAX]; /* index into types */
+    uint32_t func_count;                     /* that bodies may name: the "r..." come after them */
+    uint8_t table_types[GENERATE_TABLES];
+    uint8_t global_types[GENERATE_GLOBALS_MAX];
+    bool global_is_mutable[GENERATE_GLOBALS_MAX];
+    uint32_t global_count;
+
+    /* the body */
+    struct buffer *out;
+    uint32_t left; /* instructions that may still be chosen freely */
+    uint8_t locals[GENERATE_LOCALS_MAX];
+    uint32_t local_count;
+    struct generate_label labels[GENERATE_LABELS_MAX];
+    uint32_t label_count;
+};
+
+/* 0 when no bytes are left: whatever is simplest is choice 0. */
+uint32_t generate_choose(struct generator *g, uint32_t count);
+void generate_byte(struct generator *g, uint8_t byte);
+void generate_u32(struct generator *g, uint32_t value); /* LEB128 */
+void generate_constant(struct generator *g, uint8_t type);
+/* The expression of a function of that type, including the last end; locals are set. */
+void generate_body(struct generator *g, const struct generate_func_type *type);
+
+#endif
