@@ -1,7 +1,7 @@
 /* request_keys.c: a table of keys and tombstones by id, oldest first in two rings.
  *
- * All keys live equally long, so both rings are ordered by expiry and only their heads are looked
- * at.
+ * All keys live equally long, so both rings are ordered by expiry on the monotonic clock and only
+ * their heads are looked at; the wall clock, which may be set, is asked about the one key wanted.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,10 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { KEYS_BUCKETS = 4096 }; /* a power of two */
+enum {
+    KEYS_BUCKETS = 4096, /* a power of two */
+    NS_PER_MS = 1000000,
+};
 
 enum key_state { KEY_LIVE, KEY_USED, KEY_EXPIRED };
 
@@ -148,18 +151,20 @@ static void keys_bury(struct request_keys *keys, struct key_entry *entry, enum k
     }
 }
 
-static void keys_expire(struct request_keys *keys, int64_t now_ms)
+static void keys_expire(struct request_keys *keys)
 {
+    uint64_t now_ns = clock_monotonic_ns(keys->config.clock);
+    uint64_t tombstone_ns = keys->config.tombstone_ms * NS_PER_MS;
     while (!list_is_empty(&keys->live)) {
         struct key_entry *entry = LIST_ENTRY(keys->live.next, struct key_entry, ring);
-        if (entry->key.expires_ms > now_ms) {
+        if (entry->key.expires_ns > now_ns) {
             break;
         }
         keys_bury(keys, entry, KEY_EXPIRED, NULL);
     }
     while (!list_is_empty(&keys->tombstones)) {
         struct key_entry *entry = LIST_ENTRY(keys->tombstones.next, struct key_entry, ring);
-        if (entry->key.expires_ms + (int64_t)keys->config.tombstone_ms > now_ms) {
+        if (entry->key.expires_ns + tombstone_ns > now_ns) {
             break;
         }
         keys_forget(keys, entry);
@@ -169,11 +174,14 @@ static void keys_expire(struct request_keys *keys, int64_t now_ms)
 static struct key_entry *keys_find_live(struct request_keys *keys, const uint8_t *request_id,
                                         const char *owner, struct err *err)
 {
-    keys_expire(keys, clock_wall_ms(keys->config.clock));
+    keys_expire(keys);
     struct key_entry *entry = keys_find(keys, request_id, owner);
     if (entry == NULL) {
         (void)err_set(err, ERR_NOT_FOUND, "request_id names no key");
         return NULL;
+    }
+    if (entry->state == KEY_LIVE && entry->key.expires_ms <= clock_wall_ms(keys->config.clock)) {
+        keys_bury(keys, entry, KEY_EXPIRED, NULL);
     }
     if (entry->state == KEY_USED) {
         (void)err_set(err, ERR_KEY_ALREADY_USED,
@@ -213,7 +221,7 @@ static void keys_random_uuid(uint8_t out[static TEXT_UUID_BYTES])
 static bool keys_insert(struct request_keys *keys, struct key_entry *entry, struct err *err)
 {
     pthread_mutex_lock(&keys->lock);
-    keys_expire(keys, entry->key.created_ms);
+    keys_expire(keys);
     struct key_owner *owner = keys_owner(keys, entry->key.owner);
     bool ok = owner != NULL && keys_have_room(keys, owner, err);
     if (owner == NULL) {
@@ -253,6 +261,7 @@ bool request_keys_issue(struct request_keys *keys, const char *owner, struct epo
     crypto_random(key->salt, sizeof(key->salt));
     key->created_ms = clock_wall_ms(keys->config.clock);
     key->expires_ms = key->created_ms + (int64_t)keys->config.lifetime_ms;
+    key->expires_ns = clock_monotonic_ns(keys->config.clock) + keys->config.lifetime_ms * NS_PER_MS;
     key->epoch = epoch_ref(epoch);
     key->key = crypto_p256_generate();
     bool ok = key->key != NULL || err_set(err, ERR_NO_MEMORY, "no memory for a request key");
@@ -293,11 +302,11 @@ bool request_keys_take(struct request_keys *keys, const uint8_t request_id[stati
 }
 
 /* The link of `live` before which a key of that expiry belongs. */
-static struct list *keys_ring_place(struct request_keys *keys, int64_t expires_ms)
+static struct list *keys_ring_place(struct request_keys *keys, uint64_t expires_ns)
 {
     struct list *link = keys->live.next;
     while (link != &keys->live &&
-           LIST_ENTRY(link, struct key_entry, ring)->key.expires_ms < expires_ms) {
+           LIST_ENTRY(link, struct key_entry, ring)->key.expires_ns < expires_ns) {
         link = link->next;
     }
     return link;
@@ -317,7 +326,7 @@ void request_keys_return(struct request_keys *keys, struct request_key *key)
         keys->live_count++;
         keys->tombstone_count--;
         list_remove(&entry->ring);
-        list_push_back(keys_ring_place(keys, entry->key.expires_ms), &entry->ring);
+        list_push_back(keys_ring_place(keys, entry->key.expires_ns), &entry->ring);
     }
     pthread_mutex_unlock(&keys->lock);
     request_key_release(key);
@@ -326,7 +335,7 @@ void request_keys_return(struct request_keys *keys, struct request_key *key)
 void request_keys_expire(struct request_keys *keys)
 {
     pthread_mutex_lock(&keys->lock);
-    keys_expire(keys, clock_wall_ms(keys->config.clock));
+    keys_expire(keys);
     pthread_mutex_unlock(&keys->lock);
 }
 

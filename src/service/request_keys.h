@@ -5,6 +5,9 @@
  * use is told from an unknown id. The number of live keys is bounded, in total and per owner. A key
  * is seen by its owner only: to everybody else it does not exist.
  *
+ * "At most an hour" holds whatever is done to the wall clock: the time is over when either clock
+ * says so.
+ *
  * Thread-safe. Ids are random and made here, so their first bytes serve as hash.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -21,7 +24,8 @@ struct request_key {
     char owner[STORE_KEY_ID_CHARS + 1];
     uint8_t salt[CRYPTO_REQUEST_SALT_BYTES];
     int64_t created_ms;
-    int64_t expires_ms;
+    int64_t expires_ms;          /* as it is told */
+    uint64_t expires_ns;         /* the same moment on the clock that nobody sets */
     struct crypto_p256_key *key; /* owned */
     struct epoch *epoch;         /* owned reference: who signed the binding */
 };

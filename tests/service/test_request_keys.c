@@ -183,3 +183,31 @@ Test(service_request_keys, without_memory_nothing_is_issued)
         cr_expect_eq(request_keys_live(keys), 0);
     }
 }
+
+Test(service_request_keys, live_no_longer_when_the_wall_clock_is_set_back)
+{
+    struct request_key old = issue("a");
+    fake_clock_step_wall(&fake, -5000);
+    struct request_key young = issue("a");
+    cr_expect_lt(young.expires_ms, old.expires_ms);
+    fake_clock_advance(&fake, 999);
+    request_keys_expire(keys);
+    cr_expect_eq(request_keys_live(keys), 2);
+    fake_clock_advance(&fake, 1);
+    cr_expect_eq(take(&old, "a"), ERR_KEY_EXPIRED);
+    cr_expect_eq(take(&young, "a"), ERR_KEY_EXPIRED);
+    cr_expect_eq(request_keys_live(keys), 0);
+}
+
+Test(service_request_keys, are_over_at_the_time_that_was_told)
+{
+    struct request_key key = issue("a");
+    fake_clock_step_wall(&fake, 999);
+    struct err err;
+    cr_expect(request_keys_peek(keys, key.request_id, "a", NULL, &err));
+    fake_clock_step_wall(&fake, 1);
+    cr_expect_eq(take(&key, "a"), ERR_KEY_EXPIRED);
+    cr_expect_eq(request_keys_live(keys), 0);
+    fake_clock_step_wall(&fake, -1000);
+    cr_expect_eq(take(&key, "a"), ERR_KEY_EXPIRED, "and stay over");
+}
