@@ -188,13 +188,56 @@ static void leaf(struct generator *g, uint8_t type)
     }
 }
 
-/* Takes the topmost value away: into a local, a global or nowhere. */
+/* A comparison with itself chooses between the value and a plain NaN. */
+static void canonicalize(struct generator *g, uint8_t type)
+{
+    uint32_t local = find_type(g, g->locals, g->local_count, type);
+    bool is_f32 = type == VM_F32;
+    if (local == g->local_count) { /* nowhere to keep it: take a constant instead */
+        put(g, OP_DROP);
+        put(g, is_f32 ? OP_F32_CONST : OP_F64_CONST);
+        put_bits(g, 0, is_f32 ? 4 : 8);
+        return;
+    }
+    put_indexed(g, OP_LOCAL_TEE, local);
+    put(g, is_f32 ? OP_F32_CONST : OP_F64_CONST);
+    put_bits(g, is_f32 ? 0x7fc00000 : 0x7ff8000000000000, is_f32 ? 4 : 8);
+    put_indexed(g, OP_LOCAL_GET, local);
+    put_indexed(g, OP_LOCAL_GET, local);
+    put(g, is_f32 ? OP_F32_EQ : OP_F64_EQ);
+    put(g, OP_SELECT);
+}
+
+/* Makes the topmost value a part of what the module has come to: a number in a global. */
+static void accumulate(struct generator *g, uint8_t type)
+{
+    bool is_wide = type == VM_I64 || type == VM_F64;
+    uint32_t global = find_mutable_global(g, is_wide ? VM_I64 : VM_I32);
+    if (type == VM_FUNCREF || type == VM_EXTERNREF) {
+        put(g, OP_REF_IS_NULL);
+    } else if (type == VM_F32 || type == VM_F64) {
+        if (g->canonical_nans) {
+            canonicalize(g, type);
+        }
+        put(g, is_wide ? OP_I64_REINTERPRET_F64 : OP_I32_REINTERPRET_F32);
+    }
+    put_indexed(g, OP_GLOBAL_GET, global);
+    put(g, is_wide ? OP_I64_CONST : OP_I32_CONST);
+    put_signed(g, 31);
+    put(g, is_wide ? OP_I64_MUL : OP_I32_MUL);
+    put(g, is_wide ? OP_I64_ADD : OP_I32_ADD);
+    put_indexed(g, OP_GLOBAL_SET, global);
+}
+
+/* Takes the topmost value away: into a local, a global, what has come so far, or nowhere. */
 static void consume(struct generator *g, uint8_t type)
 {
     uint32_t local = find_type(g, g->locals, g->local_count, type);
     uint32_t global = find_mutable_global(g, type);
-    uint32_t choice = generate_choose(g, 4);
-    if (local < g->local_count && choice > 1) {
+    uint32_t choice = generate_choose(g, 6);
+    if (choice > 3) {
+        accumulate(g, type);
+    } else if (local < g->local_count && choice > 1) {
         put_indexed(g, OP_LOCAL_SET, local);
     } else if (global < g->global_count && choice == 1) {
         put_indexed(g, OP_GLOBAL_SET, global);
@@ -220,7 +263,7 @@ static void consume_all(struct generator *g, const struct generate_types *types,
 static void masked(struct generator *g, uint32_t depth, int32_t mask)
 {
     value(g, VM_I32, depth);
-    if (generate_choose(g, 40) != 39) {
+    if (generate_choose(g, 100) != 99) {
         put_i32(g, mask);
         put(g, OP_I32_AND);
     }
@@ -292,26 +335,6 @@ static enum opcode choose_simple(struct generator *g, uint8_t type)
     return OPCODE_COUNT;
 }
 
-/* A comparison with itself chooses between the value and a plain NaN. */
-static void canonicalize(struct generator *g, uint8_t type)
-{
-    uint32_t local = find_type(g, g->locals, g->local_count, type);
-    bool is_f32 = type == VM_F32;
-    if (local == g->local_count) { /* nowhere to keep it: take a constant instead */
-        put(g, OP_DROP);
-        put(g, is_f32 ? OP_F32_CONST : OP_F64_CONST);
-        put_bits(g, 0, is_f32 ? 4 : 8);
-        return;
-    }
-    put_indexed(g, OP_LOCAL_TEE, local);
-    put(g, is_f32 ? OP_F32_CONST : OP_F64_CONST);
-    put_bits(g, is_f32 ? 0x7fc00000 : 0x7ff8000000000000, is_f32 ? 4 : 8);
-    put_indexed(g, OP_LOCAL_GET, local);
-    put_indexed(g, OP_LOCAL_GET, local);
-    put(g, is_f32 ? OP_F32_EQ : OP_F64_EQ);
-    put(g, OP_SELECT);
-}
-
 static void simple(struct generator *g, uint8_t type, uint32_t depth)
 {
     enum opcode opcode = choose_simple(g, type);
@@ -336,8 +359,8 @@ static void simple(struct generator *g, uint8_t type, uint32_t depth)
     put(g, opcode);
     if (is_memory(opcode)) {
         generate_u32(g, 0); /* alignment */
-        uint32_t choice = generate_choose(g, 32);
-        generate_u32(g, choice == 31 ? UINT32_MAX : choice == 30 ? 65530 : choice);
+        uint32_t choice = generate_choose(g, 128);
+        generate_u32(g, choice == 127 ? UINT32_MAX : choice == 126 ? 65530 : choice % 32);
     }
 }
 
