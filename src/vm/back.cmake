@@ -4,7 +4,8 @@
 # without callee-saved registers (clang 19 and newer); "computed-goto" is one function of labels and needs GNU C; "auto" tries.
 set(WH_DISPATCH auto CACHE STRING "Interpreter dispatch: auto, tail-call or computed-goto")
 set_property(CACHE WH_DISPATCH PROPERTY STRINGS auto tail-call computed-goto)
-option(WH_NATIVE "Compile the interpreter for this machine's processor" OFF)
+set(WH_CPU auto CACHE STRING "What the interpreter is compiled for: auto, baseline, x86-64-v3 or native")
+set_property(CACHE WH_CPU PROPERTY STRINGS auto baseline x86-64-v3 native)
 
 include(CheckCSourceCompiles)
 set(CMAKE_REQUIRED_FLAGS "-O1 -Werror")
@@ -23,6 +24,15 @@ check_c_source_compiles("
     }" WH_HAS_TAIL_CALL_DISPATCH)
 unset(CMAKE_REQUIRED_FLAGS)
 
+# Every processor with SEV-SNP is an x86-64-v3; "auto" uses its instructions where this one has them.
+include(CheckCSourceRuns)
+check_c_source_runs("
+    int main(void)
+    {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"bmi2\") && __builtin_cpu_supports(\"fma\") ? 0 : 1;
+    }" WH_HAS_X86_64_V3)
+
 if(WH_DISPATCH STREQUAL "auto")
     if(WH_HAS_TAIL_CALL_DISPATCH)
         set(wh_dispatch tail-call)
@@ -38,8 +48,10 @@ if(wh_dispatch STREQUAL "tail-call")
         message(FATAL_ERROR "WH_DISPATCH=tail-call: this compiler has no musttail with preserve_none (clang 19 has)")
     endif()
     set(wh_interp_sources interp_integer.c interp_float.c interp_memory.c interp_control.c)
+    set(wh_pins 1)
 elseif(wh_dispatch STREQUAL "computed-goto")
     set(wh_interp_sources interp_goto.c)
+    set(wh_pins 0) # handlers for pinned locals are too many for one function
     if(CMAKE_C_COMPILER_ID MATCHES "Clang")
         message(WARNING "computed-goto dispatch by clang takes minutes to compile and is slow: use clang 19 or newer, or gcc")
     endif()
@@ -50,8 +62,10 @@ endif()
 # Labels as values, `goto *` and `return f()` of a void function are the point of these files, not an oversight. The stack protector
 # would cost every handler; it protects arrays, of which they have none.
 set(wh_interp_flags -Wno-pedantic -fno-stack-protector)
-if(WH_NATIVE)
-    list(APPEND wh_interp_flags -march=native)
+if(WH_CPU STREQUAL "native" OR WH_CPU STREQUAL "x86-64-v3")
+    list(APPEND wh_interp_flags -march=${WH_CPU})
+elseif(WH_CPU STREQUAL "auto" AND WH_HAS_X86_64_V3)
+    list(APPEND wh_interp_flags -march=x86-64-v3)
 endif()
 if(wh_dispatch STREQUAL "computed-goto" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
     # Keep one indirect jump for each handler.
@@ -60,5 +74,5 @@ endif()
 set_source_files_properties(${wh_interp_sources} PROPERTIES COMPILE_OPTIONS "${wh_interp_flags}")
 
 set(WH_VM_BACK_SOURCES
-    gas.c code.c translate.c translate_stack.c translate_emit.c translate_plain.c translate_control.c
+    gas.c code.c translate.c translate_stack.c translate_emit.c translate_choose.c translate_pin.c translate_plain.c translate_control.c
     interp_cold.c interp_rare.c ${wh_interp_sources} run.c code_print.c)

@@ -11,49 +11,126 @@ const struct handler_layout handler_layouts[HANDLER_COUNT] = {
 #undef HANDLER
 };
 
-/* The first handler of a family is named after R and the first pair, address or value kind. */
-#define PAIRS_COMMUTES false
-#define PAIRS_ORDERED true
-#define BINARY(op, body, type, pairs)                                                              \
+/* ---- Shapes: their lists as tables ---- */
+
+#define PAIR_NUMBER(shape, a, b) PAIR_##shape##_##a##b,
+#define PAIR_PLACE(shape, a, b) [CODE_##a][CODE_##b] = PAIR_##shape##_##a##b + 1,
+#define KIND_NUMBER(shape, a) KIND_##shape##_##a,
+#define KIND_PLACE(shape, a) [CODE_##a] = KIND_##shape##_##a + 1,
+#define ADDRESS_NUMBER(shape, a) ADDRESS_##shape##_##a,
+#define ADDRESS_PLACE(shape, a) [CODE_ADDRESS_##a] = ADDRESS_##shape##_##a + 1,
+#define SHAPE_NUMBERS(list, number) enum { list(number, list) list##_COUNT };
+#define SHAPE_TABLE(list, row)                                                                     \
+    {                                                                                              \
+        .count = list##_COUNT, .place = { list(row, list) }                                        \
+    }
+
+SHAPE_NUMBERS(PAIRS_COMMUTES_NONE, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_COMMUTES_P, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_COMMUTES_PQ, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_ORDERED_NONE, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_ORDERED_P, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_ORDERED_PQ, PAIR_NUMBER)
+SHAPE_NUMBERS(KINDS_NONE, KIND_NUMBER)
+SHAPE_NUMBERS(KINDS_P, KIND_NUMBER)
+SHAPE_NUMBERS(KINDS_PQ, KIND_NUMBER)
+SHAPE_NUMBERS(VALUES_NONE, KIND_NUMBER)
+SHAPE_NUMBERS(VALUES_P, KIND_NUMBER)
+SHAPE_NUMBERS(VALUES_PQ, KIND_NUMBER)
+SHAPE_NUMBERS(ADDRESSES_NONE, ADDRESS_NUMBER)
+SHAPE_NUMBERS(ADDRESSES_PQ, ADDRESS_NUMBER)
+SHAPE_NUMBERS(ADDRESSES_SCALED, ADDRESS_NUMBER)
+
+const struct pair_shape pair_shapes[2][SHAPES] = {
+    {[SHAPE_NONE] = SHAPE_TABLE(PAIRS_COMMUTES_NONE, PAIR_PLACE),
+     [SHAPE_P] = SHAPE_TABLE(PAIRS_COMMUTES_P, PAIR_PLACE),
+     [SHAPE_PQ] = SHAPE_TABLE(PAIRS_COMMUTES_PQ, PAIR_PLACE)},
+    {[SHAPE_NONE] = SHAPE_TABLE(PAIRS_ORDERED_NONE, PAIR_PLACE),
+     [SHAPE_P] = SHAPE_TABLE(PAIRS_ORDERED_P, PAIR_PLACE),
+     [SHAPE_PQ] = SHAPE_TABLE(PAIRS_ORDERED_PQ, PAIR_PLACE)},
+};
+const struct kind_shape kind_shapes[SHAPES] = {
+    [SHAPE_NONE] = SHAPE_TABLE(KINDS_NONE, KIND_PLACE),
+    [SHAPE_P] = SHAPE_TABLE(KINDS_P, KIND_PLACE),
+    [SHAPE_PQ] = SHAPE_TABLE(KINDS_PQ, KIND_PLACE),
+};
+const struct kind_shape value_shapes[SHAPES] = {
+    [SHAPE_NONE] = SHAPE_TABLE(VALUES_NONE, KIND_PLACE),
+    [SHAPE_P] = SHAPE_TABLE(VALUES_P, KIND_PLACE),
+    [SHAPE_PQ] = SHAPE_TABLE(VALUES_PQ, KIND_PLACE),
+};
+const struct address_shape address_shapes[SHAPES] = {
+    [SHAPE_NONE] = SHAPE_TABLE(ADDRESSES_NONE, ADDRESS_PLACE),
+    [SHAPE_PQ] = SHAPE_TABLE(ADDRESSES_PQ, ADDRESS_PLACE),
+    [SHAPE_SCALED] = SHAPE_TABLE(ADDRESSES_SCALED, ADDRESS_PLACE),
+};
+
+const struct code_address_row code_address_rows[CODE_ADDRESSES] = {
+#define ADDRESS_ROW(name, base, index, shifted) {CODE_##base, CODE_##index, shifted},
+    ADDRESS_KINDS(ADDRESS_ROW)
+#undef ADDRESS_ROW
+};
+
+/* ---- Families. The first handler is named after R and the first pair, address or value kind. ----
+ */
+
+#define ORDERED_COMMUTES false
+#define ORDERED_ORDERED true
+#define BINARY(op, body, type, pairs, pinned)                                                      \
     [OP_##op] = {.family = FAMILY_BINARY,                                                          \
                  .in = CODE_##type,                                                                \
                  .out = CODE_##type,                                                               \
-                 .ordered = PAIRS_##pairs,                                                         \
+                 .ordered = ORDERED_##pairs,                                                       \
+                 .pins = SHAPE_##pinned,                                                           \
                  .first = HANDLER_##op##_R_RS,                                                     \
                  .swapped = OP_##op},
-#define DIVISION(op, body, type, pairs) BINARY(op, body, type, pairs)
-#define COMPARE(op, body, type, other, contrary)                                                   \
+#define DIVISION(op, body, type, pairs, pinned) BINARY(op, body, type, pairs, pinned)
+#define COMPARE(op, body, type, pinned, other, contrary)                                           \
     [OP_##op] = {.family = FAMILY_COMPARE,                                                         \
                  .in = CODE_##type,                                                                \
                  .out = CODE_i32,                                                                  \
+                 .pins = SHAPE_##pinned,                                                           \
                  .first = HANDLER_##op##_R_RS,                                                     \
                  .branch = HANDLER_BRANCH_##op##_RS,                                               \
                  .swapped = OP_##other,                                                            \
                  .inverse = OP_##contrary},
-#define COMPARE_FLOAT(op, body, type, other)                                                       \
+#define COMPARE_FLOAT(op, body, type, pinned, other)                                               \
     [OP_##op] = {.family = FAMILY_COMPARE,                                                         \
                  .in = CODE_##type,                                                                \
                  .out = CODE_i32,                                                                  \
+                 .pins = SHAPE_##pinned,                                                           \
                  .first = HANDLER_##op##_R_RS,                                                     \
                  .branch = HANDLER_BRANCH_##op##_RS,                                               \
                  .branch_not = HANDLER_BRANCH_NOT_##op##_RS,                                       \
                  .swapped = OP_##other},
-#define TEST(op, body, type)                                                                       \
+#define TEST(op, body, type, pinned)                                                               \
     [OP_##op] = {.family = FAMILY_TEST,                                                            \
                  .in = CODE_##type,                                                                \
                  .out = CODE_i32,                                                                  \
+                 .pins = SHAPE_##pinned,                                                           \
                  .first = HANDLER_##op##_R_R,                                                      \
                  .branch = HANDLER_BRANCH_##op##_R,                                                \
                  .branch_not = HANDLER_BRANCH_NOT_##op##_R},
-#define UNARY(op, body, from, to)                                                                  \
-    [OP_##op] = {                                                                                  \
-        .family = FAMILY_UNARY, .in = CODE_##from, .out = CODE_##to, .first = HANDLER_##op##_R_R},
-#define TRUNCATION(op, body, from, to) UNARY(op, body, from, to)
-#define LOAD(op, body, type, bytes)                                                                \
-    [OP_##op] = {                                                                                  \
-        .family = FAMILY_LOAD, .in = CODE_i32, .out = CODE_##type, .first = HANDLER_##op##_R_R},
-#define STORE(op, body, type, bytes)                                                               \
-    [OP_##op] = {.family = FAMILY_STORE, .in = CODE_##type, .first = HANDLER_##op##_R_R},
+#define UNARY(op, body, from, to, pinned)                                                          \
+    [OP_##op] = {.family = FAMILY_UNARY,                                                           \
+                 .in = CODE_##from,                                                                \
+                 .out = CODE_##to,                                                                 \
+                 .pins = SHAPE_##pinned,                                                           \
+                 .first = HANDLER_##op##_R_R},
+#define TRUNCATION(op, body, from, to, pinned) UNARY(op, body, from, to, pinned)
+#define LOAD(op, body, type, bytes, pinned, shape)                                                 \
+    [OP_##op] = {.family = FAMILY_LOAD,                                                            \
+                 .in = CODE_i32,                                                                   \
+                 .out = CODE_##type,                                                               \
+                 .pins = SHAPE_##pinned,                                                           \
+                 .addresses = SHAPE_##shape,                                                       \
+                 .first = HANDLER_##op##_R_R},
+#define STORE(op, body, type, bytes, pinned, shape)                                                \
+    [OP_##op] = {.family = FAMILY_STORE,                                                           \
+                 .in = CODE_##type,                                                                \
+                 .pins = SHAPE_##pinned,                                                           \
+                 .addresses = SHAPE_##shape,                                                       \
+                 .first = HANDLER_##op##_R_R},
 
 const struct family_row family_rows[OPCODE_COUNT] = {
 #include "vm/families_float.def"

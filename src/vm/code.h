@@ -2,15 +2,15 @@
  *
  * A translated body is a stream of 8-byte aligned instructions; each begins with the address of its
  * handler, operands follow at fixed offsets. Operands are slots of the frame (u16 index, fp[slot]),
- * immediates, or the transient registers r0 (integers, references) and f0 (floats), which the
- * choice of the handler implies: I32_ADD_S_RI adds an immediate to r0 and writes a slot.
+ * immediates, or registers, which the choice of the handler implies: I32_ADD_S_RI adds an immediate
+ * to r0 and writes a slot. r0 (integers, references) and f0 (floats) hold a temporary, r1, r2 and
+ * f1 each a pinned local: a copy of its slot, which is always written too.
  *
  *   arithmetic  handler@0  d@8  a@10  b@12 | imm32@12 | imm64@16           16 or 24 bytes
  *   branch      handler@0  a@8  b@10  rel@12  cost taken@16  cost fall@20 | imm@24
- *   load        handler@0  d@8  a@10  offset32@12 | b16@16 | imm32@16 | address64@16
- *   store       the same with v@8, the value's slot; its immediate comes last
- *   select      handler@0  d@8  a@10  b@12  c@14 | imm64 a@16  imm64 b@24
- *   jump        handler@0  rel@8  cost@12
+ *   load        handler@0  d@8  a@10  offset32@12 | b16@16 shift8@18 imm32@20 | imm32@16 |
+ * address64@16 store       the same with v@8, the value's slot; its immediate comes last select
+ * handler@0  d@8  a@10  b@12  c@14 | imm64 a@16  imm64 b@24 jump        handler@0  rel@8  cost@12
  *   table       handler@0  a@10  count@12, then (count + 1) x {rel32 cost32}
  *   return      handler@0  return slot@8  a@10  count@12 | imm64@16
  *   call        handler@0  target@8..  a@16  delta@18  cost@20     the last six bytes are read by
@@ -31,6 +31,7 @@
 #define VM_CODE_H
 
 #include "vm/module.h"
+#include "vm/shapes.h"
 
 #include <string.h>
 
@@ -56,7 +57,9 @@ enum code_field {
     CODE_SELECT_IMM_A = 16,
     CODE_SELECT_IMM_B = 24,
     CODE_OFFSET = 12,
-    CODE_ADDRESS = 16, /* what an address has beside slot and offset */
+    CODE_ADDRESS = 16, /* the index: what an address has beside base and offset */
+    CODE_SHIFT = 18,
+    CODE_ADDRESS_BASE = 20, /* an immediate base, where the index is shifted */
     CODE_JUMP_REL = 8,
     CODE_JUMP_COST = 12,
     CODE_BRANCH_A = 8,
@@ -96,9 +99,23 @@ CODE_READ(code_u64, uint64_t)
 
 /* ---- The handlers ---- */
 
-/* Operand kinds, in the order in which a family lists them. For float operands R is f0. SS and SI
- * are addresses: the 32-bit sum of two slots, of a slot and an immediate. */
-enum code_kind { CODE_R, CODE_S, CODE_I, CODE_SS, CODE_SI, CODE_N };
+/* Operand kinds. R is the transient register: r0, or f0 for a float. P and Q are pinned locals: r1
+ * and r2, or f1 (P) for a float; their slots hold the same value at any time, so P and Q may always
+ * be taken for S. */
+enum code_kind { CODE_R, CODE_S, CODE_I, CODE_P, CODE_Q, CODE_N, CODE_KINDS = CODE_N };
+
+/* Address kinds: base, index, whether the index is shifted. The first ones are kinds as above. */
+enum code_address {
+#define ADDRESS_ROW(name, base, index, shifted) CODE_ADDRESS_##name,
+    ADDRESS_KINDS(ADDRESS_ROW)
+#undef ADDRESS_ROW
+        CODE_ADDRESSES
+};
+struct code_address_row {
+    uint8_t base, index; /* enum code_kind */
+    bool shifted;
+};
+extern const struct code_address_row code_address_rows[CODE_ADDRESSES];
 
 enum code_type { CODE_i32, CODE_i64, CODE_f32, CODE_f64 };
 
@@ -116,6 +133,7 @@ enum code_format {
     CODE_CALL,
     CODE_RARE,
     CODE_GLOBAL,
+    CODE_PIN,
     CODE_BARE, /* nothing but the handler */
 };
 
@@ -131,7 +149,7 @@ struct handler_layout {
     const char *name; /* "I32_ADD_S_RI" */
     uint8_t format;   /* enum code_format */
     uint8_t type;     /* enum code_type, of the operands */
-    uint8_t d, a, b;  /* enum code_kind */
+    uint8_t d, a, b;  /* enum code_kind; of a LOAD or STORE, a is an enum code_address */
 };
 
 extern const struct handler_layout handler_layouts[HANDLER_COUNT];
@@ -152,10 +170,15 @@ enum family {
     FAMILY_STORE,
 };
 
+/* How far a family knows pinned locals; see shapes.h. */
+enum shape_pins { SHAPE_NONE, SHAPE_P, SHAPE_PQ, SHAPE_SCALED, SHAPES };
+
 struct family_row {
     uint8_t family;
     uint8_t in, out;     /* enum code_type of operands and result */
     bool ordered;        /* may not be written with its operands swapped */
+    uint8_t pins;        /* enum shape_pins */
+    uint8_t addresses;   /* the same, of a LOAD's or STORE's address */
     uint16_t first;      /* enum handler: d = R with the first combination of operands */
     uint16_t branch;     /* the first branch on it; 0: none */
     uint16_t branch_not; /* the first branch on its contrary; 0: use `inverse` */
@@ -164,5 +187,23 @@ struct family_row {
 };
 
 extern const struct family_row family_rows[OPCODE_COUNT];
+
+/* A shape as a table: how many combinations, and each one's place, counted from 1; 0: none. */
+struct pair_shape {
+    uint8_t count;
+    uint8_t place[CODE_KINDS][CODE_KINDS];
+};
+struct kind_shape {
+    uint8_t count;
+    uint8_t place[CODE_KINDS];
+};
+struct address_shape {
+    uint8_t count;
+    uint8_t place[CODE_ADDRESSES];
+};
+extern const struct pair_shape pair_shapes[2][SHAPES]; /* [is it ordered] */
+extern const struct kind_shape kind_shapes[SHAPES];    /* destinations, single operands */
+extern const struct kind_shape value_shapes[SHAPES];   /* what is stored */
+extern const struct address_shape address_shapes[SHAPES];
 
 #endif

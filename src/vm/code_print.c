@@ -19,12 +19,13 @@ static bool is_wide(const struct handler_layout *layout)
 
 static uint32_t address_bytes(uint8_t kind)
 {
-    return kind == CODE_R || kind == CODE_S ? 16 : 24;
+    const struct code_address_row *row = &code_address_rows[kind];
+    return row->index == CODE_N && row->base != CODE_I ? 16 : 24;
 }
 
 static uint32_t instruction_bytes(const struct handler_layout *layout, const uint8_t *pc)
 {
-    bool has_immediate = layout->a == CODE_I || layout->b == CODE_I;
+    bool has_immediate = layout->a == CODE_I || layout->b == CODE_I; /* not of a LOAD or STORE */
     switch ((enum code_format)layout->format) {
     case CODE_BINARY:
         return has_immediate && is_wide(layout) ? 24 : 16;
@@ -48,23 +49,48 @@ static uint32_t instruction_bytes(const struct handler_layout *layout, const uin
         return CODE_CALL_BYTES;
     case CODE_RARE:
         return CODE_RARE_BYTES;
+    case CODE_PIN:
+        return 16;
     case CODE_BARE:
         return 8;
     }
     return 8;
 }
 
+/* s7 is a slot, s7=r1 a slot whose value is also in r1. */
 static void print_operand(FILE *out, const struct handler_layout *layout, uint8_t kind,
                           uint32_t slot, uint64_t immediate)
 {
     bool is_float = layout->type == CODE_f32 || layout->type == CODE_f64;
-    if (kind == CODE_R) {
+    switch ((enum code_kind)kind) {
+    case CODE_R:
         fputs(is_float ? " f0" : " r0", out);
-    } else if (kind == CODE_S) {
+        return;
+    case CODE_S:
         fprintf(out, " s%" PRIu32, slot);
-    } else if (kind == CODE_I) {
+        return;
+    case CODE_P:
+        fputs(is_float ? " f1" : " r1", out);
+        return;
+    case CODE_Q:
+        fputs(" r2", out);
+        return;
+    case CODE_I:
         fprintf(out, " 0x%" PRIx64, immediate);
+        return;
+    case CODE_N:
+        return;
     }
+}
+
+static void print_destination(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    uint32_t slot = code_u16(pc, CODE_D);
+    print_operand(out, layout, layout->d, slot, 0);
+    if (layout->d == CODE_P || layout->d == CODE_Q) {
+        fprintf(out, ", s%" PRIu32, slot);
+    }
+    fputs(" =", out);
 }
 
 static void print_pair(FILE *out, const struct handler_layout *layout, const uint8_t *pc, int first,
@@ -75,21 +101,36 @@ static void print_pair(FILE *out, const struct handler_layout *layout, const uin
     print_operand(out, layout, layout->b, code_u16(pc, immediate_left ? first : second), immediate);
 }
 
+static void print_address_part(FILE *out, uint8_t kind, uint32_t slot, uint32_t immediate)
+{
+    static const char *const registers[CODE_KINDS] = {
+        [CODE_R] = "r0", [CODE_P] = "r1", [CODE_Q] = "r2"};
+    if (kind == CODE_S) {
+        fprintf(out, "s%" PRIu32, slot);
+    } else if (kind == CODE_I) {
+        fprintf(out, "0x%" PRIx32, immediate);
+    } else {
+        fputs(registers[kind], out);
+    }
+}
+
 static void print_address(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
 {
-    if (layout->a == CODE_I) {
+    const struct code_address_row *row = &code_address_rows[layout->a];
+    if (row->base == CODE_I && row->index == CODE_N) {
         fprintf(out, " [0x%" PRIx64 "]", code_u64(pc, CODE_ADDRESS));
         return;
     }
-    if (layout->a == CODE_R) {
-        fputs(" [r0", out);
-    } else {
-        fprintf(out, " [s%u", (unsigned)code_u16(pc, CODE_A));
+    fputs(" [", out);
+    print_address_part(out, row->base, code_u16(pc, CODE_A),
+                       row->base == CODE_I ? code_u32(pc, CODE_ADDRESS_BASE) : 0);
+    if (row->index != CODE_N) {
+        fputs(" + ", out);
+        print_address_part(out, row->index, code_u16(pc, CODE_ADDRESS),
+                           row->index == CODE_I ? code_u32(pc, CODE_ADDRESS) : 0);
     }
-    if (layout->a == CODE_SS) {
-        fprintf(out, " + s%u", (unsigned)code_u16(pc, CODE_ADDRESS));
-    } else if (layout->a == CODE_SI) {
-        fprintf(out, " + 0x%" PRIx32, code_u32(pc, CODE_ADDRESS));
+    if (row->shifted) {
+        fprintf(out, " << %u", (unsigned)pc[CODE_SHIFT]);
     }
     fprintf(out, " + %" PRIu32 "]", code_u32(pc, CODE_OFFSET));
 }
@@ -105,8 +146,7 @@ static void print_plain(FILE *out, const struct handler_layout *layout, const ui
         return;
     }
     if (layout->d != CODE_N) {
-        print_operand(out, layout, layout->d, code_u16(pc, CODE_D), 0);
-        fputs(" =", out);
+        print_destination(out, layout, pc);
     }
     if (layout->format == CODE_LOAD) {
         print_address(out, layout, pc);
@@ -125,6 +165,22 @@ static void print_plain(FILE *out, const struct handler_layout *layout, const ui
     }
     if (layout->format == CODE_GLOBAL) {
         fprintf(out, " global %" PRIu32, code_u32(pc, CODE_OFFSET));
+    }
+}
+
+static void print_pins(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    if (layout->d == CODE_P) {
+        fprintf(out, " r1 = s%u", (unsigned)code_u16(pc, CODE_A));
+    }
+    if (layout->a == CODE_Q) {
+        fprintf(out, " r2 = s%u", (unsigned)code_u16(pc, CODE_B));
+    }
+    if (layout->b == CODE_P) {
+        fprintf(out, " f1 = s%u", (unsigned)code_u16(pc, CODE_C));
+    }
+    if (layout->d == CODE_N && layout->a == CODE_N && layout->b == CODE_N) {
+        fprintf(out, " r1 r2 f1 in s%u..", (unsigned)code_u16(pc, CODE_A));
     }
 }
 
@@ -164,6 +220,9 @@ static void print_control(FILE *out, const struct handler_layout *layout, const 
     case CODE_RARE:
         fprintf(out, " s%u.. %" PRIu32 " %" PRIu32, (unsigned)code_u16(pc, CODE_A),
                 code_u32(pc, CODE_RARE_X), code_u32(pc, CODE_RARE_Y));
+        return;
+    case CODE_PIN:
+        print_pins(out, layout, pc);
         return;
     case CODE_BARE:
         return;

@@ -1,8 +1,8 @@
 /* handler_bodies.h: what handlers do: one template for each family. The same text is compiled two
  * ways, as functions that tail-call each other (interp_tail.h) and as labels of one function
- * (interp_goto.c). It finds these names: pc, fp, gas, r0, f0, memory, bound, machine; and these
- * ways out, none of which comes back: DISPATCH() runs the instruction at pc, GOTO(name) goes on in
- * another handler.
+ * (interp_goto.c). It finds these names: pc, fp, gas, r0, r1, r2, f0, f1, memory, bound, machine;
+ * and these ways out, none of which comes back: DISPATCH() runs the instruction at pc, GOTO(name)
+ * goes on in another handler.
  *
  * Rules: a branch is a real jump, never a conditional move of pc, so that the processor can run
  * ahead (the asm statements in the arms keep the compiler from merging them). Nothing on a hot path
@@ -22,27 +22,37 @@
 
 /* ---- Operands ---- */
 
-/* f0 holds an f32 in its low half; the rest is nobody's. Said with vectors, because compilers then
- * see that nothing has to be done. */
+/* A float register holds an f32 or f64 in its lowest lane; the rest is nobody's. Said with
+ * shuffles, because compilers then see that nothing has to be done. */
 typedef float float_lanes __attribute__((vector_size(16)));
-typedef double double_lanes __attribute__((vector_size(16)));
 
-static inline __attribute__((always_inline)) float register_f32(double f0)
+static inline __attribute__((always_inline)) float lowest_f32(vector_register from)
 {
-    return ((float_lanes)(double_lanes){f0})[0];
+    return ((float_lanes)from)[0];
 }
 
-static inline __attribute__((always_inline)) double register_of_f32(float value)
+static inline __attribute__((always_inline)) vector_register vector_of_f32(float value)
 {
     float_lanes lanes = {value};
-    lanes = __builtin_shufflevector(lanes, lanes, 0, -1, -1, -1);
-    return ((double_lanes)lanes)[0];
+    return (vector_register)__builtin_shufflevector(lanes, lanes, 0, -1, -1, -1);
 }
 
-#define REGISTER_i32 ((uint32_t)r0)
-#define REGISTER_i64 r0
-#define REGISTER_f32 register_f32(f0)
-#define REGISTER_f64 f0
+static inline __attribute__((always_inline)) vector_register vector_of_f64(double value)
+{
+    vector_register lanes = {value};
+    return __builtin_shufflevector(lanes, lanes, 0, -1);
+}
+
+#define VALUE_R_i32 ((uint32_t)r0)
+#define VALUE_R_i64 r0
+#define VALUE_R_f32 lowest_f32(f0)
+#define VALUE_R_f64 f0[0]
+#define VALUE_P_i32 ((uint32_t)r1)
+#define VALUE_P_i64 r1
+#define VALUE_P_f32 lowest_f32(f1)
+#define VALUE_P_f64 f1[0]
+#define VALUE_Q_i32 ((uint32_t)r2)
+#define VALUE_Q_i64 r2
 
 #define SLOT(at) fp[code_u16(pc, at)]
 #define SLOT_i32(at) ((uint32_t)SLOT(at))
@@ -50,47 +60,57 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
 #define SLOT_f32(at) f32_of_bits((uint32_t)SLOT(at))
 #define SLOT_f64(at) f64_of_bits(SLOT(at))
 
-#define IMMEDIATE_i32(at32, at64) code_u32(pc, at32)
-#define IMMEDIATE_i64(at32, at64) code_u64(pc, at64)
-#define IMMEDIATE_f32(at32, at64) f32_of_bits(code_u32(pc, at32))
-#define IMMEDIATE_f64(at32, at64) f64_of_bits(code_u64(pc, at64))
+#define IMMEDIATE_i32(at) code_u32(pc, at)
+#define IMMEDIATE_i64(at) code_u64(pc, at)
+#define IMMEDIATE_f32(at) f32_of_bits(code_u32(pc, at))
+#define IMMEDIATE_f64(at) f64_of_bits(code_u64(pc, at))
 
+/* Where a value goes. A pinned local is written through: register and slot always agree. */
 #define SET_R_i32(at, value) r0 = (uint32_t)(value)
 #define SET_R_i64(at, value) r0 = (value)
-#define SET_R_f32(at, value) f0 = register_of_f32(value)
-#define SET_R_f64(at, value) f0 = (value)
+#define SET_R_f32(at, value) f0 = vector_of_f32(value)
+#define SET_R_f64(at, value) f0 = vector_of_f64(value)
 #define SET_S_i32(at, value) SLOT(at) = (uint32_t)(value)
 #define SET_S_i64(at, value) SLOT(at) = (value)
 #define SET_S_f32(at, value) SLOT(at) = f32_bits(value)
 #define SET_S_f64(at, value) SLOT(at) = f64_bits(value)
+#define SET_P_i32(at, value) SLOT(at) = r1 = (uint32_t)(value)
+#define SET_P_i64(at, value) SLOT(at) = r1 = (value)
+#define SET_Q_i32(at, value) SLOT(at) = r2 = (uint32_t)(value)
+#define SET_Q_i64(at, value) SLOT(at) = r2 = (value)
+#define SET_P_f32(at, value)                                                                       \
+    do {                                                                                           \
+        f1 = vector_of_f32(value);                                                                 \
+        SLOT(at) = f32_bits(lowest_f32(f1));                                                       \
+    } while (0)
+#define SET_P_f64(at, value)                                                                       \
+    do {                                                                                           \
+        f1 = vector_of_f64(value);                                                                 \
+        SLOT(at) = f64_bits(f1[0]);                                                                \
+    } while (0)
 
-/* One operand at its own field. */
-#define ONE_R(type, at, imm) REGISTER_##type
+/* One operand: its slot's field is `at`, its immediate's `imm`. */
+#define ONE_R(type, at, imm) VALUE_R_##type
+#define ONE_P(type, at, imm) VALUE_P_##type
+#define ONE_Q(type, at, imm) VALUE_Q_##type
 #define ONE_S(type, at, imm) SLOT_##type(at)
-#define ONE_I(type, at, imm) IMMEDIATE_##type(imm, imm)
+#define ONE_I(type, at, imm) IMMEDIATE_##type(imm)
 
-/* A pair: the slot that comes with an immediate or a register on its right is the first field. */
-#define LEFT_RS(type, first, second, imm32, imm64) REGISTER_##type
-#define LEFT_SS(type, first, second, imm32, imm64) SLOT_##type(first)
-#define LEFT_RI(type, first, second, imm32, imm64) REGISTER_##type
-#define LEFT_SI(type, first, second, imm32, imm64) SLOT_##type(first)
-#define LEFT_SR(type, first, second, imm32, imm64) SLOT_##type(first)
-#define LEFT_IR(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
-#define LEFT_IS(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
-#define RIGHT_RS(type, first, second, imm32, imm64) SLOT_##type(second)
-#define RIGHT_SS(type, first, second, imm32, imm64) SLOT_##type(second)
-#define RIGHT_RI(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
-#define RIGHT_SI(type, first, second, imm32, imm64) IMMEDIATE_##type(imm32, imm64)
-#define RIGHT_SR(type, first, second, imm32, imm64) REGISTER_##type
-#define RIGHT_IR(type, first, second, imm32, imm64) REGISTER_##type
-#define RIGHT_IS(type, first, second, imm32, imm64) SLOT_##type(first)
+/* A pair. The slot right of an immediate is the first field. */
+#define RIGHT_OF_R(first, second) second
+#define RIGHT_OF_P(first, second) second
+#define RIGHT_OF_Q(first, second) second
+#define RIGHT_OF_S(first, second) second
+#define RIGHT_OF_I(first, second) first
+#define IMMEDIATE_AT_i32 CODE_IMM32
+#define IMMEDIATE_AT_i64 CODE_IMM64
+#define IMMEDIATE_AT_f32 CODE_IMM32
+#define IMMEDIATE_AT_f64 CODE_IMM64
 
-#define BINARY_LEFT(type, a, b) LEFT_##a##b(type, CODE_A, CODE_B, CODE_IMM32, CODE_IMM64)
-#define BINARY_RIGHT(type, a, b) RIGHT_##a##b(type, CODE_A, CODE_B, CODE_IMM32, CODE_IMM64)
-#define BRANCH_LEFT(type, a, b)                                                                    \
-    LEFT_##a##b(type, CODE_BRANCH_A, CODE_BRANCH_B, CODE_BRANCH_IMM, CODE_BRANCH_IMM)
-#define BRANCH_RIGHT(type, a, b)                                                                   \
-    RIGHT_##a##b(type, CODE_BRANCH_A, CODE_BRANCH_B, CODE_BRANCH_IMM, CODE_BRANCH_IMM)
+#define BINARY_LEFT(type, a, b) ONE_##a(type, CODE_A, IMMEDIATE_AT_##type)
+#define BINARY_RIGHT(type, a, b) ONE_##b(type, RIGHT_OF_##a(CODE_A, CODE_B), IMMEDIATE_AT_##type)
+#define BRANCH_LEFT(type, a, b) ONE_##a(type, CODE_BRANCH_A, CODE_BRANCH_IMM)
+#define BRANCH_RIGHT(type, a, b) ONE_##b(type, CODE_BRANCH_B, CODE_BRANCH_IMM)
 
 /* ---- How long an instruction is ---- */
 
@@ -99,15 +119,12 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
 #define WIDE_f32 0
 #define WIDE_f64 8
 #define IS_I_R 0
+#define IS_I_P 0
+#define IS_I_Q 0
 #define IS_I_S 0
 #define IS_I_I 1
 #define BINARY_BYTES(type, a, b) (16 + (IS_I_##a | IS_I_##b) * WIDE_##type)
 #define BRANCH_BYTES(a, b) (24 + (IS_I_##a | IS_I_##b) * 8)
-#define ADDRESS_BYTES_R 16
-#define ADDRESS_BYTES_S 16
-#define ADDRESS_BYTES_I 24
-#define ADDRESS_BYTES_SS 24
-#define ADDRESS_BYTES_SI 24
 
 /* ---- Ways on ---- */
 
@@ -177,10 +194,41 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
         NEXT(16);                                                                                  \
     }
 
-#define BODY_MOVE(type, a)                                                                         \
+#define BODY_MOVE(type, d, a)                                                                      \
     {                                                                                              \
-        SET_S_##type(CODE_D, ONE_##a(type, CODE_A, CODE_IMM64));                                   \
+        SET_##d##_##type(CODE_D, ONE_##a(type, CODE_A, CODE_IMM64));                               \
         NEXT(16 + IS_I_##a * 8);                                                                   \
+    }
+
+/* ---- Pinned locals ---- */
+
+#define RELOAD_P r1 = SLOT(CODE_A)
+#define RELOAD_Q r2 = SLOT(CODE_B)
+#define RELOAD_F f1 = vector_of_f64(f64_of_bits(SLOT(CODE_C)))
+
+#define BODY_PIN(reloads)                                                                          \
+    {                                                                                              \
+        reloads;                                                                                   \
+        NEXT(16);                                                                                  \
+    }
+
+/* The registers of pinned locals are the caller's: a function that pins keeps them in its frame. */
+#define BODY_PINS_SAVE                                                                             \
+    {                                                                                              \
+        uint64_t *save = fp + code_u16(pc, CODE_A);                                                \
+        save[0] = r1;                                                                              \
+        save[1] = r2;                                                                              \
+        save[2] = f64_bits(f1[0]);                                                                 \
+        NEXT(16);                                                                                  \
+    }
+
+#define BODY_PINS_RESTORE                                                                          \
+    {                                                                                              \
+        const uint64_t *saved = fp + code_u16(pc, CODE_A);                                         \
+        r1 = saved[0];                                                                             \
+        r2 = saved[1];                                                                             \
+        f1 = vector_of_f64(f64_of_bits(saved[2]));                                                 \
+        NEXT(16);                                                                                  \
     }
 
 /* ---- Branches ---- */
@@ -224,13 +272,83 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
 
 /* ---- Memory: the effective address is a 33-bit sum, compared unsigned ---- */
 
-#define ADDRESS_R (r0 + code_u32(pc, CODE_OFFSET))
-#define ADDRESS_S (SLOT(CODE_A) + code_u32(pc, CODE_OFFSET))
+/* Only a sum has to be cut to 32 bits: i32 are zero-extended wherever they are. */
+#define BASE_R r0
+#define BASE_P r1
+#define BASE_Q r2
+#define BASE_S SLOT(CODE_A)
+#define INDEX_R r0
+#define INDEX_P r1
+#define INDEX_Q r2
+#define INDEX_S SLOT(CODE_ADDRESS)
+#define INDEX_I code_u32(pc, CODE_ADDRESS)
+#define ADDRESS_ALONE(base) (base + code_u32(pc, CODE_OFFSET))
+#define ADDRESS_SUM(base, index) ((uint64_t)(uint32_t)(base + index) + code_u32(pc, CODE_OFFSET))
+#define ADDRESS_SCALED(base, index)                                                                \
+    ((uint64_t)((uint32_t)base + ((uint32_t)index << (pc[CODE_SHIFT] & 31))) +                     \
+     code_u32(pc, CODE_OFFSET))
+
+#define ADDRESS_R ADDRESS_ALONE(BASE_R)
+#define ADDRESS_P ADDRESS_ALONE(BASE_P)
+#define ADDRESS_Q ADDRESS_ALONE(BASE_Q)
+#define ADDRESS_S ADDRESS_ALONE(BASE_S)
 #define ADDRESS_I code_u64(pc, CODE_ADDRESS)
-#define ADDRESS_SS                                                                                 \
-    ((uint64_t)(uint32_t)(SLOT(CODE_A) + SLOT(CODE_ADDRESS)) + code_u32(pc, CODE_OFFSET))
-#define ADDRESS_SI                                                                                 \
-    ((uint64_t)(uint32_t)(SLOT(CODE_A) + code_u32(pc, CODE_ADDRESS)) + code_u32(pc, CODE_OFFSET))
+#define ADDRESS_RS ADDRESS_SUM(BASE_R, INDEX_S)
+#define ADDRESS_RI ADDRESS_SUM(BASE_R, INDEX_I)
+#define ADDRESS_SS ADDRESS_SUM(BASE_S, INDEX_S)
+#define ADDRESS_SI ADDRESS_SUM(BASE_S, INDEX_I)
+#define ADDRESS_RP ADDRESS_SUM(BASE_R, INDEX_P)
+#define ADDRESS_RQ ADDRESS_SUM(BASE_R, INDEX_Q)
+#define ADDRESS_PS ADDRESS_SUM(BASE_P, INDEX_S)
+#define ADDRESS_QS ADDRESS_SUM(BASE_Q, INDEX_S)
+#define ADDRESS_PQ ADDRESS_SUM(BASE_P, INDEX_Q)
+#define ADDRESS_PI ADDRESS_SUM(BASE_P, INDEX_I)
+#define ADDRESS_QI ADDRESS_SUM(BASE_Q, INDEX_I)
+#define ADDRESS_SLR ADDRESS_SCALED(BASE_S, INDEX_R)
+#define ADDRESS_SLS ADDRESS_SCALED(BASE_S, INDEX_S)
+#define ADDRESS_SLP ADDRESS_SCALED(BASE_S, INDEX_P)
+#define ADDRESS_SLQ ADDRESS_SCALED(BASE_S, INDEX_Q)
+#define ADDRESS_PLR ADDRESS_SCALED(BASE_P, INDEX_R)
+#define ADDRESS_PLS ADDRESS_SCALED(BASE_P, INDEX_S)
+#define ADDRESS_PLQ ADDRESS_SCALED(BASE_P, INDEX_Q)
+#define ADDRESS_QLR ADDRESS_SCALED(BASE_Q, INDEX_R)
+#define ADDRESS_QLS ADDRESS_SCALED(BASE_Q, INDEX_S)
+#define ADDRESS_QLP ADDRESS_SCALED(BASE_Q, INDEX_P)
+#define ADDRESS_ILR ADDRESS_SCALED(code_u32(pc, CODE_ADDRESS_BASE), INDEX_R)
+#define ADDRESS_ILS ADDRESS_SCALED(code_u32(pc, CODE_ADDRESS_BASE), INDEX_S)
+#define ADDRESS_ILP ADDRESS_SCALED(code_u32(pc, CODE_ADDRESS_BASE), INDEX_P)
+#define ADDRESS_ILQ ADDRESS_SCALED(code_u32(pc, CODE_ADDRESS_BASE), INDEX_Q)
+
+#define ADDRESS_BYTES_R 16
+#define ADDRESS_BYTES_P 16
+#define ADDRESS_BYTES_Q 16
+#define ADDRESS_BYTES_S 16
+#define ADDRESS_BYTES_I 24
+#define ADDRESS_BYTES_RS 24
+#define ADDRESS_BYTES_RI 24
+#define ADDRESS_BYTES_SS 24
+#define ADDRESS_BYTES_SI 24
+#define ADDRESS_BYTES_RP 24
+#define ADDRESS_BYTES_RQ 24
+#define ADDRESS_BYTES_PS 24
+#define ADDRESS_BYTES_QS 24
+#define ADDRESS_BYTES_PQ 24
+#define ADDRESS_BYTES_PI 24
+#define ADDRESS_BYTES_QI 24
+#define ADDRESS_BYTES_SLR 24
+#define ADDRESS_BYTES_SLS 24
+#define ADDRESS_BYTES_SLP 24
+#define ADDRESS_BYTES_SLQ 24
+#define ADDRESS_BYTES_PLR 24
+#define ADDRESS_BYTES_PLS 24
+#define ADDRESS_BYTES_PLQ 24
+#define ADDRESS_BYTES_QLR 24
+#define ADDRESS_BYTES_QLS 24
+#define ADDRESS_BYTES_QLP 24
+#define ADDRESS_BYTES_ILR 24
+#define ADDRESS_BYTES_ILS 24
+#define ADDRESS_BYTES_ILP 24
+#define ADDRESS_BYTES_ILQ 24
 
 /* bound is 7 less than the size: below it every access fits; from there on look closer. */
 #define CHECK(address, bytes)                                                                      \
@@ -265,7 +383,7 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
 #define VALUE_OF_i64(bits) (bits)
 #define VALUE_OF_f32(bits) f32_of_bits((uint32_t)(bits))
 #define VALUE_OF_f64(bits) f64_of_bits(bits)
-#define SELECT_BITS_R(type, at, imm) BITS_OF_##type(REGISTER_##type)
+#define SELECT_BITS_R(type, at, imm) BITS_OF_##type(VALUE_R_##type)
 #define SELECT_BITS_S(type, at, imm) SLOT(at)
 #define SELECT_BITS_I(type, at, imm) code_u64(pc, imm)
 
@@ -483,6 +601,12 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
 
 /* ---- Leaving ---- */
 
+#if VM_PINS
+#define LEAVE_PINS machine->r1 = r1, machine->r2 = r2, machine->f1 = f1
+#else
+#define LEAVE_PINS (void)0
+#endif
+
 #define BODY_LEAVE(reason)                                                                         \
     {                                                                                              \
         machine->pc = pc;                                                                          \
@@ -490,6 +614,7 @@ static inline __attribute__((always_inline)) double register_of_f32(float value)
         machine->gas = gas;                                                                        \
         machine->r0 = r0;                                                                          \
         machine->f0 = f0;                                                                          \
+        LEAVE_PINS;                                                                                \
         machine->leave = (reason);                                                                 \
         LEAVE();                                                                                   \
     }

@@ -1,8 +1,8 @@
 /* interp.h: the machine that runs internal code, seen from run.c and from the cold paths.
  *
- * While handlers run, the hot state (pc, fp, r0, f0, memory base and bound, gas) lives in machine
- * registers; leaving stores it here, entering loads it from here. Nothing of a guest's state is on
- * the C stack, so a run that has left can go on in any thread.
+ * While handlers run, the hot state (pc, fp, r0, r1, r2, f0, f1, memory base and bound, gas) lives
+ * in machine registers; leaving stores it here, entering loads it from here. Nothing of a guest's
+ * state is on the C stack, so a run that has left can go on in any thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,6 +11,9 @@
 
 #include "vm/code.h"
 #include "vm/instance.h"
+
+/* A float register, or a v128: its lowest lane is the float. */
+typedef double vector_register __attribute__((vector_size(16)));
 
 enum leave {
     LEAVE_RETURNED,   /* from the outermost call; results at the bottom of the stack */
@@ -30,8 +33,8 @@ struct machine {
     const uint8_t *pc;
     uint64_t *fp;
     int64_t gas; /* left of the slice; what the slice does not hold is in reserve */
-    uint64_t r0;
-    double f0;
+    uint64_t r0, r1, r2;
+    vector_register f0, f1;
 
     struct vm_instance *instance; /* whose code runs; NULL before the first call */
     struct vm_global **globals;   /* of the instance, as the next two */

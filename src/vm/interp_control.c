@@ -27,7 +27,7 @@ void interp_run(struct machine *machine)
     handler_function *first;
     memcpy(&first, machine->pc, sizeof first);
     first(machine->gas, machine->bound, machine->fp, machine->memory, machine->pc, machine->r0,
-          machine, machine->f0);
+          machine->r1, machine, machine->r2, machine->f0, machine->f1);
 }
 
 const char *vm_dispatch_name(void)

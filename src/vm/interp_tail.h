@@ -3,7 +3,8 @@
  * preserve_none hands every argument register to the callee and keeps none for the caller, so the
  * parameters below are the machine's registers and a handler that calls nothing spills nothing. The
  * order of the parameters decides which register each lives in; on x86-64 they are r12 r13 r14 r15
- * rdi rsi rdx and xmm0, and pc must not be r12 or r13, whose addressing takes longer encodings.
+ * rdi rsi rdx rcx r8, xmm0 and xmm1. pc must not be r12 or r13, whose addressing takes longer
+ * encodings; rcx, which shifts may need, is the machine's, which no hot path touches.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,8 +15,8 @@
 
 #define HANDLER_PARAMETERS                                                                         \
     int64_t gas, uint64_t bound, uint64_t *fp, uint8_t *memory, const uint8_t *pc, uint64_t r0,    \
-        struct machine *machine, double f0
-#define HANDLER_ARGUMENTS gas, bound, fp, memory, pc, r0, machine, f0
+        uint64_t r1, struct machine *machine, uint64_t r2, vector_register f0, vector_register f1
+#define HANDLER_ARGUMENTS gas, bound, fp, memory, pc, r0, r1, machine, r2, f0, f1
 
 typedef __attribute__((preserve_none)) void handler_function(HANDLER_PARAMETERS);
 

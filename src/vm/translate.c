@@ -115,17 +115,19 @@ static bool begin_locals(struct translator *t)
 }
 
 static bool translator_init(struct translator *t, const struct vm_module *module,
-                            uint32_t function_index, struct budget *budget, struct err *err)
+                            uint32_t function_index, bool slots_only, struct budget *budget,
+                            struct err *err)
 {
     *t = (struct translator){.module = module,
                              .func = &module->funcs[function_index],
+                             .slots_only = slots_only,
                              .err = err,
                              .owner = {TRANSLATE_NONE, TRANSLATE_NONE},
                              .open_loop = TRANSLATE_NONE,
                              .stop_gas = TRANSLATE_TO_THE_END,
                              .code_max = module->limits.code_bytes_max & ~7u};
     arena_init(&t->arena, budget);
-    return reserve(t) && begin_locals(t);
+    return reserve(t) && begin_locals(t) && pin_plan(t);
 }
 
 static void translate_one(struct translator *t, const struct instruction *instruction)
@@ -153,6 +155,7 @@ static bool run(struct translator *t)
     struct reader reader = reader_of(t->func->body);
     control_push_function(t);
     site_open(t, SITE_ENTRY);
+    pin_enter_function(t);
     t->gas = gas_locals(t->func->local_count - t->func->type->param_count);
     while (!t->done && !t->failed) {
         struct instruction instruction;
@@ -195,8 +198,8 @@ bool translate_func_with(struct vm_module *module, uint32_t function_index,
 {
     struct translator t;
     struct module_func *func = &module->funcs[function_index];
-    bool ok = translator_init(&t, module, function_index, module->arena.budget, err);
-    t.slots_only = options->slots_only;
+    bool ok =
+        translator_init(&t, module, function_index, options->slots_only, module->arena.budget, err);
     size_t left = module->limits.code_bytes_max - module->code_bytes;
     t.code_max = (uint32_t)left & ~7u;
     ok = ok && run(&t) && keep(&t, module, func);
@@ -215,8 +218,8 @@ bool translate_locate(const struct vm_module *module, uint32_t function_index, u
 {
     struct err err;
     struct translator t;
-    bool ok = translator_init(&t, module, function_index, NULL, &err);
-    t.slots_only = module->funcs[function_index].code->slots_only;
+    bool slots_only = module->funcs[function_index].code->slots_only;
+    bool ok = translator_init(&t, module, function_index, slots_only, NULL, &err);
     t.stop_gas = stop_gas;
     t.query.active = true;
     t.query.at = code_offset;
@@ -234,8 +237,8 @@ uint8_t *translate_until(const struct vm_module *module, uint32_t function_index
 {
     struct err err;
     struct translator t;
-    bool ok = translator_init(&t, module, function_index, NULL, &err);
-    t.slots_only = module->funcs[function_index].code->slots_only;
+    bool slots_only = module->funcs[function_index].code->slots_only;
+    bool ok = translator_init(&t, module, function_index, slots_only, NULL, &err);
     t.stop_gas = stop_gas;
     uint8_t *copy = ok && run(&t) ? heap_alloc(t.code_size) : NULL;
     if (copy != NULL) {

@@ -6,14 +6,18 @@
  * home slot in the frame, and "settling" an entry is moving it there: everything below is settled
  * before a block, so that all ways to a label agree.
  *
- * Fusion looks one instruction back: the last emission is kept in structured form, can be taken
- * back and emitted again with another destination or as part of the next instruction. It is
+ * Fusion looks back: the last emissions are kept in structured form, the newest can be taken back
+ * and emitted again with another destination or as part of the next instruction. All are
  * forgotten at every label and control instruction, so code before a label never depends on what
  * comes after it. That is what lets a function be translated again up to some point and give the
  * same bytes (translate_locate, translate_until).
  *
+ * Pins: in a loop, the locals that it uses most are also in registers (translate_pin.c). Slots stay
+ * true, so only what chooses handlers (translate_choose.c) knows of it.
+ *
  * Files: translate.c walks · translate_stack.c the picture of the stack · translate_emit.c bytes,
- * costs · translate_plain.c instructions without control · translate_control.c the rest.
+ * costs, history · translate_choose.c from emissions to handlers · translate_pin.c which locals are
+ * pinned · translate_plain.c instructions without control · translate_control.c the rest.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -82,14 +86,34 @@ struct source {
     uint64_t gas;    /* position just after it */
 };
 
+struct address {
+    struct operand base, index; /* index: kind N if there is none */
+    uint8_t shift;              /* of the index, to the left */
+    uint32_t offset;
+};
+
 struct emission { /* an instruction with a destination */
     enum emission_kind kind;
     enum opcode opcode;
-    struct operand d, a, b, c;
-    enum code_kind address; /* LOAD: R S I SS SI; SS: b.slot, SI: b.value */
-    uint32_t offset;        /* LOAD; or the GLOBAL's index */
+    struct operand d, a, b, c; /* LOAD: a and b are the address's base and index */
+    uint8_t shift;             /* LOAD */
+    uint32_t offset;           /* LOAD; or the GLOBAL's index */
     struct source source;
     uint32_t start; /* in the code */
+    uint32_t serial;
+};
+
+enum { HISTORY_MAX = 8 };
+
+/* Which slots are pinned: to r1, r2, f1. */
+enum pin { PIN_P, PIN_Q, PIN_F, PIN_COUNT };
+enum { PIN_NOTHING = UINT16_MAX }; /* no local's slot: frames end below */
+struct pins {
+    uint16_t slot[PIN_COUNT];
+};
+struct pin_loop { /* one for each outermost loop, in the body's order */
+    uint32_t offset;
+    struct pins pins;
 };
 
 struct fixup { /* a branch to a label that is not there yet */
@@ -122,6 +146,7 @@ struct control {
     uint32_t loop_cost;
     int32_t next_open_loop;
     uint32_t stub_table, stub; /* the br_table that last led here, and its stub, if it has one */
+    bool pins;                 /* LOOP: an outermost one, with pins of its own */
 };
 
 struct query {
@@ -165,9 +190,15 @@ struct translator {
     uint32_t *local_refs; /* entries that are LOCAL of it */
     uint32_t return_slot, temp_base;
 
-    struct emission last;
-    bool has_last;
+    struct emission history[HISTORY_MAX]; /* the newest one last */
+    uint32_t history_count;
     uint32_t serial; /* of the last emission */
+
+    struct pins pins; /* where the walk is */
+    struct pin_loop *pin_loops;
+    uint32_t pin_loop_count, pin_loop_capacity, pin_loop_next;
+    bool pins_any;     /* the function pins something somewhere */
+    uint32_t pin_save; /* the slots where the caller's pinned registers are kept */
 
     uint64_t gas; /* position */
     struct source source;
@@ -184,6 +215,8 @@ bool translator_fail(struct translator *t, enum err_code code, const char *what)
 bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
                         size_t item_bytes);
 
+typedef uint8_t *begin_cb(struct translator *t, enum handler handler, uint32_t bytes);
+
 /* translate_emit.c: bytes. begin returns the new instruction's first byte, zeroed but for the
  * handler; what is written there is lost if the translation has failed. */
 uint8_t *emit_begin(struct translator *t, enum handler handler, uint32_t bytes);
@@ -198,11 +231,31 @@ void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value);
 void site_open(struct translator *t, uint32_t at);
 /* Instructions with a destination, which may be taken back. */
 void emit(struct translator *t, const struct emission *emission);
-bool emit_is_last(const struct translator *t, uint32_t producer);
+/* The newest emission, if it is the one that made the value; else NULL. */
+const struct emission *emit_last(const struct translator *t, uint32_t producer);
 struct emission emit_take_back(struct translator *t);
-void emit_move(struct translator *t, uint32_t slot, const struct operand *from);
-/* -1: no handler takes these two kinds in this order. */
-int emit_pair_index(enum code_kind a, enum code_kind b);
+void emit_forget(struct translator *t);
+/* As emit_begin, but what came before is not forgotten. */
+uint8_t *emit_append(struct translator *t, enum handler handler, uint32_t bytes);
+
+/* translate_choose.c */
+void choose_emission(struct translator *t, const struct emission *emission);
+void choose_move(struct translator *t, uint32_t slot, const struct operand *from);
+void choose_store(struct translator *t, enum opcode opcode, const struct address *address,
+                  const struct operand *value);
+/* A branch on a comparison or test, or on its contrary; returns where it begins. */
+uint32_t choose_branch(struct translator *t, enum opcode opcode, bool negate,
+                       const struct operand *a, const struct operand *b);
+/* Whether a load or store takes an index that is shifted. */
+bool choose_scales(enum opcode opcode);
+
+/* translate_pin.c */
+/* Decides before the walk, from the whole body. */
+bool pin_plan(struct translator *t);
+void pin_enter_function(struct translator *t);
+void pin_leave_function(struct translator *t);
+void pin_enter_loop(struct translator *t, struct control *control, uint32_t offset);
+void pin_leave_loop(struct translator *t, const struct control *control);
 
 /* translate_stack.c */
 uint32_t stack_home(const struct translator *t, uint32_t index);

@@ -51,7 +51,7 @@ static void fix(struct translator *t, int32_t first)
         emit_patch_u32(t, fixup->rel_at, t->code_size - fixup->base);
         site_open(t, fixup->cost_at);
     }
-    t->has_last = false;
+    emit_forget(t);
 }
 
 static void set_unreachable(struct translator *t)
@@ -73,8 +73,9 @@ struct condition {
 static struct condition pop_condition(struct translator *t)
 {
     struct operand value = stack_pop(t);
-    if (emit_is_last(t, value.producer) && t->last.kind == EMISSION_NUMERIC) {
-        enum family family = family_rows[t->last.opcode].family;
+    const struct emission *last = emit_last(t, value.producer);
+    if (last != NULL && last->kind == EMISSION_NUMERIC) {
+        enum family family = family_rows[last->opcode].family;
         if (family == FAMILY_COMPARE || family == FAMILY_TEST) {
             struct emission e = emit_take_back(t);
             return (struct condition){.opcode = e.opcode, .a = e.a, .b = e.b};
@@ -84,35 +85,11 @@ static struct condition pop_condition(struct translator *t)
     return (struct condition){.opcode = OP_I32_EQZ, .a = value, .negate = true};
 }
 
-static void put_branch_operand(uint8_t *at, enum code_field field, const struct operand *operand)
-{
-    if (operand->kind == CODE_S) {
-        emit_put_u16(at + field, operand->slot);
-    } else if (operand->kind == CODE_I) {
-        emit_put_u64(at + CODE_BRANCH_IMM, operand->value);
-    }
-}
-
 /* A branch taken if the condition is as `sense` says; returns where it begins. */
 static uint32_t emit_branch(struct translator *t, const struct condition *condition, bool sense)
 {
-    const struct family_row *row = &family_rows[condition->opcode];
-    bool negate = condition->negate == sense;
-    bool is_test = row->family == FAMILY_TEST;
-    if (negate && row->branch_not == 0) {
-        row = &family_rows[row->inverse];
-        negate = false;
-    }
-    enum handler handler = negate ? row->branch_not : row->branch;
-    handler += is_test ? (condition->a.kind == CODE_S ? 1u : 0u)
-                       : (uint32_t)emit_pair_index(condition->a.kind, condition->b.kind);
-    bool has_immediate = !is_test && condition->b.kind == CODE_I;
-    uint8_t *at = emit_begin_control(t, handler, has_immediate ? 32 : 24);
-    put_branch_operand(at, CODE_BRANCH_A, &condition->a);
-    if (!is_test) {
-        put_branch_operand(at, CODE_BRANCH_B, &condition->b);
-    }
-    return t->code_size - (has_immediate ? 32 : 24);
+    return choose_branch(t, condition->opcode, condition->negate == sense, &condition->a,
+                         &condition->b);
 }
 
 /* ---- Moving values to where a label or the caller wants them ---- */
@@ -122,7 +99,8 @@ static void copy_entry(struct translator *t, uint32_t index, uint32_t slot)
 {
     struct operand from = stack_peek(t, index);
     if (from.kind != CODE_S || from.slot != slot) {
-        emit_move(t, slot, &from);
+        emit_forget(t);
+        choose_move(t, slot, &from);
     }
 }
 
@@ -145,8 +123,6 @@ static bool must_move(const struct translator *t, const struct control *control,
     return false;
 }
 
-typedef uint8_t *begin_cb(struct translator *t, enum handler handler, uint32_t bytes);
-
 static void emit_return(struct translator *t, begin_cb *begin)
 {
     uint32_t count = t->func->type->result_count;
@@ -166,6 +142,7 @@ static void emit_return(struct translator *t, begin_cb *begin)
         }
         value.slot = (uint16_t)stack_home(t, t->height - count);
     }
+    pin_leave_function(t);
     uint8_t *at = begin(t, handler, value.kind == CODE_I ? 24 : 16);
     emit_put_u16(at + CODE_RETURN_SLOT, t->return_slot);
     if (value.kind == CODE_I) {
@@ -195,7 +172,7 @@ static void branch(struct translator *t, uint32_t depth)
         return;
     }
     struct operand top = count > 0 ? stack_peek(t, t->height - 1) : (struct operand){0};
-    if (count == 1 && top.kind != CODE_I && emit_is_last(t, top.producer)) {
+    if (count == 1 && top.kind != CODE_I && emit_last(t, top.producer) != NULL) {
         struct emission again = emit_take_back(t);
         again.d.kind = CODE_S;
         again.d.slot = (uint16_t)stack_home(t, control->height);
@@ -362,11 +339,12 @@ static void begin_block(struct translator *t, const struct instruction *instruct
     struct control *control =
         push_control(t, is_loop ? CONTROL_LOOP : CONTROL_BLOCK, params, results);
     if (is_loop) {
+        pin_enter_loop(t, control, instruction->offset);
         control->loop_start = t->code_size;
         control->loop_gas = t->gas;
         control->next_open_loop = t->open_loop;
         t->open_loop = (int32_t)t->control_count - 1;
-        t->has_last = false;
+        emit_forget(t);
     }
 }
 
@@ -409,6 +387,7 @@ static void end_block(struct translator *t)
         t->unreachable = false;
     }
     t->control_count--;
+    pin_leave_loop(t, &control);
 }
 
 /* ---- Calls ---- */

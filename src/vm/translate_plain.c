@@ -21,30 +21,24 @@ static void finish(struct translator *t, struct emission *e, enum code_type type
 
 static void binary(struct translator *t, enum opcode opcode)
 {
-    const struct family_row *row = &family_rows[opcode];
     struct emission e = {.kind = EMISSION_NUMERIC, .opcode = opcode};
     e.b = stack_pop(t);
     e.a = stack_pop(t);
     if (e.a.kind == CODE_I && e.b.kind == CODE_I) {
         operand_settle(t, &e.a);
     }
-    if (!row->ordered && emit_pair_index(e.a.kind, e.b.kind) >= 4) {
-        struct operand swap = e.a;
-        e.a = e.b;
-        e.b = swap;
-        e.opcode = row->swapped;
-    }
-    finish(t, &e, row->out);
+    finish(t, &e, family_rows[opcode].out);
 }
 
 /* i32.eqz of a comparison that was just made is the contrary comparison. */
 static bool invert_comparison(struct translator *t)
 {
     struct operand top = stack_peek(t, t->height - 1);
-    if (!emit_is_last(t, top.producer) || t->last.kind != EMISSION_NUMERIC) {
+    const struct emission *last = emit_last(t, top.producer);
+    if (last == NULL || last->kind != EMISSION_NUMERIC) {
         return false;
     }
-    const struct family_row *row = &family_rows[t->last.opcode];
+    const struct family_row *row = &family_rows[last->opcode];
     if (row->family != FAMILY_COMPARE || row->branch_not != 0) {
         return false;
     }
@@ -81,60 +75,65 @@ static bool rename_value(struct translator *t, enum opcode opcode)
 
 /* ---- Memory ---- */
 
-/* The sum of two slots, or of a slot and an immediate, that was just made becomes the address. */
-static void fuse_address(struct translator *t, struct operand *a, struct operand *b,
-                         enum code_kind *address)
+static const struct emission *last_numeric(const struct translator *t,
+                                           const struct operand *operand, enum opcode opcode)
 {
-    *address = a->kind;
-    if (!emit_is_last(t, a->producer) || t->last.kind != EMISSION_NUMERIC ||
-        t->last.opcode != OP_I32_ADD || t->last.a.kind != CODE_S || t->last.b.kind == CODE_R) {
+    const struct emission *last =
+        operand->kind == CODE_R || operand->kind == CODE_S ? emit_last(t, operand->producer) : NULL;
+    return last != NULL && last->kind == EMISSION_NUMERIC && last->opcode == opcode ? last : NULL;
+}
+
+/* An index shifted by a constant is shifted by the load or store itself. */
+static void fuse_shift(struct translator *t, struct address *address)
+{
+    const struct emission *shift = last_numeric(t, &address->index, OP_I32_SHL);
+    if (shift == NULL || address->base.kind == CODE_R || shift->b.kind != CODE_I ||
+        (shift->b.value & 31) == 0) {
         return;
     }
+    struct emission e = emit_take_back(t);
+    address->index = e.a;
+    address->shift = (uint8_t)(e.b.value & 31);
+}
+
+/* The address on top of the stack; a sum that was just made becomes part of it. */
+static struct address pop_address(struct translator *t, const struct instruction *instruction)
+{
+    struct address address = {
+        .base = stack_pop(t), .index = {.kind = CODE_N}, .offset = instruction->as.memarg.offset};
+    if (last_numeric(t, &address.base, OP_I32_ADD) == NULL) {
+        return address;
+    }
     struct emission sum = emit_take_back(t);
-    *a = sum.a;
-    *b = sum.b;
-    *address = sum.b.kind == CODE_S ? CODE_SS : CODE_SI;
+    address.base = sum.a;
+    address.index = sum.b;
+    if (choose_scales(instruction->opcode)) {
+        if (last_numeric(t, &address.base, OP_I32_SHL) != NULL) {
+            address.base = sum.b;
+            address.index = sum.a;
+        }
+        fuse_shift(t, &address);
+    }
+    return address;
 }
 
 static void load(struct translator *t, const struct instruction *instruction)
 {
+    struct address address = pop_address(t, instruction);
     struct emission e = {.kind = EMISSION_LOAD,
                          .opcode = instruction->opcode,
-                         .offset = instruction->as.memarg.offset};
-    e.a = stack_pop(t);
-    fuse_address(t, &e.a, &e.b, &e.address);
+                         .a = address.base,
+                         .b = address.index,
+                         .shift = address.shift,
+                         .offset = address.offset};
     finish(t, &e, family_rows[instruction->opcode].out);
 }
 
 static void store(struct translator *t, const struct instruction *instruction)
 {
     struct operand value = stack_pop(t);
-    struct operand a = stack_pop(t);
-    struct operand b = {0};
-    enum code_kind address;
-    fuse_address(t, &a, &b, &address);
-    uint32_t address_bytes = address == CODE_R || address == CODE_S ? 16 : 24;
-    uint32_t bytes = address_bytes + (value.kind == CODE_I ? 8 : 0);
-    enum handler handler =
-        family_rows[instruction->opcode].first + (uint32_t)value.kind * 5 + (uint32_t)address;
-    uint8_t *at = emit_begin(t, handler, bytes);
-    uint32_t offset = instruction->as.memarg.offset;
-    if (value.kind == CODE_S) {
-        emit_put_u16(at + CODE_D, value.slot);
-    } else if (value.kind == CODE_I) {
-        emit_put_u64(at + address_bytes, value.value);
-    }
-    if (address == CODE_I) {
-        emit_put_u64(at + CODE_ADDRESS, a.value + offset);
-        return;
-    }
-    emit_put_u16(at + CODE_A, a.slot);
-    emit_put_u32(at + CODE_OFFSET, offset);
-    if (address == CODE_SS) {
-        emit_put_u16(at + CODE_ADDRESS, b.slot);
-    } else if (address == CODE_SI) {
-        emit_put_u32(at + CODE_ADDRESS, (uint32_t)b.value);
-    }
+    struct address address = pop_address(t, instruction);
+    choose_store(t, instruction->opcode, &address, &value);
 }
 
 /* ---- Parametric and variable ---- */
@@ -153,7 +152,7 @@ static void local_set(struct translator *t, uint32_t local, bool tee)
 {
     struct operand value = stack_pop(t);
     uint32_t slot = stack_local_slot(t, local);
-    if (emit_is_last(t, value.producer)) {
+    if (emit_last(t, value.producer) != NULL) {
         struct emission again = emit_take_back(t);
         stack_detach_local(t, local);
         again.d.kind = CODE_S;
@@ -167,7 +166,8 @@ static void local_set(struct translator *t, uint32_t local, bool tee)
         }
         stack_detach_local(t, local);
         if (!is_itself) {
-            emit_move(t, slot, &value);
+            emit_forget(t);
+            choose_move(t, slot, &value);
         }
         if (tee && (value.kind == CODE_I || value.kind == CODE_R)) {
             if (value.kind == CODE_I) {

@@ -152,14 +152,15 @@ void stack_settle(struct translator *t, uint32_t index)
     }
     struct operand from = stack_peek(t, index);
     uint32_t producer = 0;
-    if (entry->kind == ENTRY_REGISTER && emit_is_last(t, entry->producer)) {
+    if (entry->kind == ENTRY_REGISTER && emit_last(t, entry->producer) != NULL) {
         struct emission again = emit_take_back(t);
         again.d.kind = CODE_S;
         again.d.slot = from.home;
         emit(t, &again);
         producer = t->serial;
     } else {
-        emit_move(t, from.home, &from);
+        emit_forget(t);
+        choose_move(t, from.home, &from);
     }
     release(t, entry);
     entry->kind = ENTRY_SLOT;
@@ -201,7 +202,8 @@ void stack_settle_for_block(struct translator *t, uint32_t params)
 void operand_settle(struct translator *t, struct operand *operand)
 {
     if (operand->kind == CODE_I) {
-        emit_move(t, operand->home, operand);
+        emit_forget(t);
+        choose_move(t, operand->home, operand);
         operand->kind = CODE_S;
         operand->slot = operand->home;
         operand->producer = 0;

@@ -1,0 +1,253 @@
+/* translate_pin.c: which locals are pinned to registers, and where.
+ *
+ * Before the walk, a look at the whole body counts how often each outermost loop uses each local;
+ * a use in an inner loop weighs WEIGHT_STEP times more for each level. The two integer locals and
+ * the float local that weigh most are pinned from the loop's beginning to its end.
+ *
+ * A pinned local's slot is always written too, so a register may be given up anywhere for nothing:
+ * leaving a loop costs nothing, entering one costs one instruction that fills the registers.
+ * The registers belong to the caller: a function that pins saves them when it is entered and
+ * restores them before it returns, so calls of functions without loops cost nothing either.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/translate.h"
+
+#include <assert.h>
+
+static const struct pins no_pins = {{PIN_NOTHING, PIN_NOTHING, PIN_NOTHING}};
+
+#if VM_PINS
+
+enum {
+    WEIGHT_STEP_LOG2 = 3,
+    WEIGHT_DEPTH_MAX = 6,
+    WEIGHT_MIN = 2, /* below it, filling the register is not worth it */
+};
+
+struct survey { /* of a body */
+    struct translator *t;
+    uint8_t *blocks; /* whether each open block is a loop */
+    uint32_t block_count, block_capacity;
+    uint32_t loop_depth;
+    uint64_t *weights; /* of the locals, in the current outermost loop */
+    uint32_t *touched; /* the locals that have one */
+    uint32_t touched_count;
+};
+
+static bool survey_loop_begins(struct survey *survey, uint32_t offset)
+{
+    struct translator *t = survey->t;
+    if (survey->loop_depth++ > 0) {
+        return true;
+    }
+    if (!translator_reserve(t, (void **)&t->pin_loops, &t->pin_loop_capacity,
+                            (uint64_t)t->pin_loop_count + 1, sizeof t->pin_loops[0])) {
+        return false;
+    }
+    t->pin_loops[t->pin_loop_count++] = (struct pin_loop){.offset = offset, .pins = no_pins};
+    return true;
+}
+
+/* The heaviest of a class (and not `but`); the local's number, or local_count if there is none. */
+static uint32_t heaviest(const struct survey *survey, bool is_float, uint32_t but)
+{
+    const struct translator *t = survey->t;
+    uint32_t best = t->func->local_count;
+    uint64_t best_weight = WEIGHT_MIN - 1;
+    for (uint32_t i = 0; i < survey->touched_count; i++) {
+        uint32_t local = survey->touched[i];
+        uint8_t type = t->local_types[local];
+        bool fits = is_float == (type == CODE_f32 || type == CODE_f64);
+        if (fits && local != but && survey->weights[local] > best_weight) {
+            best = local;
+            best_weight = survey->weights[local];
+        }
+    }
+    return best;
+}
+
+static uint16_t slot_of(const struct translator *t, uint32_t local)
+{
+    return local < t->func->local_count ? (uint16_t)stack_local_slot(t, local)
+                                        : (uint16_t)PIN_NOTHING;
+}
+
+static void survey_loop_ends(struct survey *survey)
+{
+    struct translator *t = survey->t;
+    if (--survey->loop_depth > 0) {
+        return;
+    }
+    uint32_t nothing = t->func->local_count;
+    uint32_t first = heaviest(survey, false, nothing);
+    uint32_t second = heaviest(survey, false, first);
+    uint32_t real = heaviest(survey, true, nothing);
+    t->pin_loops[t->pin_loop_count - 1].pins =
+        (struct pins){{slot_of(t, first), slot_of(t, second), slot_of(t, real)}};
+    t->pins_any |= first != nothing || real != nothing;
+    for (uint32_t i = 0; i < survey->touched_count; i++) {
+        survey->weights[survey->touched[i]] = 0;
+    }
+    survey->touched_count = 0;
+}
+
+static void survey_local(struct survey *survey, uint32_t local)
+{
+    if (survey->loop_depth == 0) {
+        return;
+    }
+    if (survey->weights[local] == 0) {
+        survey->touched[survey->touched_count++] = local;
+    }
+    uint32_t depth = survey->loop_depth < WEIGHT_DEPTH_MAX ? survey->loop_depth : WEIGHT_DEPTH_MAX;
+    survey->weights[local] += (uint64_t)1 << (WEIGHT_STEP_LOG2 * (depth - 1));
+}
+
+static bool survey_block_begins(struct survey *survey, bool is_loop, uint32_t offset)
+{
+    if (!translator_reserve(survey->t, (void **)&survey->blocks, &survey->block_capacity,
+                            (uint64_t)survey->block_count + 1, 1)) {
+        return false;
+    }
+    survey->blocks[survey->block_count++] = is_loop;
+    return !is_loop || survey_loop_begins(survey, offset);
+}
+
+static bool survey_one(struct survey *survey, const struct instruction *instruction)
+{
+    switch ((int)instruction->opcode) {
+    case OP_BLOCK:
+    case OP_IF:
+    case OP_LOOP:
+        return survey_block_begins(survey, instruction->opcode == OP_LOOP, instruction->offset);
+    case OP_END:
+        if (survey->block_count > 0 && survey->blocks[--survey->block_count]) {
+            survey_loop_ends(survey);
+        }
+        return true;
+    case OP_LOCAL_GET:
+    case OP_LOCAL_SET:
+    case OP_LOCAL_TEE:
+        survey_local(survey, instruction->as.index);
+        return true;
+    default:
+        return true;
+    }
+}
+
+bool pin_plan(struct translator *t)
+{
+    t->pins = no_pins;
+    if (t->slots_only || memchr(t->func->body.ptr, 0x03, t->func->body.size) == NULL) {
+        return true; /* 0x03: loop */
+    }
+    struct survey survey = {.t = t};
+    survey.weights = ARENA_ARRAY(&t->arena, uint64_t, t->func->local_count);
+    survey.touched = ARENA_ARRAY(&t->arena, uint32_t, t->func->local_count);
+    if (survey.weights == NULL || survey.touched == NULL) {
+        return translator_fail(t, ERR_NO_MEMORY, "locals");
+    }
+    struct reader reader = reader_of(t->func->body);
+    while (reader.ptr < reader.end) {
+        struct instruction instruction;
+        if (!opcode_read(&reader, t->func->body_offset, &instruction, t->err) ||
+            !survey_one(&survey, &instruction)) {
+            return false;
+        }
+    }
+    if (t->pins_any) {
+        t->pin_save = t->temp_base;
+        t->temp_base += PIN_COUNT;
+    }
+    return true;
+}
+
+static void emit_pins(struct translator *t, enum handler handler, uint32_t a)
+{
+    emit_put_u16(emit_begin(t, handler, 16) + CODE_A, a);
+}
+
+void pin_enter_function(struct translator *t)
+{
+    if (t->pins_any) {
+        emit_pins(t, HANDLER_PINS_SAVE, t->pin_save);
+    }
+}
+
+void pin_leave_function(struct translator *t)
+{
+    if (t->pins_any) {
+        emit_pins(t, HANDLER_PINS_RESTORE, t->pin_save);
+    }
+}
+
+static void fill_registers(struct translator *t)
+{
+    static const uint16_t handlers[2][2][2] = {
+        {{0, HANDLER_PIN_F}, {HANDLER_PIN_Q, HANDLER_PIN_QF}},
+        {{HANDLER_PIN_P, HANDLER_PIN_PF}, {HANDLER_PIN_PQ, HANDLER_PIN_PQF}},
+    };
+    const uint16_t *slot = t->pins.slot;
+    uint16_t handler = handlers[slot[PIN_P] != PIN_NOTHING][slot[PIN_Q] != PIN_NOTHING]
+                               [slot[PIN_F] != PIN_NOTHING];
+    if (handler == 0) {
+        return;
+    }
+    uint8_t *at = emit_begin(t, handler, 16);
+    emit_put_u16(at + CODE_A, slot[PIN_P]);
+    emit_put_u16(at + CODE_B, slot[PIN_Q]);
+    emit_put_u16(at + CODE_C, slot[PIN_F]);
+}
+
+void pin_enter_loop(struct translator *t, struct control *control, uint32_t offset)
+{
+    while (t->pin_loop_next < t->pin_loop_count && t->pin_loops[t->pin_loop_next].offset < offset) {
+        t->pin_loop_next++; /* in unreachable code */
+    }
+    if (t->pin_loop_next < t->pin_loop_count && t->pin_loops[t->pin_loop_next].offset == offset) {
+        control->pins = true;
+        t->pins = t->pin_loops[t->pin_loop_next].pins;
+        fill_registers(t);
+    }
+}
+
+void pin_leave_loop(struct translator *t, const struct control *control)
+{
+    if (control->pins) {
+        t->pins = no_pins;
+    }
+}
+
+#else
+
+bool pin_plan(struct translator *t)
+{
+    t->pins = no_pins;
+    return true;
+}
+
+void pin_enter_function(struct translator *t)
+{
+    (void)t;
+}
+
+void pin_leave_function(struct translator *t)
+{
+    (void)t;
+}
+
+void pin_enter_loop(struct translator *t, struct control *control, uint32_t offset)
+{
+    (void)t;
+    (void)control;
+    (void)offset;
+}
+
+void pin_leave_loop(struct translator *t, const struct control *control)
+{
+    (void)t;
+    (void)control;
+}
+
+#endif
