@@ -36,16 +36,6 @@ struct reader reader_of(struct bytes input)
     return (struct reader){start, start, start + input.size};
 }
 
-size_t reader_left(const struct reader *reader)
-{
-    return (size_t)(reader->end - reader->ptr);
-}
-
-size_t reader_offset(const struct reader *reader)
-{
-    return (size_t)(reader->ptr - reader->start);
-}
-
 bool reader_take(struct reader *reader, size_t size, struct bytes *out)
 {
     if (reader_left(reader) < size) {

@@ -31,13 +31,22 @@ struct reader {
 };
 
 struct reader reader_of(struct bytes input);
-size_t reader_left(const struct reader *reader);
-size_t reader_offset(const struct reader *reader); /* bytes consumed since start */
 bool reader_u8(struct reader *reader, uint8_t *out) MUST_CHECK;
 bool reader_u32le(struct reader *reader, uint32_t *out) MUST_CHECK;
 bool reader_u64le(struct reader *reader, uint64_t *out) MUST_CHECK;
 bool reader_u16be(struct reader *reader, uint16_t *out) MUST_CHECK;
 bool reader_take(struct reader *reader, size_t size, struct bytes *out) MUST_CHECK;
+
+static inline size_t reader_left(const struct reader *reader)
+{
+    return (size_t)(reader->end - reader->ptr);
+}
+
+/* Bytes consumed since start. */
+static inline size_t reader_offset(const struct reader *reader)
+{
+    return (size_t)(reader->ptr - reader->start);
+}
 
 /* WebAssembly's LEB128 (core spec 5.2.2): unused bits of the last byte must be a proper extension.
  */

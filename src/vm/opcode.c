@@ -3,6 +3,9 @@
  * A byte, or a prefix and a number, is looked up in one flat table; what follows it is told by the
  * row's immediate kind. Only structure is checked here: no index is compared with anything.
  *
+ * Nearly every instruction is one byte with an immediate of one or two bytes. opcode_read, in the
+ * header, reads those by itself; all others, and whatever is wrong, come here.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "vm/opcode.h"
@@ -18,14 +21,30 @@ static const struct opcode_info opcode_infos[OPCODE_COUNT] = {
 #undef OP
 };
 
-/* One page of 256 for the single bytes, one for each prefix; entries are the opcode + 1. A row that
- * repeats another's bytes does not compile (initializer overridden). */
-enum { PAGE_ENTRIES = 256, PREFIX_MISC = 0xfc };
+enum { PREFIX_MISC = 0xfc };
 #define PAGE(prefix) ((prefix) == 0 ? 0 : (prefix)-PREFIX_MISC + 1)
 
-static const uint16_t opcode_pages[][PAGE_ENTRIES] = {
+/* How opcode_read may read what follows. */
+#define SHORT_INDEX(kind)                                                                          \
+    ((kind) == OPCODE_LABEL || (kind) == OPCODE_FUNC || (kind) == OPCODE_LOCAL ||                  \
+     (kind) == OPCODE_GLOBAL)
+#define SHORT_MEMARG(kind)                                                                         \
+    ((kind) == OPCODE_MEM1 || (kind) == OPCODE_MEM2 || (kind) == OPCODE_MEM4 ||                    \
+     (kind) == OPCODE_MEM8)
+#define SHORT(kind)                                                                                \
+    ((kind) == OPCODE_NONE ? OPCODE_SHORT                                                          \
+     : SHORT_INDEX(kind)   ? OPCODE_SHORT | OPCODE_SHORT_LEB                                       \
+     : (kind) == OPCODE_I32 || (kind) == OPCODE_I64                                                \
+         ? OPCODE_SHORT | OPCODE_SHORT_LEB | OPCODE_SHORT_SIGNED                                   \
+     : (kind) == OPCODE_BLOCK                                                                      \
+         ? OPCODE_SHORT | OPCODE_SHORT_LEB | OPCODE_SHORT_SIGNED | OPCODE_SHORT_BLOCK              \
+     : SHORT_MEMARG(kind) ? OPCODE_SHORT_MEMARG                                                    \
+                          : 0)
+
+/* A row that repeats another's bytes does not compile (initializer overridden). */
+const struct opcode_entry opcode_pages[][OPCODE_PAGE_ENTRIES] = {
 #define OP(prefix, code, name, text, immediate, signature, gas)                                    \
-    [PAGE(prefix)][code] = OP_##name + 1,
+    [PAGE(prefix)][code] = {OP_##name + 1, (prefix) == 0 ? SHORT(OPCODE_##immediate) : 0},
 #include "vm/opcodes.def"
 #undef OP
 };
@@ -43,10 +62,10 @@ const struct opcode_info *opcode_info(enum opcode opcode)
 
 enum opcode opcode_find(uint8_t prefix, uint32_t code)
 {
-    if (code >= PAGE_ENTRIES || (prefix != 0 && !is_prefix(prefix))) {
+    if (code >= OPCODE_PAGE_ENTRIES || (prefix != 0 && !is_prefix(prefix))) {
         return OPCODE_COUNT;
     }
-    uint16_t entry = opcode_pages[PAGE(prefix)][code];
+    uint16_t entry = opcode_pages[PAGE(prefix)][code].row;
     return entry == 0 ? OPCODE_COUNT : (enum opcode)(entry - 1);
 }
 
@@ -252,7 +271,7 @@ static bool source_immediate(const struct source *source, enum opcode_immediate 
     return false;
 }
 
-bool opcode_read(struct reader *reader, uint32_t base, struct instruction *out, struct err *err)
+bool opcode_read_any(struct reader *reader, uint32_t base, struct instruction *out, struct err *err)
 {
     const struct source source = {reader, base, err};
     out->offset = base + (uint32_t)reader_offset(reader);

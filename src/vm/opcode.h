@@ -83,11 +83,84 @@ struct instruction {
     } as;
 };
 
+/* Two tables in one: which row a byte, or a number behind a prefix, stands for (0: none, else the
+ * opcode + 1), a page for the single bytes and one for each prefix; and whether opcode_read can
+ * take the usual encoding of what follows. */
+enum { OPCODE_PAGE_ENTRIES = 256 };
+enum opcode_short {
+    OPCODE_SHORT = 1,        /* nothing follows, or */
+    OPCODE_SHORT_LEB = 2,    /* one LEB128 number */
+    OPCODE_SHORT_SIGNED = 4, /* which has a sign */
+    OPCODE_SHORT_BLOCK = 8,  /* and is a block type */
+    OPCODE_SHORT_MEMARG = 16,
+};
+struct opcode_entry {
+    uint16_t row;
+    uint8_t shape; /* of enum opcode_short; 0: opcode_read_any sees to it */
+};
+extern const struct opcode_entry opcode_pages[][OPCODE_PAGE_ENTRIES];
+
+bool opcode_read_any(struct reader *reader, uint32_t base, struct instruction *out,
+                     struct err *err) MUST_CHECK;
+
+enum { OPCODE_SHORT_BYTES = 8 }; /* more than opcode_read looks at without asking */
+
+/* A LEB128 of at most two bytes: how many it has, 3 if it has more. */
+static inline uint32_t opcode_short_leb(const uint8_t *at, uint32_t *out)
+{
+    uint32_t more = at[0] >> 7;
+    *out = (at[0] & 0x7fu) | ((uint32_t)at[1] << 7 & (0u - more));
+    return 1 + more + (more & at[1] >> 7);
+}
+
+/* Everything is computed and then chosen from: what comes next is hard to predict. 0: not short. */
+static inline uint32_t opcode_short_number(const uint8_t *at, uint32_t shape,
+                                           struct instruction *out)
+{
+    uint32_t number;
+    uint32_t size = opcode_short_leb(at, &number);
+    uint32_t unused = size == 1 ? 25 : 18; /* bits above the sign */
+    int64_t with_sign = (int32_t)(number << unused) >> unused;
+    bool is_block = (shape & OPCODE_SHORT_BLOCK) != 0;
+    bool is_odd = (shape & OPCODE_SHORT_LEB) != 0 && size > 2;
+    /* 0x40 or a number type; as s33 it is the byte with its sign spread */
+    bool is_odd_block = is_block && at[0] != 0x40 && (at[0] < 0x7c || at[0] > 0x7f);
+    out->as.i64 = (shape & OPCODE_SHORT_SIGNED) != 0 ? (uint64_t)with_sign : number;
+    return is_odd || is_odd_block ? 0 : 1 + ((shape & OPCODE_SHORT_LEB) != 0 ? size : 0);
+}
+
+static inline uint32_t opcode_short_memarg(const uint8_t *at, struct instruction *out)
+{
+    uint32_t size = opcode_short_leb(at + 1, &out->as.memarg.offset);
+    out->as.memarg.align = at[0];
+    out->as.memarg.memory = 0;
+    return at[0] >= 32 || size > 2 ? 0 : 2 + size;
+}
+
 /* base: added to the reader's own offset to give offsets in the module. Fails with INVALID_WASM in
  * the spec's words
  * ("illegal opcode", "integer representation too long", "unexpected end", …). Structure only, no
  * typing. */
-bool opcode_read(struct reader *reader, uint32_t base, struct instruction *out,
-                 struct err *err) MUST_CHECK;
+static inline MUST_CHECK bool opcode_read(struct reader *reader, uint32_t base,
+                                          struct instruction *out, struct err *err)
+{
+    const uint8_t *at = reader->ptr;
+    if (reader_left(reader) >= OPCODE_SHORT_BYTES) {
+        struct opcode_entry entry = opcode_pages[0][at[0]];
+        uint32_t size = 0;
+        if ((entry.shape & OPCODE_SHORT) != 0) {
+            size = opcode_short_number(at + 1, entry.shape, out);
+        } else if (entry.shape != 0) {
+            size = opcode_short_memarg(at + 1, out);
+        }
+        if (size != 0) {
+            out->opcode = (enum opcode)(entry.row - 1);
+            out->offset = base + (uint32_t)reader_offset(reader);
+            reader->ptr = at + size;
+            return true;
+        }
+    }
+    return opcode_read_any(reader, base, out, err);
+}
 
 #endif

@@ -27,6 +27,15 @@ struct validate_frame {
     uint32_t br_table; /* the number of the br_table that last looked at this frame */
 };
 
+/* A row's signature as the operand stack shows it: what `pops` operands must be, a byte each, the
+ * lowest first. Made when the row is first met. */
+struct validate_signature {
+    uint32_t types, mask;
+    uint8_t pops, pushes, push;
+    uint8_t state; /* enum validate_signature_state */
+};
+enum validate_signature_state { VALIDATE_NOT_MADE, VALIDATE_QUICK, VALIDATE_NOT_QUICK };
+
 struct validator {
     const struct vm_module *module;
     struct budget *budget;
@@ -36,13 +45,14 @@ struct validator {
 
     uint8_t *operands;
     uint32_t operand_count, operand_capacity, operand_max;
-    uint32_t operand_room; /* the smaller of capacity and max */
+    uint32_t operand_room; /* the smaller of max and what capacity has beyond its slack */
     struct validate_frame *frames;
     uint32_t frame_count, frame_capacity;
     uint8_t *locals; /* their types */
     uint32_t local_capacity;
     uint32_t br_table;           /* how many br_tables were met */
     uint64_t values, values_max; /* passed by the body's blocks, branches and calls */
+    struct validate_signature signatures[OPCODE_COUNT];
 };
 
 /* The error at hand: text, offset; the function is added outside. */

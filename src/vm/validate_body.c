@@ -12,6 +12,7 @@
 
 enum {
     STACK_ENTRIES_MIN = 64,
+    STACK_SLACK = sizeof(uint32_t), /* operands are compared four at a time */
     VALUES_FREE = 65536,
     VALUES_OF_A_BYTE = 16, /* that take about as long as a byte of ordinary code */
 };
@@ -74,12 +75,14 @@ static bool reserve_operand(struct validator *validator)
                                validator->module->limits.stack_bytes_max);
     }
     void *operands = validator->operands;
-    bool is_reserved = reserve(validator, &operands, &validator->operand_capacity,
-                               (size_t)validator->operand_count + 1, sizeof *validator->operands);
+    bool is_reserved =
+        reserve(validator, &operands, &validator->operand_capacity,
+                (size_t)validator->operand_count + 1 + STACK_SLACK, sizeof *validator->operands);
     validator->operands = operands;
-    validator->operand_room = validator->operand_capacity < validator->operand_max
-                                  ? validator->operand_capacity
-                                  : validator->operand_max;
+    if (is_reserved) {
+        uint32_t room = validator->operand_capacity - STACK_SLACK;
+        validator->operand_room = room < validator->operand_max ? room : validator->operand_max;
+    }
     return is_reserved;
 }
 
@@ -202,11 +205,55 @@ static bool apply_signature(struct validator *validator, const char *signature)
     return true;
 }
 
+static void make_signature(struct validate_signature *out, const char *text)
+{
+    const char *letter = text;
+    bool is_known = true;
+    *out = (struct validate_signature){.state = VALIDATE_NOT_QUICK};
+    for (; *letter != ':' && out->pops < sizeof out->types; letter++) {
+        uint8_t type = letter_types[(unsigned char)*letter];
+        is_known = is_known && type != 0;
+        out->types |= (uint32_t)type << 8 * out->pops;
+        out->mask |= (uint32_t)0xff << 8 * out->pops;
+        out->pops++;
+    }
+    if (is_known && letter[0] == ':' && (letter[1] == '\0' || letter[2] == '\0')) {
+        out->push = letter_types[(unsigned char)letter[1]];
+        out->pushes = letter[1] != '\0';
+        out->state = out->pushes == 0 || out->push != 0 ? VALIDATE_QUICK : VALIDATE_NOT_QUICK;
+    }
+}
+
+/* The operands are there, are just what the row asks for, and there is room for the result: one
+ * comparison. False: look closer. */
+static inline bool apply_quickly(struct validator *validator, const char *signature)
+{
+    struct validate_signature *quick = &validator->signatures[validator->instruction.opcode];
+    if (quick->state == VALIDATE_NOT_MADE) {
+        make_signature(quick, signature);
+    }
+    uint32_t count = validator->operand_count;
+    if (quick->state != VALIDATE_QUICK || count >= validator->operand_room ||
+        count - validator_frame(validator)->height < quick->pops) {
+        return false;
+    }
+    uint32_t found;
+    uint8_t *lowest = validator->operands + (count - quick->pops);
+    memcpy(&found, lowest, sizeof found);
+    if (((found ^ quick->types) & quick->mask) != 0) {
+        return false;
+    }
+    *lowest = quick->push;
+    validator->operand_count = count - quick->pops + quick->pushes;
+    return true;
+}
+
 static bool validate_instruction(struct validator *validator)
 {
     const struct opcode_info *info = opcode_info(validator->instruction.opcode);
     if (info->signature[0] != '*') {
-        return validate_immediate(validator, info) && apply_signature(validator, info->signature);
+        return validate_immediate(validator, info) && (apply_quickly(validator, info->signature) ||
+                                                       apply_signature(validator, info->signature));
     }
     return validator->instruction.opcode <= OP_CALL_INDIRECT ? validate_control(validator)
                                                              : validate_variable(validator);

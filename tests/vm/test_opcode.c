@@ -149,3 +149,46 @@ Test(vm_opcode, a_br_table_with_a_count_of_billions_ends_with_the_input)
     cr_assert_not(opcode_read(&reader, 0, &instruction, &err));
     cr_assert_not_null(strstr(err.message, "unexpected end"));
 }
+
+/* Both readers of the same bytes, with other bytes behind them so that the short way is open. */
+static void read_both_ways(const uint8_t bytes[static 12])
+{
+    struct instruction one = {0};
+    struct instruction other = {0};
+    struct err err;
+    struct reader reader = reader_of(bytes_of(bytes, 12));
+    struct reader any = reader;
+    bool is_read = opcode_read(&reader, 9, &one, &err);
+    cr_assert_eq(is_read, opcode_read_any(&any, 9, &other, &err));
+    if (!is_read) {
+        return;
+    }
+    if (opcode_info(one.opcode)->immediate == OPCODE_NONE) {
+        one.as = other.as; /* means nothing */
+    } else if (opcode_info(one.opcode)->immediate == OPCODE_I32) {
+        one.as.i64 = one.as.i32;
+    }
+    cr_assert_eq(reader.ptr, any.ptr, "0x%02x 0x%02x 0x%02x", bytes[0], bytes[1], bytes[2]);
+    cr_assert_eq(one.opcode, other.opcode);
+    cr_assert_eq(one.offset, other.offset);
+    cr_assert_arr_eq(&one.as, &other.as, sizeof one.as, "0x%02x 0x%02x 0x%02x", bytes[0], bytes[1],
+                     bytes[2]);
+}
+
+Test(vm_opcode, short_encodings_are_read_as_the_long_way_reads_them)
+{
+    static const uint8_t edges[] = {0,    1,    0x1f, 0x3f, 0x40, 0x41,
+                                    0x7c, 0x7f, 0x80, 0x81, 0xc0, 0xff};
+    uint8_t bytes[12] = {0};
+    for (unsigned first = 0; first < 256; first++) {
+        for (unsigned second = 0; second < 256; second++) {
+            for (size_t i = 0; i < sizeof edges * sizeof edges; i++) {
+                bytes[0] = (uint8_t)first;
+                bytes[1] = (uint8_t)second;
+                bytes[2] = edges[i / sizeof edges];
+                bytes[3] = edges[i % sizeof edges];
+                read_both_ways(bytes);
+            }
+        }
+    }
+}
