@@ -22,8 +22,9 @@
  * when the edge is taken (docs/interpreter.md).
  *
  * A frame, from fp upwards: parameters (and, in the end, results) · one word: the pc to return to ·
- * declared locals · temporaries, one for each height of the operand stack. A callee's frame begins
- * at its arguments, which are the caller's topmost temporaries.
+ * declared locals · temporaries, a home for each value on the operand stack. A callee's frame
+ * begins at its arguments, which are the caller's topmost temporaries. A v128 takes two slots, of
+ * which the lower one names it; everything else takes one.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -41,7 +42,7 @@ struct code {
     uint32_t frame_slots;
     uint32_t entry_cost;
     uint32_t return_slot; /* of the word that holds the pc to return to */
-    uint32_t zero_count;  /* declared locals, from return_slot + 1 */
+    uint32_t zero_count;  /* slots of declared locals, from return_slot + 1 */
     uint32_t param_slots, result_slots;
     bool slots_only; /* translated so; translating again must do the same */
 };
@@ -117,7 +118,7 @@ struct code_address_row {
 };
 extern const struct code_address_row code_address_rows[CODE_ADDRESSES];
 
-enum code_type { CODE_i32, CODE_i64, CODE_f32, CODE_f64 };
+enum code_type { CODE_i32, CODE_i64, CODE_f32, CODE_f64, CODE_v128 };
 
 /* Layouts, for whoever must know how long an instruction is. */
 enum code_format {

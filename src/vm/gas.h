@@ -12,6 +12,8 @@
  *   br, br_if, br_table, return             1 for each 16 full of the label's values
  *   call, call_indirect                     1 for each 16 full of parameters and results
  *
+ * A v128 counts as two locals or values.
+ *
  * One rule for all that have a size at run time: the size as the program states it is charged
  * before anything is checked or done, so a trap or a refused growth costs as much as success. If
  * what is left does not suffice, the run is out of gas with everything spent and the operation not

@@ -26,10 +26,25 @@ enum code_type code_type_of(enum vm_type type)
     case VM_I64:
     case VM_FUNCREF:
     case VM_EXTERNREF:
-    case VM_V128: /* refused before it gets anywhere */
         return CODE_i64;
+    case VM_V128:
+        return CODE_v128;
     }
     return CODE_i64;
+}
+
+uint32_t code_type_slots(enum code_type type)
+{
+    return type == CODE_v128 ? 2 : 1;
+}
+
+uint32_t label_type_slots(struct label_type types)
+{
+    uint32_t slots = 0;
+    for (uint32_t i = 0; i < types.count; i++) {
+        slots += code_type_slots(code_type_of(types.types[i]));
+    }
+    return slots;
 }
 
 bool translator_fail(struct translator *t, enum err_code code, const char *what)
@@ -78,36 +93,46 @@ static bool reserve(struct translator *t)
                               sizeof t->sites[0]);
 }
 
+/* Lays `count` locals of a type at `slot`; returns the slot after them. One that is past 65535
+ * makes the translation fail in the end. */
+static uint32_t lay_locals(struct translator *t, uint32_t first, uint32_t count, enum vm_type type,
+                           uint32_t slot)
+{
+    enum code_type code_type = code_type_of(type);
+    for (uint32_t local = first; local < first + count; local++) {
+        t->local_types[local] = (uint8_t)code_type;
+        t->local_slots[local] = (uint16_t)slot;
+        slot += code_type_slots(code_type);
+    }
+    return slot;
+}
+
 static bool begin_locals(struct translator *t)
 {
     const struct module_func *func = t->func;
     const struct vm_func_type *type = func->type;
     t->local_types = ARENA_ARRAY(&t->arena, uint8_t, func->local_count);
+    t->local_slots = ARENA_ARRAY(&t->arena, uint16_t, func->local_count);
     t->local_refs = ARENA_ARRAY(&t->arena, uint32_t, func->local_count);
-    if (t->local_types == NULL || t->local_refs == NULL) {
+    if (t->local_types == NULL || t->local_slots == NULL || t->local_refs == NULL) {
         return translator_fail(t, ERR_NO_MEMORY, "locals");
     }
-    uint32_t local = 0;
-    for (uint32_t i = 0; i < type->param_count + type->result_count; i++) {
-        if (type->types[i] == VM_V128) {
-            return translator_fail(t, ERR_LIMIT, "v128 value");
-        }
-        if (i < type->param_count) {
-            t->local_types[local++] = (uint8_t)code_type_of(type->types[i]);
-        }
+    for (uint32_t i = 0; i < type->param_count; i++) {
+        t->param_slots = lay_locals(t, i, 1, type->types[i], t->param_slots);
     }
+    t->result_slots =
+        label_type_slots((struct label_type){type->types + type->param_count, type->result_count});
+    t->return_slot = t->param_slots > t->result_slots ? t->param_slots : t->result_slots;
+    uint32_t local = type->param_count;
+    uint32_t slot = t->return_slot + 1;
     for (uint32_t i = 0; i < func->local_run_count; i++) {
-        if (func->local_runs[i].type == VM_V128) {
-            return translator_fail(t, ERR_LIMIT, "v128 value");
-        }
-        for (uint32_t j = 0; j < func->local_runs[i].count; j++) {
-            t->local_types[local++] = (uint8_t)code_type_of(func->local_runs[i].type);
-        }
+        const struct module_local_run *run = &func->local_runs[i];
+        slot = lay_locals(t, local, run->count, run->type, slot);
+        local += run->count;
     }
     assert(local == func->local_count);
-    t->return_slot =
-        type->param_count > type->result_count ? type->param_count : type->result_count;
-    t->temp_base = t->return_slot + 1 + (func->local_count - type->param_count);
+    t->zero_count = slot - (t->return_slot + 1);
+    t->temp_base = slot;
     if (t->temp_base > UINT16_MAX) {
         return translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
     }
@@ -155,8 +180,9 @@ static bool run(struct translator *t)
     struct reader reader = reader_of(t->func->body);
     control_push_function(t);
     site_open(t, SITE_ENTRY);
+    t->frame_slots = t->temp_base;
     pin_enter_function(t);
-    t->gas = gas_locals(t->func->local_count - t->func->type->param_count);
+    t->gas = gas_locals(t->zero_count);
     while (!t->done && !t->failed) {
         struct instruction instruction;
         if (!reserve(t) || !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {
@@ -181,12 +207,12 @@ static bool keep(struct translator *t, struct vm_module *module, struct module_f
     memcpy(bytes, t->code, t->code_size);
     *code = (struct code){.start = bytes,
                           .size = t->code_size,
-                          .frame_slots = t->temp_base + t->height_max,
+                          .frame_slots = t->frame_slots,
                           .entry_cost = t->entry_cost,
                           .return_slot = t->return_slot,
-                          .zero_count = func->local_count - func->type->param_count,
-                          .param_slots = func->type->param_count,
-                          .result_slots = func->type->result_count,
+                          .zero_count = t->zero_count,
+                          .param_slots = t->param_slots,
+                          .result_slots = t->result_slots,
                           .slots_only = t->slots_only};
     func->code = code;
     module->code_bytes += t->code_size;

@@ -71,9 +71,10 @@ struct operand {
 
 enum entry_kind { ENTRY_SLOT, ENTRY_LOCAL, ENTRY_CONSTANT, ENTRY_REGISTER };
 
-struct entry { /* one value on the operand stack; its home is temp_base + its index */
+struct entry { /* one value on the operand stack */
     uint8_t kind;
     uint8_t type;      /* enum code_type */
+    uint32_t home;     /* its slot, just above the homes of the entries below */
     uint32_t local;    /* LOCAL */
     uint32_t producer; /* SLOT, REGISTER: as in struct operand */
     uint64_t value;    /* CONSTANT */
@@ -138,6 +139,7 @@ enum control_kind { CONTROL_FUNCTION, CONTROL_BLOCK, CONTROL_LOOP, CONTROL_IF, C
 struct control {
     enum control_kind kind;
     uint32_t height; /* of the operand stack below the parameters */
+    uint32_t base;   /* the home of what lies at that height */
     struct label_type params, results;
     int32_t fixups;      /* to the end */
     int32_t else_fixup;  /* IF: the branch that skips it */
@@ -174,9 +176,10 @@ struct translator {
     uint64_t overflow[8]; /* where writes go once it failed */
 
     struct entry *entries;
-    uint32_t height, height_max, entry_capacity;
-    uint32_t settled; /* entries below are SLOT or CONSTANT */
-    int32_t owner[2]; /* the entry that is in r0, in f0 */
+    uint32_t height, entry_capacity;
+    uint32_t frame_slots; /* as far as homes have reached */
+    uint32_t settled;     /* entries below are SLOT or CONSTANT */
+    int32_t owner[2];     /* the entry that is in r0, in f0 */
 
     struct control *controls;
     uint32_t control_count, control_capacity;
@@ -187,8 +190,9 @@ struct translator {
     int32_t open_loop; /* the innermost loop whose cost is not known yet */
 
     uint8_t *local_types; /* enum code_type */
+    uint16_t *local_slots;
     uint32_t *local_refs; /* entries that are LOCAL of it */
-    uint32_t return_slot, temp_base;
+    uint32_t param_slots, result_slots, return_slot, zero_count, temp_base;
 
     struct emission history[HISTORY_MAX]; /* the newest one last */
     uint32_t history_count;
@@ -209,6 +213,9 @@ struct translator {
 
 /* translate.c */
 enum code_type code_type_of(enum vm_type type);
+/* How many slots a value takes; several values. */
+uint32_t code_type_slots(enum code_type type);
+uint32_t label_type_slots(struct label_type types);
 /* Always false. The first failure counts. */
 bool translator_fail(struct translator *t, enum err_code code, const char *what);
 /* Makes an array of the scratch arena hold `count` items. */
@@ -257,7 +264,7 @@ void pin_leave_function(struct translator *t);
 void pin_enter_loop(struct translator *t, struct control *control, uint32_t offset);
 void pin_leave_loop(struct translator *t, const struct control *control);
 
-/* translate_stack.c */
+/* translate_stack.c: the home of an entry, or of the next one that is pushed. */
 uint32_t stack_home(const struct translator *t, uint32_t index);
 uint32_t stack_local_slot(const struct translator *t, uint32_t local);
 struct operand stack_pop(struct translator *t);
@@ -282,7 +289,7 @@ void stack_detach_local(struct translator *t, uint32_t local);
 
 /* translate_control.c. translate_control: true if it was a control instruction. */
 bool translate_control(struct translator *t, const struct instruction *instruction);
-/* How many values the instruction passes to a label or over a call. */
+/* How many slots of values the instruction passes to a label or over a call. */
 uint32_t control_values(const struct translator *t, const struct instruction *instruction);
 void control_push_function(struct translator *t);
 /* In unreachable code. */

@@ -107,18 +107,22 @@ static void copy_entry(struct translator *t, uint32_t index, uint32_t slot)
 /* Ascending order is safe: a home is never below the one its value goes to. */
 static void copy_to_label(struct translator *t, const struct control *control, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        copy_entry(t, t->height - count + i, stack_home(t, control->height + i));
+    uint32_t slot = control->base;
+    for (uint32_t i = t->height - count; i < t->height; i++) {
+        copy_entry(t, i, slot);
+        slot += code_type_slots(t->entries[i].type);
     }
 }
 
 static bool must_move(const struct translator *t, const struct control *control, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        struct operand from = stack_peek(t, t->height - count + i);
-        if (from.kind != CODE_S || from.slot != stack_home(t, control->height + i)) {
+    uint32_t slot = control->base;
+    for (uint32_t i = t->height - count; i < t->height; i++) {
+        struct operand from = stack_peek(t, i);
+        if (from.kind != CODE_S || from.slot != slot) {
             return true;
         }
+        slot += code_type_slots(from.type);
     }
     return false;
 }
@@ -149,7 +153,7 @@ static void emit_return(struct translator *t, begin_cb *begin)
         emit_put_u64(at + CODE_IMM64, value.value);
     } else {
         emit_put_u16(at + CODE_A, value.slot);
-        emit_put_u32(at + CODE_RETURN_COUNT, count);
+        emit_put_u32(at + CODE_RETURN_COUNT, t->result_slots);
     }
 }
 
@@ -175,7 +179,7 @@ static void branch(struct translator *t, uint32_t depth)
     if (count == 1 && top.kind != CODE_I && emit_last(t, top.producer) != NULL) {
         struct emission again = emit_take_back(t);
         again.d.kind = CODE_S;
-        again.d.slot = (uint16_t)stack_home(t, control->height);
+        again.d.slot = (uint16_t)control->base;
         emit(t, &again);
     } else {
         copy_to_label(t, control, count);
@@ -302,8 +306,10 @@ static struct control *push_control(struct translator *t, enum control_kind kind
 {
     assert(t->control_count < t->control_capacity);
     struct control *control = &t->controls[t->control_count++];
+    uint32_t height = t->height - params.count;
     *control = (struct control){.kind = kind,
-                                .height = t->height - params.count,
+                                .height = height,
+                                .base = stack_home(t, height),
                                 .params = params,
                                 .results = results,
                                 .fixups = TRANSLATE_NONE,
@@ -435,30 +441,32 @@ static void call_indirect(struct translator *t, const struct instruction *instru
 
 /* ---- Which ---- */
 
+static uint32_t signature_slots(const struct vm_func_type *type)
+{
+    return label_type_slots(
+        (struct label_type){type->types, type->param_count + type->result_count});
+}
+
 uint32_t control_values(const struct translator *t, const struct instruction *instruction)
 {
     uint32_t depth = 0;
     switch ((int)instruction->opcode) {
     case OP_BR:
     case OP_BR_IF:
-        return label_type(label_at(t, instruction->as.index)).count;
+        return label_type_slots(label_type(label_at(t, instruction->as.index)));
     case OP_BR_TABLE: { /* all labels take the same number */
         struct reader labels = reader_of(instruction->as.vector.labels);
         bool read = reader_leb_u32(&labels, &depth) == LEB_OK;
         assert(read);
         (void)read;
-        return label_type(label_at(t, depth)).count;
+        return label_type_slots(label_type(label_at(t, depth)));
     }
     case OP_RETURN:
-        return t->func->type->result_count;
-    case OP_CALL: {
-        const struct vm_func_type *type = t->module->funcs[instruction->as.index].type;
-        return type->param_count + type->result_count;
-    }
-    case OP_CALL_INDIRECT: {
-        const struct vm_func_type *type = &t->module->types[instruction->as.pair.first];
-        return type->param_count + type->result_count;
-    }
+        return t->result_slots;
+    case OP_CALL:
+        return signature_slots(t->module->funcs[instruction->as.index].type);
+    case OP_CALL_INDIRECT:
+        return signature_slots(&t->module->types[instruction->as.pair.first]);
     default:
         return 0;
     }

@@ -58,7 +58,8 @@ static uint32_t heaviest(const struct survey *survey, bool is_float, uint32_t bu
     for (uint32_t i = 0; i < survey->touched_count; i++) {
         uint32_t local = survey->touched[i];
         uint8_t type = t->local_types[local];
-        bool fits = is_float == (type == CODE_f32 || type == CODE_f64);
+        bool fits =
+            is_float ? type == CODE_f32 || type == CODE_f64 : type == CODE_i32 || type == CODE_i64;
         if (fits && local != but && survey->weights[local] > best_weight) {
             best = local;
             best_weight = survey->weights[local];

@@ -21,13 +21,20 @@ static int class_of(enum code_type type)
 
 uint32_t stack_home(const struct translator *t, uint32_t index)
 {
-    return t->temp_base + index;
+    if (index < t->height) {
+        return t->entries[index].home;
+    }
+    assert(index == t->height);
+    if (index == 0) {
+        return t->temp_base;
+    }
+    const struct entry *below = &t->entries[index - 1];
+    return below->home + code_type_slots(below->type);
 }
 
 uint32_t stack_local_slot(const struct translator *t, uint32_t local)
 {
-    uint32_t params = t->func->type->param_count;
-    return local < params ? local : t->return_slot + 1 + (local - params);
+    return t->local_slots[local];
 }
 
 struct operand stack_peek(const struct translator *t, uint32_t index)
@@ -80,12 +87,17 @@ struct operand stack_pop(struct translator *t)
 static void push(struct translator *t, struct entry entry)
 {
     assert(t->height < t->entry_capacity);
-    if (stack_home(t, t->height) > UINT16_MAX) {
+    if (entry.type == CODE_v128) {
+        translator_fail(t, ERR_LIMIT, "v128 value");
+    }
+    entry.home = stack_home(t, t->height);
+    uint32_t end = entry.home + code_type_slots(entry.type);
+    if (end > UINT16_MAX + 1) {
         translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
     }
     t->entries[t->height++] = entry;
-    if (t->height_max < t->height) {
-        t->height_max = t->height;
+    if (t->frame_slots < end) {
+        t->frame_slots = end;
     }
 }
 
@@ -101,9 +113,6 @@ void stack_push_slots(struct translator *t, struct label_type types)
         return;
     }
     for (uint32_t i = 0; i < types.count; i++) {
-        if (types.types[i] == VM_V128) {
-            translator_fail(t, ERR_LIMIT, "v128 value");
-        }
         stack_push_slot(t, code_type_of(types.types[i]));
     }
 }
