@@ -10,6 +10,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= /usr/bin/python3
 TIME ?= 60
 TARGET ?=
+BENCH ?=
 
 SOURCES = $(shell find src tests fuzz bench examples -name '*.[ch]' -not -path '*/corpus/*')
 CONFIGURE = cmake --preset $(1) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >build/$(1).configure.log 2>&1 || { cat build/$(1).configure.log; exit 1; }
@@ -33,8 +34,9 @@ test: setup ## Builds the release and runs every test on it: unit tests, the Web
 check: setup ## Exactly what CI runs: the tests under gcc, clang, ASan+UBSan and TSan, format, house rules, a short fuzz
 	@tools/check.sh all
 
-bench: all ## Runs the benches: one line each, name, value, unit
-	@tools/bench.sh build/release
+bench: all ## Runs the benches; ours beside every engine found here. BENCH="--quick" and more: docs/benchmarks.md
+	@tools/setup.sh --bench || true
+	@tools/bench.sh build/release $(BENCH)
 
 fuzz: setup ## Fuzzes every entry for TIME seconds each (60), or TARGET=vm_decode only
 	@tools/fuzz.sh "$(TIME)" $(TARGET)

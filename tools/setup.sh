@@ -2,7 +2,8 @@
 # setup.sh: installs what a build and its tests need, on Debian 12 or newer and on Ubuntu 24.04 or newer.
 #
 # Only what is missing is installed, and the apt-get line is printed before it runs. When nothing is missing this
-# is one dpkg-query. `make` calls it before every build; `tools/setup.sh --list` only prints the names.
+# is one dpkg-query. `make` calls it before every build; `tools/setup.sh --list` only prints the names; with --bench,
+# what `make bench` draws with comes too.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -eu
@@ -46,6 +47,13 @@ if ! command -v node >/dev/null 2>&1; then
 "
 fi
 
+# The chart of `make bench`.
+if [ "${1:-}" = --bench ]; then
+    test_packages="${test_packages}gnuplot-nox
+"
+    shift
+fi
+
 say() { printf '%s\n' "setup: $*"; }
 
 if [ "${1:-}" = --list ]; then
@@ -53,7 +61,7 @@ if [ "${1:-}" = --list ]; then
     exit 0
 fi
 if [ $# -gt 0 ]; then
-    say "unknown argument '$1'; usage: tools/setup.sh [--list]" >&2
+    say "unknown argument '$1'; usage: tools/setup.sh [--bench] [--list]" >&2
     exit 2
 fi
 
