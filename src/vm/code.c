@@ -124,12 +124,14 @@ const struct code_address_row code_address_rows[CODE_ADDRESSES] = {
                  .out = CODE_##type,                                                               \
                  .pins = SHAPE_##pinned,                                                           \
                  .addresses = SHAPE_##shape,                                                       \
+                 .far = HANDLER_##op##_WIDE_R_R,                                                   \
                  .first = HANDLER_##op##_R_R},
 #define STORE(op, body, type, bytes, pinned, shape)                                                \
     [OP_##op] = {.family = FAMILY_STORE,                                                           \
                  .in = CODE_##type,                                                                \
                  .pins = SHAPE_##pinned,                                                           \
                  .addresses = SHAPE_##shape,                                                       \
+                 .far = HANDLER_##op##_WIDE_R_R,                                                   \
                  .first = HANDLER_##op##_R_R},
 
 const struct family_row family_rows[OPCODE_COUNT] = {

@@ -9,7 +9,8 @@
  *   arithmetic  handler@0  d@8  a@10  b@12 | imm32@12 | imm64@16           16 or 24 bytes
  *   branch      handler@0  a@8  b@10  rel@12  cost taken@16  cost fall@20 | imm@24
  *   load        handler@0  d@8  a@10  offset32@12 | b16@16 shift8@18 imm32@20 | imm32@16 |
- * address64@16 store       the same with v@8, the value's slot; its immediate comes last select
+ * address64@16 store       the same with v@8, the value's slot; its immediate comes last far load
+ * handler@0  d@8  a@10  memory@12  offset64@16               a far store: v@8, imm64@24 select
  * handler@0  d@8  a@10  b@12  c@14 | imm64 a@16  imm64 b@24 jump        handler@0  rel@8  cost@12
  *   table       handler@0  a@10  count@12, then (count + 1) x {rel32 cost32}
  *   return      handler@0  return slot@8  a@10  count@12 | imm64@16
@@ -79,6 +80,12 @@ enum code_field {
     CODE_CALL_DELTA = 18,
     CODE_CALL_COST = 20,
     CODE_CALL_BYTES = 24,
+    CODE_TAIL_FROM = 18, /* a tail call is laid out like a call up to here */
+    CODE_TAIL_COUNT = 20,
+    CODE_TAIL_RETURN = 22,
+    CODE_FAR_MEMORY = 12,
+    CODE_FAR_OFFSET = 16,
+    CODE_FAR_IMM = 24,
     CODE_RARE_COST = 12,
     CODE_RARE_X = 16,
     CODE_RARE_Y = 20,
@@ -127,11 +134,14 @@ enum code_format {
     CODE_BRANCH,
     CODE_LOAD,
     CODE_STORE,
+    CODE_FAR_LOAD,
+    CODE_FAR_STORE,
     CODE_SELECT,
     CODE_JUMP,
     CODE_TABLE,
     CODE_RETURN,
     CODE_CALL,
+    CODE_TAIL_CALL,
     CODE_RARE,
     CODE_GLOBAL,
     CODE_PIN,
@@ -180,6 +190,7 @@ struct family_row {
     bool ordered;        /* may not be written with its operands swapped */
     uint8_t pins;        /* enum shape_pins */
     uint8_t addresses;   /* the same, of a LOAD's or STORE's address */
+    uint16_t far;        /* LOAD, STORE: enum handler: the first for memories that are no plain 0 */
     uint16_t first;      /* enum handler: d = R with the first combination of operands */
     uint16_t branch;     /* the first branch on it; 0: none */
     uint16_t branch_not; /* the first branch on its contrary; 0: use `inverse` */

@@ -39,6 +39,10 @@ static uint32_t instruction_bytes(const struct handler_layout *layout, const uin
         return address_bytes(layout->a);
     case CODE_STORE:
         return address_bytes(layout->a) + (layout->d == CODE_I ? 8 : 0);
+    case CODE_FAR_LOAD:
+        return CODE_FAR_IMM;
+    case CODE_FAR_STORE:
+        return CODE_FAR_IMM + (layout->d == CODE_I ? 8 : 0);
     case CODE_SELECT:
         return has_immediate ? 32 : 16;
     case CODE_JUMP:
@@ -46,6 +50,7 @@ static uint32_t instruction_bytes(const struct handler_layout *layout, const uin
     case CODE_TABLE:
         return CODE_TABLE_ENTRIES + 8 * (code_u32(pc, CODE_TABLE_COUNT) + 1);
     case CODE_CALL:
+    case CODE_TAIL_CALL:
         return CODE_CALL_BYTES;
     case CODE_RARE:
         return CODE_RARE_BYTES;
@@ -135,6 +140,27 @@ static void print_address(FILE *out, const struct handler_layout *layout, const 
     fprintf(out, " + %" PRIu32 "]", code_u32(pc, CODE_OFFSET));
 }
 
+static void print_far(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    bool is_store = layout->format == CODE_FAR_STORE;
+    if (!is_store) {
+        print_operand(out, layout, layout->d, code_u16(pc, CODE_D), 0);
+        fputs(" =", out);
+    }
+    fprintf(out, " memory %" PRIu32, code_u32(pc, CODE_FAR_MEMORY));
+    if (layout->a == CODE_R) {
+        fputs(" [r0", out);
+    } else {
+        fprintf(out, " [s%u", (unsigned)code_u16(pc, CODE_A));
+    }
+    fprintf(out, " + %" PRIu64 "]", code_u64(pc, CODE_FAR_OFFSET));
+    if (is_store) {
+        fputs(" =", out);
+        print_operand(out, layout, layout->d, code_u16(pc, CODE_D),
+                      layout->d == CODE_I ? code_u64(pc, CODE_FAR_IMM) : 0);
+    }
+}
+
 static void print_plain(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
 {
     if (layout->format == CODE_STORE) {
@@ -216,6 +242,14 @@ static void print_control(FILE *out, const struct handler_layout *layout, const 
     case CODE_CALL:
         fprintf(out, " frame at s%u [%" PRIu32 "]", (unsigned)code_u16(pc, CODE_CALL_DELTA),
                 code_u32(pc, CODE_CALL_COST));
+        return;
+    case CODE_TAIL_CALL:
+        fprintf(out, " %u from s%u", (unsigned)code_u16(pc, CODE_TAIL_COUNT),
+                (unsigned)code_u16(pc, CODE_TAIL_FROM));
+        return;
+    case CODE_FAR_LOAD:
+    case CODE_FAR_STORE:
+        print_far(out, layout, pc);
         return;
     case CODE_RARE:
         fprintf(out, " s%u.. %" PRIu32 " %" PRIu32, (unsigned)code_u16(pc, CODE_A),

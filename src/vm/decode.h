@@ -28,9 +28,10 @@ bool decode_count(struct reader *reader, const char *limit, uint32_t max, uint32
                   struct err *err) MUST_CHECK;
 bool decode_value_type(struct reader *reader, enum vm_type *out, struct err *err) MUST_CHECK;
 bool decode_ref_type(struct reader *reader, enum vm_type *out, struct err *err) MUST_CHECK;
-bool decode_table_type(struct reader *reader, struct module_table *out, struct err *err) MUST_CHECK;
-bool decode_memory_type(struct reader *reader, struct module_memory *out,
-                        struct err *err) MUST_CHECK;
+bool decode_table_type(const struct vm_module *module, struct reader *reader,
+                       struct module_table *out, struct err *err) MUST_CHECK;
+bool decode_memory_type(const struct vm_module *module, struct reader *reader,
+                        struct module_memory *out, struct err *err) MUST_CHECK;
 bool decode_global_type(struct reader *reader, struct module_global *out,
                         struct err *err) MUST_CHECK;
 /* An array of the module's arena; NULL and NO_MEMORY. */

@@ -1,15 +1,14 @@
 /* decode_const.c: constant expressions (core spec 3.3.10, 5.4.9).
  *
- * In WebAssembly 2.0 a constant expression that is valid is one instruction of a few kinds and an
- * end, and struct module_const can say nothing else. So an expression of another shape is refused
- * here; types and indices are validate.c's.
+ * Nearly all are one instruction and an end, which struct module_const holds; of any other only the
+ * bytes are kept. What is no constant instruction is refused here; types and indices are checked by
+ * validate.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "vm/decode.h"
 
-/* False when the instruction is not constant. */
-static bool const_from(const struct instruction *instruction, struct module_const *out)
+bool module_const_of(const struct instruction *instruction, struct module_const *out)
 {
     *out = (struct module_const){.offset = instruction->offset};
     struct vm_value *value = &out->value;
@@ -53,11 +52,41 @@ void decode_declare_func(struct vm_module *module, uint32_t index)
     }
 }
 
+/* The constant instructions that take operands. */
+static bool is_arithmetic(enum opcode opcode)
+{
+    return opcode == OP_I32_ADD || opcode == OP_I32_SUB || opcode == OP_I32_MUL ||
+           opcode == OP_I64_ADD || opcode == OP_I64_SUB || opcode == OP_I64_MUL;
+}
+
+static bool const_fail(struct err *err, const struct instruction *instruction, const char *text)
+{
+    return err_set(err, ERR_INVALID_WASM, "%s at offset 0x%x", text, instruction->offset);
+}
+
+static bool const_instruction(struct vm_module *module, const struct instruction *instruction,
+                              struct module_const *out, struct err *err)
+{
+    if (!module_const_of(instruction, out)) {
+        if (!is_arithmetic(instruction->opcode)) {
+            return const_fail(err, instruction, "constant expression required");
+        }
+        return module->limits.features.extended_const ||
+               const_fail(err, instruction,
+                          "constant expression required: the feature extended_const is off");
+    }
+    if (out->kind == MODULE_CONST_FUNC) {
+        decode_declare_func(module, out->index);
+    }
+    return true;
+}
+
 bool decode_const(struct vm_module *module, struct reader *reader, struct module_const *out,
                   struct err *err)
 {
     struct instruction instruction;
     struct reader at = *reader;
+    enum opcode first = OP_END;
     uint32_t count = 0;
     for (;; count++) {
         if (!opcode_read(reader, 0, &instruction, err)) {
@@ -66,13 +95,21 @@ bool decode_const(struct vm_module *module, struct reader *reader, struct module
         if (instruction.opcode == OP_END) {
             break;
         }
-        if (!const_from(&instruction, out)) {
-            return err_set(err, ERR_INVALID_WASM, "constant expression required at offset 0x%x",
-                           instruction.offset);
-        }
-        if (out->kind == MODULE_CONST_FUNC) {
-            decode_declare_func(module, out->index);
+        first = count == 0 ? instruction.opcode : first;
+        if (!const_instruction(module, &instruction, out, err)) {
+            return false;
         }
     }
-    return count == 1 || decode_fail(&at, err, "type mismatch: a constant is one value");
+    if (count == 1 && !is_arithmetic(first)) {
+        return true;
+    }
+    if (!module->limits.features.extended_const) {
+        return decode_fail(&at, err, "type mismatch: a constant is one value");
+    }
+    *out = (struct module_const){
+        .kind = MODULE_CONST_EXPRESSION,
+        .offset = (uint32_t)reader_offset(&at),
+        .code = bytes_of(at.ptr, (size_t)(reader->ptr - at.ptr) - 1),
+    };
+    return true;
 }

@@ -46,9 +46,9 @@ static bool decode_import(struct vm_module *module, struct reader *reader, struc
     case VM_EXTERN_FUNC:
         return decode_import_func(module, reader, out, err);
     case VM_EXTERN_TABLE:
-        return decode_table_type(reader, &out->table, err);
+        return decode_table_type(module, reader, &out->table, err);
     case VM_EXTERN_MEMORY:
-        return decode_memory_type(reader, &out->memory, err);
+        return decode_memory_type(module, reader, &out->memory, err);
     case VM_EXTERN_GLOBAL:
         return decode_global_type(reader, &out->global, err);
     default:

@@ -25,9 +25,9 @@ bool decode_u8(struct reader *reader, uint8_t *out, struct err *err)
            decode_fail(reader, err, "unexpected end of section or function");
 }
 
-bool decode_u32(struct reader *reader, uint32_t *out, struct err *err)
+static bool decode_leb(const struct reader *reader, enum leb_result result, struct err *err)
 {
-    switch (reader_leb_u32(reader, out)) {
+    switch (result) {
     case LEB_OK:
         return true;
     case LEB_TOO_SHORT:
@@ -38,6 +38,11 @@ bool decode_u32(struct reader *reader, uint32_t *out, struct err *err)
         break;
     }
     return decode_fail(reader, err, "integer too large");
+}
+
+bool decode_u32(struct reader *reader, uint32_t *out, struct err *err)
+{
+    return decode_leb(reader, reader_leb_u32(reader, out), err);
 }
 
 bool decode_bytes(struct reader *reader, struct bytes *out, struct err *err)
@@ -98,44 +103,67 @@ bool decode_ref_type(struct reader *reader, enum vm_type *out, struct err *err)
     return vm_type_is_reference(byte) || decode_fail(&at, err, "malformed reference type");
 }
 
-/* The flags of limits (5.3.7) are a one-bit number in LEB128. */
-static bool decode_limits(struct reader *reader, uint32_t *min, uint64_t *max, struct err *err)
+/* One number of limits: of 64 bits since addresses may have them; what 32-bit ones reach is
+ * validated. */
+static bool decode_size(const struct vm_module *module, struct reader *reader, uint64_t *out,
+                        struct err *err)
 {
-    struct reader at = *reader;
-    uint8_t flags;
-    uint32_t declared_max = 0;
-    if (!decode_u8(reader, &flags, err)) {
-        return false;
+    uint32_t narrow = 0;
+    if (module->limits.features.memory64) {
+        return decode_leb(reader, reader_leb_u64(reader, out), err);
     }
-    if ((flags & 0x7f) > 1) {
-        return decode_fail(&at, err, "integer too large");
-    }
-    if (flags > 1) {
-        return decode_fail(&at, err, "integer representation too long");
-    }
-    if (!decode_u32(reader, min, err) || (flags == 1 && !decode_u32(reader, &declared_max, err))) {
-        return false;
-    }
-    *max = flags == 1 ? declared_max : UINT64_MAX;
-    return true;
+    bool is_read = decode_u32(reader, &narrow, err);
+    *out = narrow;
+    return is_read;
 }
 
-bool decode_table_type(struct reader *reader, struct module_table *out, struct err *err)
+enum { LIMITS_MAX = 1, LIMITS_64 = 4 };
+
+/* The flags of limits (5.3.7). */
+static bool decode_limits_flags(const struct vm_module *module, struct reader *reader,
+                                uint8_t *flags, struct err *err)
+{
+    struct reader at = *reader;
+    if (!decode_u8(reader, flags, err)) {
+        return false;
+    }
+    if ((*flags & 0x7f & ~(LIMITS_MAX | LIMITS_64)) != 0) {
+        return decode_fail(&at, err, "malformed limits flags: integer too large");
+    }
+    if (*flags >= 0x80) {
+        return decode_fail(&at, err, "malformed limits flags: integer representation too long");
+    }
+    return (*flags & LIMITS_64) == 0 || module->limits.features.memory64 ||
+           decode_fail(&at, err,
+                       "malformed limits flags: integer too large: the feature memory64 is off");
+}
+
+static bool decode_limits(const struct vm_module *module, struct reader *reader, bool *is_64,
+                          uint64_t *min, uint64_t *max, struct err *err)
+{
+    uint8_t flags;
+    if (!decode_limits_flags(module, reader, &flags, err)) {
+        return false;
+    }
+    *is_64 = (flags & LIMITS_64) != 0;
+    *max = UINT64_MAX;
+    return decode_size(module, reader, min, err) &&
+           ((flags & LIMITS_MAX) == 0 || decode_size(module, reader, max, err));
+}
+
+bool decode_table_type(const struct vm_module *module, struct reader *reader,
+                       struct module_table *out, struct err *err)
 {
     out->offset = (uint32_t)reader_offset(reader);
     return decode_ref_type(reader, &out->type, err) &&
-           decode_limits(reader, &out->min, &out->max, err);
+           decode_limits(module, reader, &out->is_64, &out->min, &out->max, err);
 }
 
-bool decode_memory_type(struct reader *reader, struct module_memory *out, struct err *err)
+bool decode_memory_type(const struct vm_module *module, struct reader *reader,
+                        struct module_memory *out, struct err *err)
 {
-    uint32_t min;
     out->offset = (uint32_t)reader_offset(reader);
-    if (!decode_limits(reader, &min, &out->max, err)) {
-        return false;
-    }
-    out->min = min;
-    return true;
+    return decode_limits(module, reader, &out->is_64, &out->min, &out->max, err);
 }
 
 bool decode_global_type(struct reader *reader, struct module_global *out, struct err *err)

@@ -136,7 +136,7 @@ bool decode_tables(struct vm_module *module, struct reader *reader, struct err *
         return false;
     }
     for (uint32_t i = module->table_import_count; i < count; i++) {
-        if (!decode_table_type(reader, &tables[i], err)) {
+        if (!decode_table_type(module, reader, &tables[i], err)) {
             return false;
         }
     }
@@ -155,7 +155,7 @@ bool decode_memories(struct vm_module *module, struct reader *reader, struct err
         return false;
     }
     for (uint32_t i = module->memory_import_count; i < count; i++) {
-        if (!decode_memory_type(reader, &memories[i], err)) {
+        if (!decode_memory_type(module, reader, &memories[i], err)) {
             return false;
         }
     }

@@ -108,8 +108,11 @@ static void print_immediate(const struct instruction *instruction, FILE *out)
 {
     switch (opcode_info(instruction->opcode)->immediate) {
     case OPCODE_NONE:
+        return;
     case OPCODE_MEMORY:
-    case OPCODE_MEMORY_COPY:
+        if (instruction->as.index != 0) {
+            fprintf(out, " %u", instruction->as.index);
+        }
         return;
     case OPCODE_BLOCK:
         print_block_type(instruction->as.block_type, out);
@@ -141,14 +144,25 @@ static void print_immediate(const struct instruction *instruction, FILE *out)
         return;
     case OPCODE_MEMORY_INIT:
         fprintf(out, " %u", instruction->as.pair.first);
+        if (instruction->as.pair.second != 0) {
+            fprintf(out, " memory=%u", instruction->as.pair.second);
+        }
+        return;
+    case OPCODE_MEMORY_COPY:
+        if (instruction->as.pair.first != 0 || instruction->as.pair.second != 0) {
+            fprintf(out, " %u %u", instruction->as.pair.first, instruction->as.pair.second);
+        }
         return;
     case OPCODE_MEM1:
     case OPCODE_MEM2:
     case OPCODE_MEM4:
     case OPCODE_MEM8:
     case OPCODE_MEM16:
-        fprintf(out, " offset=%u align=%u", instruction->as.memarg.offset,
+        fprintf(out, " offset=%" PRIu64 " align=%u", instruction->as.memarg.offset,
                 1u << instruction->as.memarg.align);
+        if (instruction->as.memarg.memory != 0) {
+            fprintf(out, " memory=%u", instruction->as.memarg.memory);
+        }
         return;
     case OPCODE_I32:
         fprintf(out, " %" PRId32, (int32_t)instruction->as.i32);

@@ -14,8 +14,7 @@ int64_t gas_segments(const struct vm_module *module)
     }
     for (uint32_t i = 0; i < module->data_count; i++) {
         if (module->data[i].mode == MODULE_ACTIVE) {
-            gas += opcode_info(OP_MEMORY_INIT)->gas +
-                   gas_bytes((uint32_t)module->data[i].content.size);
+            gas += opcode_info(OP_MEMORY_INIT)->gas + gas_bytes(module->data[i].content.size);
         }
     }
     return gas;

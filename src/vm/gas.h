@@ -10,7 +10,8 @@
  *   an active segment at instantiation      as the init instruction that it is equivalent to
  *   entering a function                     1 for each 64 full of its declared locals
  *   br, br_if, br_table, return             1 for each 16 full of the label's values
- *   call, call_indirect                     1 for each 16 full of parameters and results
+ *   call, call_indirect, and their tail     1 for each 16 full of parameters and results
+ *   calls
  *
  * A v128 counts as two locals or values.
  *
@@ -34,19 +35,25 @@ enum {
     GAS_VALUES = 16,
 };
 
-static inline int64_t gas_bytes(uint32_t size)
+/* Of units that `part` of the size begins; what no run could pay is as much as there can be. */
+static inline int64_t gas_begun(uint64_t size, uint64_t part)
 {
-    return ((int64_t)size + GAS_BULK_BYTES - 1) / GAS_BULK_BYTES;
+    return (int64_t)(size / part + (size % part != 0));
 }
 
-static inline int64_t gas_elements(uint32_t count)
+static inline int64_t gas_bytes(uint64_t size)
 {
-    return ((int64_t)count + GAS_BULK_ELEMENTS - 1) / GAS_BULK_ELEMENTS;
+    return gas_begun(size, GAS_BULK_BYTES);
 }
 
-static inline int64_t gas_pages(uint32_t pages)
+static inline int64_t gas_elements(uint64_t count)
 {
-    return (int64_t)pages * GAS_PAGE;
+    return gas_begun(count, GAS_BULK_ELEMENTS);
+}
+
+static inline int64_t gas_pages(uint64_t pages)
+{
+    return pages > INT64_MAX / GAS_PAGE ? INT64_MAX : (int64_t)pages * GAS_PAGE;
 }
 
 /* Known when translating: few cost nothing, but a program must not move thousands for the price of

@@ -417,8 +417,21 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 
 /* ---- Calls ---- */
 
-/* Makes the frame of `code` at `frame`, its arguments being there, and goes in. The loop must not
- * become a call of memset, which would spill every register. */
+/* Makes the frame of `code` at fp, its arguments being there, and goes in. The loop must not become
+ * a call of memset, which would spill every register. */
+#define BEGIN_FRAME(code, return_pc)                                                               \
+    do {                                                                                           \
+        uint64_t *word = fp + (code)->return_slot;                                                 \
+        *word = (uint64_t)(uintptr_t)(return_pc);                                                  \
+        for (uint32_t left = (code)->zero_count; left > 0; left--) {                               \
+            *++word = 0;                                                                           \
+            __asm__ volatile("" ::: "memory");                                                     \
+        }                                                                                          \
+        pc = (code)->start;                                                                        \
+        FOLLOW((code)->entry_cost);                                                                \
+    } while (0)
+
+/* The same at `frame`, one call deeper. */
 #define CALL_INTO(code, frame, return_pc)                                                          \
     do {                                                                                           \
         uint64_t stack_wanted = (uint64_t)(uintptr_t)(frame) + (uint64_t)(code)->frame_slots * 8;  \
@@ -428,14 +441,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         }                                                                                          \
         machine->depth_left--;                                                                     \
         fp = (frame);                                                                              \
-        uint64_t *word = fp + (code)->return_slot;                                                 \
-        *word = (uint64_t)(uintptr_t)(return_pc);                                                  \
-        for (uint32_t left = (code)->zero_count; left > 0; left--) {                               \
-            *++word = 0;                                                                           \
-            __asm__ volatile("" ::: "memory");                                                     \
-        }                                                                                          \
-        pc = (code)->start;                                                                        \
-        FOLLOW((code)->entry_cost);                                                                \
+        BEGIN_FRAME(code, return_pc);                                                              \
     } while (0)
 
 #define BODY_CALL                                                                                  \
@@ -452,21 +458,24 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         GOTO(FOREIGN);                                                                             \
     }
 
+/* Defines `func`. An i32 index is zero-extended. */
+#define FIND_INDIRECT(a)                                                                           \
+    const struct vm_table *table = machine->instance->tables[code_u32(pc, CODE_CALL_TABLE)];       \
+    uint64_t index = ONE_##a(i64, CODE_CALL_A, CODE_IMM64);                                        \
+    if (UNLIKELY(index >= table->count)) {                                                         \
+        TRAP_WITH(VM_TRAP_UNDEFINED_ELEMENT);                                                      \
+    }                                                                                              \
+    const struct vm_func *func = (const struct vm_func *)(uintptr_t)table->elements[index];        \
+    if (UNLIKELY(func == NULL)) {                                                                  \
+        TRAP_WITH(VM_TRAP_UNINITIALIZED_ELEMENT);                                                  \
+    }                                                                                              \
+    if (UNLIKELY(func->type_id != machine->instance->type_ids[code_u32(pc, CODE_CALL_TARGET)])) {  \
+        TRAP_WITH(VM_TRAP_INDIRECT_CALL_TYPE_MISMATCH);                                            \
+    }
+
 #define BODY_CALL_INDIRECT(a)                                                                      \
     {                                                                                              \
-        const struct vm_table *table = machine->instance->tables[code_u32(pc, CODE_CALL_TABLE)];   \
-        uint32_t index = ONE_##a(i32, CODE_CALL_A, CODE_IMM64);                                    \
-        if (UNLIKELY(index >= table->count)) {                                                     \
-            TRAP_WITH(VM_TRAP_UNDEFINED_ELEMENT);                                                  \
-        }                                                                                          \
-        const struct vm_func *func = (const struct vm_func *)(uintptr_t)table->elements[index];    \
-        if (UNLIKELY(func == NULL)) {                                                              \
-            TRAP_WITH(VM_TRAP_UNINITIALIZED_ELEMENT);                                              \
-        }                                                                                          \
-        if (UNLIKELY(func->type_id !=                                                              \
-                     machine->instance->type_ids[code_u32(pc, CODE_CALL_TARGET)])) {               \
-            TRAP_WITH(VM_TRAP_INDIRECT_CALL_TYPE_MISMATCH);                                        \
-        }                                                                                          \
+        FIND_INDIRECT(a);                                                                          \
         if (UNLIKELY(func->instance != machine->instance)) {                                       \
             machine->callee = func;                                                                \
             GOTO(FOREIGN);                                                                         \
@@ -618,5 +627,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         machine->leave = (reason);                                                                 \
         LEAVE();                                                                                   \
     }
+
+#include "vm/handler_far.h"
 
 #endif

@@ -92,37 +92,18 @@ static bool add_tables_and_memories(struct vm_instance *instance, struct err *er
 {
     const struct vm_module *module = instance->module;
     for (uint32_t i = module->table_import_count; i < module->table_count; i++) {
-        const struct module_table *table = &module->tables[i];
-        instance->tables[i] = table_new(instance->store, table->type, table->min, table->max, err);
+        instance->tables[i] = table_new(instance->store, &module->tables[i], err);
         if (instance->tables[i] == NULL) {
             return false;
         }
     }
     for (uint32_t i = module->memory_import_count; i < module->memory_count; i++) {
-        const struct module_memory *memory = &module->memories[i];
-        instance->memories[i] = memory_new(instance->store, memory->min, memory->max, err);
+        instance->memories[i] = memory_new(instance->store, &module->memories[i], err);
         if (instance->memories[i] == NULL) {
             return false;
         }
     }
     return true;
-}
-
-static void evaluate(const struct vm_instance *instance, const struct module_const *constant,
-                     uint64_t slots[static 2])
-{
-    switch (constant->kind) {
-    case MODULE_CONST_VALUE:
-        value_to_slots(&constant->value, slots);
-        return;
-    case MODULE_CONST_GLOBAL:
-        slots[0] = instance->globals[constant->index]->value[0];
-        slots[1] = instance->globals[constant->index]->value[1];
-        return;
-    case MODULE_CONST_FUNC:
-        slots[0] = (uint64_t)(uintptr_t)instance->funcs[constant->index];
-        return;
-    }
 }
 
 static bool add_globals(struct vm_instance *instance, struct err *err)
@@ -138,7 +119,7 @@ static bool add_globals(struct vm_instance *instance, struct err *err)
         struct vm_global *global = &own[i - first];
         global->type = module->globals[i].type;
         global->is_mutable = module->globals[i].is_mutable;
-        evaluate(instance, &module->globals[i].init, global->value);
+        constant_evaluate(instance, &module->globals[i].init, global->value);
         instance->globals[i] = global;
     }
     return true;
@@ -155,7 +136,7 @@ static bool add_segments(struct vm_instance *instance, struct err *err)
         }
         for (uint32_t item = 0; item < element->count; item++) {
             uint64_t slots[2];
-            evaluate(instance, &element->items[item], slots);
+            constant_evaluate(instance, &element->items[item], slots);
             items[item] = slots[0];
         }
         instance->elements[i] = (struct instance_element){items, element->count};
@@ -185,13 +166,13 @@ bool vm_instantiate(struct vm_store *store, struct vm_module *module,
     return true;
 }
 
-/* An i32 constant. */
-static uint32_t segment_offset(const struct vm_instance *instance,
+/* An i32 or i64 constant. */
+static uint64_t segment_offset(const struct vm_instance *instance,
                                const struct module_const *constant)
 {
     uint64_t slots[2];
-    evaluate(instance, constant, slots);
-    return (uint32_t)slots[0];
+    constant_evaluate(instance, constant, slots);
+    return slots[0];
 }
 
 enum vm_trap instance_init_segments(struct vm_instance *instance)

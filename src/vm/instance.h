@@ -20,6 +20,7 @@ struct vm_memory {
     uint8_t *base;  /* a mapping of `reserved` bytes; what is not `bytes` is not accessible to the
                        guest */
     uint64_t bytes; /* current size */
+    bool is_64;     /* declared with i64 addresses */
     uint64_t max_pages; /* declared; UINT64_MAX: none */
     size_t reserved;    /* 0, and base NULL, only if the memory can never be larger than 0 */
     struct list link;   /* in the store */
@@ -30,6 +31,7 @@ struct vm_table {
     enum vm_type type;
     uint64_t *elements;
     uint32_t count;
+    bool is_64;   /* declared with i64 indices */
     uint64_t max; /* declared; UINT64_MAX: none */
     size_t capacity;
     struct list link; /* in the store */
@@ -94,10 +96,10 @@ uint32_t store_type_id(struct vm_store *store, const struct vm_func_type *type);
 
 /* memory.c, table.c: made with their minimum. MEMORY_EXCEEDED (over memory_pages_max,
  * table_elements_max or the budget) or NO_MEMORY. */
-struct vm_memory *memory_new(struct vm_store *store, uint64_t min_pages, uint64_t max_pages,
+struct vm_memory *memory_new(struct vm_store *store, const struct module_memory *type,
                              struct err *err);
 void memory_release(struct vm_memory *memory); /* gives back what is not the arena's */
-struct vm_table *table_new(struct vm_store *store, enum vm_type type, uint32_t min, uint64_t max,
+struct vm_table *table_new(struct vm_store *store, const struct module_table *type,
                            struct err *err);
 void table_release(struct vm_table *table);
 
@@ -127,6 +129,10 @@ enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uin
 /* link.c: the imports are of the kinds and types that the module asks for; else UNLINKABLE. */
 bool link_check(const struct vm_module *module, const struct vm_extern *imports,
                 struct err *err) MUST_CHECK;
+
+/* constant.c: the value of a constant, whose globals are there. */
+void constant_evaluate(const struct vm_instance *instance, const struct module_const *constant,
+                       uint64_t slots[static 2]);
 
 /* instance.c: element and data segments of an instance (core 4.5.4 steps 12..16), called by
  * vm_run's start run before the start function. Returns a trap or NONE. */

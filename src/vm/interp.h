@@ -76,6 +76,8 @@ enum vm_trap machine_call_host(struct machine *machine, uint64_t *frame);
 /* Lays the bridge of a call of machine->callee at `frame` and returns the callee's frame; the stack
  * is there. unbridge takes it away again and returns the pc to return to. */
 uint64_t *machine_bridge(struct machine *machine, uint64_t *frame, const uint8_t *return_pc);
+/* The same for the tail call at pc by the function whose frame is `frame`. */
+uint64_t *machine_bridge_tail(struct machine *machine, uint64_t *frame, const uint8_t *pc);
 const uint8_t *machine_unbridge(struct machine *machine, uint64_t *frame);
 /* The slots of what `func` takes or gives, whichever is more. */
 uint32_t machine_frame_slots(const struct vm_func_type *type);

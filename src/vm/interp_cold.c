@@ -13,11 +13,9 @@ enum { STACK_STEP_BYTES = 65536, ACCESS_BYTES_MAX = 8 };
 
 enum vm_trap machine_stack_grow(struct machine *machine)
 {
-    if (machine->depth_left == 0) {
-        return VM_TRAP_CALL_STACK_EXHAUSTED;
-    }
+    bool is_there = machine->stack_wanted <= machine->stack_end; /* then it is the depth */
     uint64_t bytes = machine->stack_wanted - (uint64_t)(uintptr_t)machine->stack;
-    if (bytes > machine->stack_bytes) {
+    if (is_there || bytes > machine->stack_bytes) {
         return VM_TRAP_CALL_STACK_EXHAUSTED;
     }
     bytes = (bytes + STACK_STEP_BYTES - 1) / STACK_STEP_BYTES * STACK_STEP_BYTES;
@@ -122,6 +120,24 @@ uint64_t *machine_bridge(struct machine *machine, uint64_t *frame, const uint8_t
     frame[BRIDGE_RETURN] = (uint64_t)(uintptr_t)return_pc;
     frame[BRIDGE_INSTANCE] = (uint64_t)(uintptr_t)machine->instance;
     frame[BRIDGE_FUNC] = (uint64_t)(uintptr_t)func;
+    machine_enter_instance(machine, func->instance);
+    return callee;
+}
+
+uint64_t *machine_bridge_tail(struct machine *machine, uint64_t *frame, const uint8_t *pc)
+{
+    const struct vm_func *func = machine->callee;
+    const uint64_t *arguments = frame + code_u16(pc, CODE_TAIL_FROM);
+    uint64_t return_word = frame[code_u16(pc, CODE_TAIL_RETURN)];
+    bool is_bridged = return_word == (uint64_t)(uintptr_t)&machine->stubs[STUB_BRIDGE];
+    uint64_t *callee = is_bridged ? frame : frame + BRIDGE_SLOTS;
+    uint64_t *bridge = callee - BRIDGE_SLOTS;
+    memmove(callee, arguments, code_u16(pc, CODE_TAIL_COUNT) * sizeof frame[0]);
+    if (!is_bridged) {
+        bridge[BRIDGE_RETURN] = return_word;
+        bridge[BRIDGE_INSTANCE] = (uint64_t)(uintptr_t)machine->instance;
+    }
+    bridge[BRIDGE_FUNC] = (uint64_t)(uintptr_t)func;
     machine_enter_instance(machine, func->instance);
     return callee;
 }

@@ -22,6 +22,12 @@ enum vm_trap rare_REF_FUNC(struct machine *machine, const uint8_t *pc, uint64_t 
     return VM_TRAP_NONE;
 }
 
+/* What growing gives: -1 is of the type that sizes have. */
+static uint64_t grown(int64_t result, bool is_64)
+{
+    return is_64 ? (uint64_t)result : (uint32_t)result;
+}
+
 /* ---- Tables ---- */
 
 enum vm_trap rare_TABLE_GET(struct machine *machine, const uint8_t *pc, uint64_t *base)
@@ -53,7 +59,8 @@ enum vm_trap rare_TABLE_SIZE(struct machine *machine, const uint8_t *pc, uint64_
 enum vm_trap rare_TABLE_GROW(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
     enum vm_trap trap = VM_TRAP_NONE;
-    base[0] = (uint32_t)table_grow(machine->instance->tables[x_of(pc)], base[1], base[0], &trap);
+    struct vm_table *table = machine->instance->tables[x_of(pc)];
+    base[0] = grown(table_grow(table, base[1], base[0], &trap), table->is_64);
     return trap;
 }
 
@@ -85,22 +92,22 @@ enum vm_trap rare_ELEM_DROP(struct machine *machine, const uint8_t *pc, uint64_t
 
 int64_t rare_gas_TABLE_GROW(const uint64_t *base)
 {
-    return gas_elements((uint32_t)base[1]);
+    return gas_elements(base[1]);
 }
 
 int64_t rare_gas_TABLE_FILL(const uint64_t *base)
 {
-    return gas_elements((uint32_t)base[2]);
+    return gas_elements(base[2]);
 }
 
 int64_t rare_gas_TABLE_INIT(const uint64_t *base)
 {
-    return gas_elements((uint32_t)base[2]);
+    return gas_elements(base[2]);
 }
 
 int64_t rare_gas_TABLE_COPY(const uint64_t *base)
 {
-    return gas_elements((uint32_t)base[2]);
+    return gas_elements(base[2]);
 }
 
 /* ---- Memories ---- */
@@ -114,7 +121,8 @@ enum vm_trap rare_MEMORY_SIZE(struct machine *machine, const uint8_t *pc, uint64
 enum vm_trap rare_MEMORY_GROW(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
     enum vm_trap trap = VM_TRAP_NONE;
-    base[0] = (uint32_t)memory_grow(machine->instance->memories[x_of(pc)], base[0], &trap);
+    struct vm_memory *memory = machine->instance->memories[x_of(pc)];
+    base[0] = grown(memory_grow(memory, base[0], &trap), memory->is_64);
     return trap;
 }
 
@@ -146,20 +154,20 @@ enum vm_trap rare_DATA_DROP(struct machine *machine, const uint8_t *pc, uint64_t
 
 int64_t rare_gas_MEMORY_GROW(const uint64_t *base)
 {
-    return gas_pages((uint32_t)base[0]);
+    return gas_pages(base[0]);
 }
 
 int64_t rare_gas_MEMORY_FILL(const uint64_t *base)
 {
-    return gas_bytes((uint32_t)base[2]);
+    return gas_bytes(base[2]);
 }
 
 int64_t rare_gas_MEMORY_INIT(const uint64_t *base)
 {
-    return gas_bytes((uint32_t)base[2]);
+    return gas_bytes(base[2]);
 }
 
 int64_t rare_gas_MEMORY_COPY(const uint64_t *base)
 {
-    return gas_bytes((uint32_t)base[2]);
+    return gas_bytes(base[2]);
 }

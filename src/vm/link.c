@@ -12,12 +12,14 @@ static bool limits_match(uint64_t count, uint64_t max, const struct vm_extern_ty
 
 static bool table_matches(const struct vm_table *table, const struct vm_extern_type *wanted)
 {
-    return table->type == wanted->type && limits_match(table->count, table->max, wanted);
+    return table->type == wanted->type && table->is_64 == wanted->is_64 &&
+           limits_match(table->count, table->max, wanted);
 }
 
 static bool memory_matches(const struct vm_memory *memory, const struct vm_extern_type *wanted)
 {
-    return limits_match(memory->bytes / VM_PAGE_BYTES, memory->max_pages, wanted);
+    return memory->is_64 == wanted->is_64 &&
+           limits_match(memory->bytes / VM_PAGE_BYTES, memory->max_pages, wanted);
 }
 
 static bool global_matches(const struct vm_global *global, const struct vm_extern_type *wanted)

@@ -46,13 +46,20 @@ static bool memory_reserve(struct vm_memory *memory, uint64_t pages, struct err 
     return true;
 }
 
-struct vm_memory *memory_new(struct vm_store *store, uint64_t min_pages, uint64_t max_pages,
+/* The pages that its addresses reach. */
+static uint64_t memory_reach(bool is_64)
+{
+    return is_64 ? MODULE_MEMORY64_PAGES_MAX : MODULE_MEMORY_PAGES_MAX;
+}
+
+struct vm_memory *memory_new(struct vm_store *store, const struct module_memory *type,
                              struct err *err)
 {
     uint64_t pages_max = store->limits.memory_pages_max;
-    if (min_pages > pages_max) {
+    uint64_t min = type->min;
+    if (min > pages_max) {
         err_set(err, ERR_MEMORY_EXCEEDED, "memory_pages_max: %llu is over the limit of %llu",
-                (unsigned long long)min_pages, (unsigned long long)pages_max);
+                (unsigned long long)min, (unsigned long long)pages_max);
         return NULL;
     }
     struct vm_memory *memory = ARENA_NEW(&store->arena, struct vm_memory);
@@ -61,20 +68,21 @@ struct vm_memory *memory_new(struct vm_store *store, uint64_t min_pages, uint64_
         return NULL;
     }
     memory->store = store;
-    memory->max_pages = max_pages;
-    if (!store_charge(store, (size_t)min_pages * VM_PAGE_BYTES)) {
+    memory->is_64 = type->is_64;
+    memory->max_pages = type->max;
+    if (!store_charge(store, (size_t)min * VM_PAGE_BYTES)) {
         err_set(err, ERR_MEMORY_EXCEEDED, "a memory of %llu pages is over the memory limit",
-                (unsigned long long)min_pages);
+                (unsigned long long)min);
         return NULL;
     }
-    uint64_t reach = smaller(smaller(max_pages, pages_max), MODULE_MEMORY_PAGES_MAX);
+    uint64_t reach = smaller(smaller(type->max, pages_max), memory_reach(type->is_64));
     if (!memory_reserve(memory, reach, err)) {
-        store_release(store, (size_t)min_pages * VM_PAGE_BYTES);
+        store_release(store, (size_t)min * VM_PAGE_BYTES);
         return NULL;
     }
-    if (!memory_open(memory, min_pages)) {
-        err_set(err, ERR_NO_MEMORY, "no memory for %llu pages", (unsigned long long)min_pages);
-        store_release(store, (size_t)min_pages * VM_PAGE_BYTES);
+    if (!memory_open(memory, min)) {
+        err_set(err, ERR_NO_MEMORY, "no memory for %llu pages", (unsigned long long)min);
+        store_release(store, (size_t)min * VM_PAGE_BYTES);
         memory_release(memory);
         return NULL;
     }
@@ -96,7 +104,7 @@ int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap
 {
     struct vm_store *store = memory->store;
     uint64_t old_pages = memory->bytes / VM_PAGE_BYTES;
-    uint64_t max_pages = smaller(memory->max_pages, MODULE_MEMORY_PAGES_MAX);
+    uint64_t max_pages = smaller(memory->max_pages, memory_reach(memory->is_64));
     if (delta_pages > max_pages - old_pages) {
         return -1;
     }

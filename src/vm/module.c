@@ -38,10 +38,12 @@ struct vm_extern_type module_extern_type(const struct vm_module *module, enum vm
         break;
     case VM_EXTERN_TABLE:
         type.type = module->tables[index].type;
+        type.is_64 = module->tables[index].is_64;
         type.min = module->tables[index].min;
         type.max = module->tables[index].max;
         break;
     case VM_EXTERN_MEMORY:
+        type.is_64 = module->memories[index].is_64;
         type.min = module->memories[index].min;
         type.max = module->memories[index].max;
         break;

@@ -13,13 +13,19 @@
 
 struct code; /* translated body: code.h */
 
-/* A constant expression (core spec 3.3.10), decoded: in 2.0 it is one instruction. */
-enum module_const_kind { MODULE_CONST_VALUE, MODULE_CONST_GLOBAL, MODULE_CONST_FUNC };
+/* A constant expression (core spec 3.3.10), decoded: nearly always one instruction. */
+enum module_const_kind {
+    MODULE_CONST_VALUE,
+    MODULE_CONST_GLOBAL,
+    MODULE_CONST_FUNC,
+    MODULE_CONST_EXPRESSION, /* of any number of instructions: see constant.c */
+};
 struct module_const {
     enum module_const_kind kind;
     struct vm_value value; /* VALUE: with its type; ref.null included */
     uint32_t index;        /* GLOBAL, FUNC */
     uint32_t offset;       /* in the module's bytes */
+    struct bytes code;     /* EXPRESSION: without its end */
 };
 
 struct module_func {
@@ -40,17 +46,26 @@ struct module_func {
 
 struct module_table {
     enum vm_type type;
-    uint32_t min;
+    bool is_64; /* indices are i64 */
+    uint64_t min;
     uint64_t max;    /* UINT64_MAX: none */
     uint32_t offset; /* of the type, in the module's bytes; as in the next */
 };
 
-enum { MODULE_MEMORY_PAGES_MAX = 65536 }; /* what 32-bit addresses reach */
+/* What 32-bit and 64-bit addresses reach. */
+enum { MODULE_MEMORY_PAGES_MAX = 65536 };
+#define MODULE_MEMORY64_PAGES_MAX ((uint64_t)1 << 48)
 
 struct module_memory {
+    bool is_64;        /* addresses are i64 */
     uint64_t min, max; /* pages; UINT64_MAX: none */
     uint32_t offset;
 };
+
+static inline enum vm_type module_address_type(bool is_64)
+{
+    return is_64 ? VM_I64 : VM_I32;
+}
 
 struct module_global {
     enum vm_type type;
@@ -139,6 +154,12 @@ void decoder_init(struct decoder *decoder, struct vm_module *module);
 /* The header, or one section, or, when no input is left, what holds between sections; then *done.
  */
 bool decoder_step(struct decoder *decoder, bool *done, struct err *err) MUST_CHECK;
+
+/* decode_const.c: the constant that one instruction is; false if it is none. */
+bool module_const_of(const struct instruction *instruction, struct module_const *out);
+/* constant.c: the type of a constant that sees the first `globals` of them. */
+bool constant_type(const struct vm_module *module, const struct module_const *constant,
+                   uint32_t globals, enum vm_type *out, struct err *err) MUST_CHECK;
 
 /* validate.c: all but the bodies. validate_body.c: a body at a time; the validator keeps its stacks
  * between them. */

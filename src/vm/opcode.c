@@ -116,10 +116,12 @@ static bool source_u32(const struct source *source, uint32_t *out)
     return source_leb(source, reader_leb_u32(source->reader, out));
 }
 
-static bool source_zero(const struct source *source)
+/* Before multi_memory a zero byte stood here, not a number. */
+static bool source_memory(const struct source *source, struct instruction *out, uint32_t *index)
 {
-    uint8_t byte;
-    return source_u8(source, &byte) && (byte == 0 || source_fail(source, "zero byte expected"));
+    out->names_memory =
+        out->names_memory || (reader_left(source->reader) > 0 && *source->reader->ptr != 0);
+    return source_u32(source, index);
 }
 
 /* A negative s33 stands for one byte: 0x40 (empty) or a value type. */
@@ -148,16 +150,45 @@ static bool source_reference_type(const struct source *source, uint32_t *out)
     return vm_type_is_reference(byte) || source_fail(source, "malformed reference type");
 }
 
+/* A u64, which without memory64 has to be a u32. */
+static bool source_offset(const struct source *source, struct instruction *out)
+{
+    struct reader at = *source->reader;
+    uint32_t narrow = 0;
+    enum leb_result result = reader_leb_u32(source->reader, &narrow);
+    out->as.memarg.narrow = result;
+    out->as.memarg.offset = narrow;
+    if (result == LEB_OK) {
+        return true;
+    }
+    *source->reader = at;
+    enum leb_result wide = reader_leb_u64(source->reader, &out->as.memarg.offset);
+    if (wide == LEB_TOO_LARGE && result == LEB_TOO_LONG) { /* both are true, of one width each */
+        return source_fail(source, "integer too large, integer representation too long");
+    }
+    return source_leb(source, wide);
+}
+
+enum { MEMARG_MEMORY = 64 };
+
 static bool source_memarg(const struct source *source, struct instruction *out)
 {
-    out->as.memarg.memory = 0;
-    if (!source_u32(source, &out->as.memarg.align)) {
+    uint32_t flags;
+    if (!source_u32(source, &flags)) {
         return false;
     }
-    if (out->as.memarg.align >= 32) {
+    if (flags >= 2 * MEMARG_MEMORY) {
         return source_fail(source, "malformed memop flags");
     }
-    return source_u32(source, &out->as.memarg.offset);
+    out->as.memarg.align = flags % MEMARG_MEMORY;
+    out->as.memarg.memory = 0;
+    if (flags >= MEMARG_MEMORY) {
+        out->names_memory = true;
+        if (!source_u32(source, &out->as.memarg.memory)) {
+            return false;
+        }
+    }
+    return source_offset(source, out);
 }
 
 static bool source_br_table(const struct source *source, struct instruction *out)
@@ -249,15 +280,13 @@ static bool source_immediate(const struct source *source, enum opcode_immediate 
     case OPCODE_MEM16:
         return source_memarg(source, out);
     case OPCODE_MEMORY:
-        out->as.index = 0;
-        return source_zero(source);
+        return source_memory(source, out, &out->as.index);
     case OPCODE_MEMORY_INIT:
-        out->as.pair.second = 0;
-        return source_u32(source, &out->as.pair.first) && source_zero(source);
+        return source_u32(source, &out->as.pair.first) &&
+               source_memory(source, out, &out->as.pair.second);
     case OPCODE_MEMORY_COPY:
-        out->as.pair.first = 0;
-        out->as.pair.second = 0;
-        return source_zero(source) && source_zero(source);
+        return source_memory(source, out, &out->as.pair.first) &&
+               source_memory(source, out, &out->as.pair.second);
     case OPCODE_I32:
         return source_i32(source, out);
     case OPCODE_I64:
@@ -275,6 +304,7 @@ bool opcode_read_any(struct reader *reader, uint32_t base, struct instruction *o
 {
     const struct source source = {reader, base, err};
     out->offset = base + (uint32_t)reader_offset(reader);
+    out->names_memory = false;
     uint8_t byte;
     if (!source_u8(&source, &byte)) {
         return false;

@@ -22,7 +22,7 @@ enum opcode_immediate {
     OPCODE_TABLE_INIT, /* u32 element segment, u32 table */
     OPCODE_TABLE_COPY, /* u32 destination, u32 source */
     OPCODE_ELEM,
-    OPCODE_MEM1, /* memarg: u32 align, u32 offset */
+    OPCODE_MEM1, /* memarg: u32 align (bit 6: a memory follows), u32 memory, u64 offset */
     OPCODE_MEM2,
     OPCODE_MEM4,
     OPCODE_MEM8,
@@ -61,14 +61,17 @@ enum opcode opcode_find(uint8_t prefix, uint32_t code);
  * translator and disassembler use it. */
 struct instruction {
     enum opcode opcode;
-    uint32_t offset; /* in the module's bytes, of the first byte */
+    uint32_t offset;   /* in the module's bytes, of the first byte */
+    bool names_memory; /* by anything but a zero byte, which multi_memory alone allows */
     union {
         uint32_t index; /* LABEL FUNC LOCAL GLOBAL TABLE ELEM DATA MEMORY REF_TYPE(byte) */
         struct {
             uint32_t first, second; /* two indices, in binary order */
         } pair;
         struct {
-            uint32_t align, offset, memory;
+            uint32_t align, memory;
+            uint64_t offset;
+            enum leb_result narrow; /* what comes of reading the offset as u32 */
         } memarg;
         int64_t
             block_type; /* >= 0 type index; else the s33 of the byte: -64 empty, -1 i32, -2 i64 … */
@@ -131,7 +134,10 @@ static inline uint32_t opcode_short_number(const uint8_t *at, uint32_t shape,
 
 static inline uint32_t opcode_short_memarg(const uint8_t *at, struct instruction *out)
 {
-    uint32_t size = opcode_short_leb(at + 1, &out->as.memarg.offset);
+    uint32_t offset;
+    uint32_t size = opcode_short_leb(at + 1, &offset);
+    out->as.memarg.offset = offset;
+    out->as.memarg.narrow = LEB_OK;
     out->as.memarg.align = at[0];
     out->as.memarg.memory = 0;
     return at[0] >= 32 || size > 2 ? 0 : 2 + size;
@@ -156,6 +162,7 @@ static inline MUST_CHECK bool opcode_read(struct reader *reader, uint32_t base,
         if (size != 0) {
             out->opcode = (enum opcode)(entry.row - 1);
             out->offset = base + (uint32_t)reader_offset(reader);
+            out->names_memory = false;
             reader->ptr = at + size;
             return true;
         }

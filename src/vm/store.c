@@ -162,14 +162,14 @@ struct vm_table *vm_store_host_table(struct vm_store *store, enum vm_type type, 
                                      uint64_t max)
 {
     struct err ignored;
-    return table_new(store, type, min, max, &ignored);
+    return table_new(store, &(struct module_table){.type = type, .min = min, .max = max}, &ignored);
 }
 
 struct vm_memory *vm_store_host_memory(struct vm_store *store, uint64_t min_pages,
                                        uint64_t max_pages)
 {
     struct err ignored;
-    return memory_new(store, min_pages, max_pages, &ignored);
+    return memory_new(store, &(struct module_memory){.min = min_pages, .max = max_pages}, &ignored);
 }
 
 struct vm_global *vm_store_host_global(struct vm_store *store, struct vm_value value,

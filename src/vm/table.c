@@ -44,22 +44,23 @@ static void table_extend(struct vm_table *table, uint32_t count, uint64_t value)
     table->count = count;
 }
 
-struct vm_table *table_new(struct vm_store *store, enum vm_type type, uint32_t min, uint64_t max,
-                           struct err *err)
+struct vm_table *table_new(struct vm_store *store, const struct module_table *type, struct err *err)
 {
-    if (min > store->limits.table_elements_max) {
-        err_set(err, ERR_MEMORY_EXCEEDED, "table_elements_max: %u is over the limit of %u", min,
-                store->limits.table_elements_max);
+    if (type->min > store->limits.table_elements_max) {
+        err_set(err, ERR_MEMORY_EXCEEDED, "table_elements_max: %llu is over the limit of %u",
+                (unsigned long long)type->min, store->limits.table_elements_max);
         return NULL;
     }
+    uint32_t min = (uint32_t)type->min;
     struct vm_table *table = ARENA_NEW(&store->arena, struct vm_table);
     if (table == NULL) {
         err_set(err, ERR_NO_MEMORY, "no memory for a table");
         return NULL;
     }
     table->store = store;
-    table->type = type;
-    table->max = max;
+    table->type = type->type;
+    table->is_64 = type->is_64;
+    table->max = type->max;
     if (!table_reserve(table, min)) {
         err_set(err, ERR_MEMORY_EXCEEDED, "a table of %u elements is over the memory limit", min);
         return NULL;

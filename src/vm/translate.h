@@ -80,7 +80,14 @@ struct entry { /* one value on the operand stack */
     uint64_t value;    /* CONSTANT */
 };
 
-enum emission_kind { EMISSION_NUMERIC, EMISSION_LOAD, EMISSION_SELECT, EMISSION_GLOBAL };
+enum emission_kind {
+    EMISSION_NUMERIC,
+    EMISSION_LOAD,
+    EMISSION_WIDE_LOAD,
+    EMISSION_FAR_LOAD,
+    EMISSION_SELECT,
+    EMISSION_GLOBAL,
+};
 
 struct source {
     uint32_t offset; /* of the WebAssembly instruction */
@@ -96,9 +103,10 @@ struct address {
 struct emission { /* an instruction with a destination */
     enum emission_kind kind;
     enum opcode opcode;
-    struct operand d, a, b, c; /* LOAD: a and b are the address's base and index */
+    struct operand d, a, b, c; /* LOAD: a and b are the address's base and index; WIDE_LOAD,
+                                  FAR_LOAD: b.value is the offset */
     uint8_t shift;             /* LOAD */
-    uint32_t offset;           /* LOAD; or the GLOBAL's index */
+    uint32_t offset;           /* LOAD; or the index of a GLOBAL, of a WIDE or FAR_LOAD's memory */
     struct source source;
     uint32_t start; /* in the code */
     uint32_t serial;
@@ -294,6 +302,13 @@ uint32_t control_values(const struct translator *t, const struct instruction *in
 void control_push_function(struct translator *t);
 /* In unreachable code. */
 void translate_skipped(struct translator *t, const struct instruction *instruction);
+
+/* translate_far.c: loads and stores of other memories than 0 with 32-bit addresses. */
+bool far_is_needed(const struct translator *t, const struct instruction *instruction);
+void far_load(struct translator *t, const struct instruction *instruction);
+void far_store(struct translator *t, const struct instruction *instruction);
+/* translate_tail.c: what comes after is unreachable. */
+void translate_tail_call(struct translator *t, const struct instruction *instruction);
 
 /* translate_plain.c: all the others. */
 void translate_plain(struct translator *t, const struct instruction *instruction);

@@ -227,6 +227,21 @@ static void choose_load(struct translator *t, const struct emission *e)
     reload_pins(t, &e->d, d);
 }
 
+enum { WIDE_LOADS = 4 }; /* before the FAR one, in families_far.def */
+
+static void choose_far_load(struct translator *t, const struct emission *e)
+{
+    uint32_t kinds = (e->d.kind == CODE_S ? 2u : 0u) + (e->a.kind == CODE_S ? 1u : 0u);
+    enum handler handler =
+        family_rows[e->opcode].far + (e->kind == EMISSION_FAR_LOAD ? WIDE_LOADS : kinds);
+    uint8_t *at = emit_append(t, handler, CODE_FAR_IMM);
+    put_slot(at, CODE_D, &e->d);
+    put_slot(at, CODE_A, &e->a);
+    emit_put_u32(at + CODE_FAR_MEMORY, e->offset);
+    emit_put_u64(at + CODE_FAR_OFFSET, e->b.value);
+    reload_pins(t, &e->d, CODE_S);
+}
+
 void choose_store(struct translator *t, enum opcode opcode, const struct address *to,
                   const struct operand *value)
 {
@@ -329,6 +344,10 @@ void choose_emission(struct translator *t, const struct emission *e)
         return;
     case EMISSION_LOAD:
         choose_load(t, e);
+        return;
+    case EMISSION_WIDE_LOAD:
+    case EMISSION_FAR_LOAD:
+        choose_far_load(t, e);
         return;
     case EMISSION_SELECT:
         choose_select(t, e);

@@ -464,8 +464,10 @@ uint32_t control_values(const struct translator *t, const struct instruction *in
     case OP_RETURN:
         return t->result_slots;
     case OP_CALL:
+    case OP_RETURN_CALL:
         return signature_slots(t->module->funcs[instruction->as.index].type);
     case OP_CALL_INDIRECT:
+    case OP_RETURN_CALL_INDIRECT:
         return signature_slots(&t->module->types[instruction->as.pair.first]);
     default:
         return 0;
@@ -507,6 +509,11 @@ bool translate_control(struct translator *t, const struct instruction *instructi
         return true;
     case OP_CALL_INDIRECT:
         call_indirect(t, instruction);
+        return true;
+    case OP_RETURN_CALL:
+    case OP_RETURN_CALL_INDIRECT:
+        translate_tail_call(t, instruction);
+        set_unreachable(t);
         return true;
     default:
         return false;

@@ -99,8 +99,9 @@ static void fuse_shift(struct translator *t, struct address *address)
 /* The address on top of the stack; a sum that was just made becomes part of it. */
 static struct address pop_address(struct translator *t, const struct instruction *instruction)
 {
-    struct address address = {
-        .base = stack_pop(t), .index = {.kind = CODE_N}, .offset = instruction->as.memarg.offset};
+    struct address address = {.base = stack_pop(t),
+                              .index = {.kind = CODE_N},
+                              .offset = (uint32_t)instruction->as.memarg.offset};
     if (last_numeric(t, &address.base, OP_I32_ADD) == NULL) {
         return address;
     }
@@ -248,6 +249,11 @@ static void rare(struct translator *t, struct rare rare, uint32_t x, uint32_t y,
         HANDLER_##op, pops, pushes, true                                                           \
     }
 
+static enum code_type address_type(bool is_64)
+{
+    return is_64 ? CODE_i64 : CODE_i32;
+}
+
 static bool reference_or_table(struct translator *t, const struct instruction *instruction)
 {
     uint32_t index = instruction->as.index;
@@ -270,10 +276,10 @@ static bool reference_or_table(struct translator *t, const struct instruction *i
         rare(t, RARE(TABLE_SET, 2, 0), index, 0, CODE_i64);
         return true;
     case OP_TABLE_SIZE:
-        rare(t, RARE(TABLE_SIZE, 0, 1), index, 0, CODE_i32);
+        rare(t, RARE(TABLE_SIZE, 0, 1), index, 0, address_type(t->module->tables[index].is_64));
         return true;
     case OP_TABLE_GROW:
-        rare(t, BULK(TABLE_GROW, 2, 1), index, 0, CODE_i32);
+        rare(t, BULK(TABLE_GROW, 2, 1), index, 0, address_type(t->module->tables[index].is_64));
         return true;
     case OP_TABLE_FILL:
         rare(t, BULK(TABLE_FILL, 3, 0), index, 0, CODE_i64);
@@ -299,10 +305,10 @@ static bool memory_operation(struct translator *t, const struct instruction *ins
     uint32_t second = instruction->as.pair.second;
     switch ((int)instruction->opcode) {
     case OP_MEMORY_SIZE:
-        rare(t, RARE(MEMORY_SIZE, 0, 1), index, 0, CODE_i32);
+        rare(t, RARE(MEMORY_SIZE, 0, 1), index, 0, address_type(t->module->memories[index].is_64));
         return true;
     case OP_MEMORY_GROW:
-        rare(t, BULK(MEMORY_GROW, 1, 1), index, 0, CODE_i32);
+        rare(t, BULK(MEMORY_GROW, 1, 1), index, 0, address_type(t->module->memories[index].is_64));
         return true;
     case OP_MEMORY_FILL:
         rare(t, BULK(MEMORY_FILL, 3, 0), index, 0, CODE_i32);
@@ -387,10 +393,10 @@ void translate_plain(struct translator *t, const struct instruction *instruction
         }
         return;
     case FAMILY_LOAD:
-        load(t, instruction);
+        far_is_needed(t, instruction) ? far_load(t, instruction) : load(t, instruction);
         return;
     case FAMILY_STORE:
-        store(t, instruction);
+        far_is_needed(t, instruction) ? far_store(t, instruction) : store(t, instruction);
         return;
     case FAMILY_NONE:
         break;

@@ -19,6 +19,10 @@ static bool validate_tables(const struct vm_module *module, struct err *err)
 {
     for (uint32_t i = 0; i < module->table_count; i++) {
         const struct module_table *table = &module->tables[i];
+        if (!table->is_64 &&
+            (table->min > UINT32_MAX || (table->max != UINT64_MAX && table->max > UINT32_MAX))) {
+            return fail(err, table->offset, "table size must be at most 2^32-1");
+        }
         if (table->min > table->max) {
             return fail(err, table->offset, "size minimum must not be greater than maximum");
         }
@@ -30,12 +34,14 @@ static bool validate_memories(const struct vm_module *module, struct err *err)
 {
     for (uint32_t i = 0; i < module->memory_count; i++) {
         const struct module_memory *memory = &module->memories[i];
-        if (i > 0) {
-            return fail(err, memory->offset, "multiple memories");
+        if (i > 0 && !module->limits.features.multi_memory) {
+            return fail(err, memory->offset, "multiple memories: the feature multi_memory is off");
         }
-        if (memory->min > MODULE_MEMORY_PAGES_MAX ||
-            (memory->max != UINT64_MAX && memory->max > MODULE_MEMORY_PAGES_MAX)) {
-            return fail(err, memory->offset, "memory size must be at most 65536 pages (4GiB)");
+        uint64_t reach = memory->is_64 ? MODULE_MEMORY64_PAGES_MAX : MODULE_MEMORY_PAGES_MAX;
+        if (memory->min > reach || (memory->max != UINT64_MAX && memory->max > reach)) {
+            return fail(err, memory->offset,
+                        memory->is_64 ? "memory size must be at most 2^48 pages"
+                                      : "memory size must be at most 65536 pages (4GiB)");
         }
         if (memory->min > memory->max) {
             return fail(err, memory->offset, "size minimum must not be greater than maximum");
@@ -44,29 +50,15 @@ static bool validate_memories(const struct vm_module *module, struct err *err)
     return true;
 }
 
-/* Constants see imported globals only (3.4.10). */
+/* A constant sees the first `globals` of them (3.4.10); without extended_const only imported ones.
+ */
 static bool validate_const(const struct vm_module *module, const struct module_const *constant,
-                           enum vm_type type, struct err *err)
+                           uint32_t globals, enum vm_type type, struct err *err)
 {
-    enum vm_type found = constant->value.type;
-    switch (constant->kind) {
-    case MODULE_CONST_VALUE:
-        break;
-    case MODULE_CONST_FUNC:
-        if (constant->index >= module->func_count) {
-            return unknown(err, constant->offset, "function", constant->index);
-        }
-        found = VM_FUNCREF;
-        break;
-    case MODULE_CONST_GLOBAL:
-        if (constant->index >= module->global_import_count) {
-            return unknown(err, constant->offset, "global", constant->index);
-        }
-        if (module->globals[constant->index].is_mutable) {
-            return fail(err, constant->offset, "constant expression required");
-        }
-        found = module->globals[constant->index].type;
-        break;
+    enum vm_type found;
+    uint32_t seen = module->limits.features.extended_const ? globals : module->global_import_count;
+    if (!constant_type(module, constant, seen, &found, err)) {
+        return false;
     }
     if (found != type) {
         return err_set(err, ERR_INVALID_WASM, "type mismatch: expected %s, found %s at offset 0x%x",
@@ -79,7 +71,7 @@ static bool validate_globals(const struct vm_module *module, struct err *err)
 {
     for (uint32_t i = module->global_import_count; i < module->global_count; i++) {
         const struct module_global *global = &module->globals[i];
-        if (!validate_const(module, &global->init, global->type, err)) {
+        if (!validate_const(module, &global->init, i, global->type, err)) {
             return false;
         }
     }
@@ -90,7 +82,7 @@ static bool validate_element(const struct vm_module *module, const struct module
                              struct err *err)
 {
     for (uint32_t i = 0; i < element->count; i++) {
-        if (!validate_const(module, &element->items[i], element->type, err)) {
+        if (!validate_const(module, &element->items[i], module->global_count, element->type, err)) {
             return false;
         }
     }
@@ -103,7 +95,8 @@ static bool validate_element(const struct vm_module *module, const struct module
     if (module->tables[element->table_index].type != element->type) {
         return fail(err, element->position, "type mismatch: segment and table");
     }
-    return validate_const(module, &element->offset, VM_I32, err);
+    return validate_const(module, &element->offset, module->global_count,
+                          module_address_type(module->tables[element->table_index].is_64), err);
 }
 
 static bool validate_segments(const struct vm_module *module, struct err *err)
@@ -121,7 +114,8 @@ static bool validate_segments(const struct vm_module *module, struct err *err)
         if (data->memory_index >= module->memory_count) {
             return unknown(err, data->position, "memory", data->memory_index);
         }
-        if (!validate_const(module, &data->offset, VM_I32, err)) {
+        if (!validate_const(module, &data->offset, module->global_count,
+                            module_address_type(module->memories[data->memory_index].is_64), err)) {
             return false;
         }
     }

@@ -42,6 +42,7 @@ struct validator {
     const struct module_func *func;
     struct err *err;
     struct instruction instruction; /* the one at hand */
+    uint8_t address[3];             /* what a, b and c are in the signature of its row */
 
     uint8_t *operands;
     uint32_t operand_count, operand_capacity, operand_max;
@@ -52,12 +53,16 @@ struct validator {
     uint32_t local_capacity;
     uint32_t br_table;           /* how many br_tables were met */
     uint64_t values, values_max; /* passed by the body's blocks, branches and calls */
+    bool is_wide;                /* there are memories or tables with 64-bit addresses */
     struct validate_signature signatures[OPCODE_COUNT];
 };
 
 /* The error at hand: text, offset; the function is added outside. */
 bool validator_fail(struct validator *validator, const char *text);
 bool validator_unknown(struct validator *validator, const char *what, uint32_t index);
+/* The instruction needs a feature that may be off; text: what it is without it. */
+bool validator_feature(struct validator *validator, bool is_on, const char *text,
+                       const char *feature) MUST_CHECK;
 bool validator_limit(struct validator *validator, const char *limit, uint32_t max);
 
 static inline struct validate_frame *validator_frame(const struct validator *validator)
@@ -68,6 +73,8 @@ static inline struct validate_frame *validator_frame(const struct validator *val
 bool validator_push(struct validator *validator, uint8_t type) MUST_CHECK;
 bool validator_pop(struct validator *validator, uint8_t expected) MUST_CHECK;
 bool validator_pop_any(struct validator *validator, uint8_t *type) MUST_CHECK;
+/* So many values are moved by the instruction. */
+bool validator_pass_values(struct validator *validator, uint32_t count) MUST_CHECK;
 bool validator_push_types(struct validator *validator, struct validate_types types) MUST_CHECK;
 bool validator_pop_types(struct validator *validator, struct validate_types types) MUST_CHECK;
 bool validator_push_frame(struct validator *validator, enum opcode opcode,
@@ -78,6 +85,8 @@ void validator_set_unreachable(struct validator *validator);
 /* The instructions whose row has the signature "*". */
 bool validate_control(struct validator *validator) MUST_CHECK;  /* validate_control.c */
 bool validate_variable(struct validator *validator) MUST_CHECK; /* validate_rules.c */
+/* The type of an index into the table; false if there is none. */
+bool validate_table_index(struct validator *validator, uint32_t table, uint8_t *type) MUST_CHECK;
 /* What a row with a signature still asks of its immediate: validate_rules.c. */
 bool validate_immediate(struct validator *validator, const struct opcode_info *info) MUST_CHECK;
 

@@ -29,6 +29,14 @@ bool validator_unknown(struct validator *validator, const char *what, uint32_t i
                    validator->instruction.offset);
 }
 
+bool validator_feature(struct validator *validator, bool is_on, const char *text,
+                       const char *feature)
+{
+    return is_on ||
+           err_set(validator->err, ERR_INVALID_WASM, "%s: the feature %s is off at offset 0x%x",
+                   text, feature, validator->instruction.offset);
+}
+
 bool validator_limit(struct validator *validator, const char *limit, uint32_t max)
 {
     return err_set(validator->err, ERR_LIMIT, "%s: over the limit of %u at offset 0x%x", limit, max,
@@ -115,7 +123,7 @@ bool validator_pop_any(struct validator *validator, uint8_t *type)
 }
 
 /* A few bytes can pass a thousand values: what that amounts to is bounded by the body's size. */
-static bool count_values(struct validator *validator, uint32_t count)
+bool validator_pass_values(struct validator *validator, uint32_t count)
 {
     validator->values += count;
     return validator->values <= validator->values_max ||
@@ -125,7 +133,7 @@ static bool count_values(struct validator *validator, uint32_t count)
 
 bool validator_push_types(struct validator *validator, struct validate_types types)
 {
-    if (!count_values(validator, types.count)) {
+    if (!validator_pass_values(validator, types.count)) {
         return false;
     }
     for (uint32_t i = 0; i < types.count; i++) {
@@ -138,7 +146,7 @@ bool validator_push_types(struct validator *validator, struct validate_types typ
 
 bool validator_pop_types(struct validator *validator, struct validate_types types)
 {
-    if (!count_values(validator, types.count)) {
+    if (!validator_pass_values(validator, types.count)) {
         return false;
     }
     for (uint32_t i = types.count; i > 0; i--) {
@@ -186,6 +194,12 @@ static const uint8_t letter_types[128] = {
     ['i'] = VM_I32, ['I'] = VM_I64, ['f'] = VM_F32, ['F'] = VM_F64, ['v'] = VM_V128,
 };
 
+static uint8_t letter_type(const struct validator *validator, char letter)
+{
+    return letter >= 'a' && letter <= 'c' ? validator->address[letter - 'a']
+                                          : letter_types[(unsigned char)letter];
+}
+
 static bool apply_signature(struct validator *validator, const char *signature)
 {
     const char *colon = signature;
@@ -193,32 +207,52 @@ static bool apply_signature(struct validator *validator, const char *signature)
         colon++;
     }
     for (const char *letter = colon; letter > signature; letter--) {
-        if (!validator_pop(validator, letter_types[(unsigned char)letter[-1]])) {
+        if (!validator_pop(validator, letter_type(validator, letter[-1]))) {
             return false;
         }
     }
     for (const char *letter = colon + 1; *letter != '\0'; letter++) {
-        if (!validator_push(validator, letter_types[(unsigned char)*letter])) {
+        if (!validator_push(validator, letter_type(validator, *letter))) {
             return false;
         }
     }
     return true;
 }
 
-static void make_signature(struct validate_signature *out, const char *text)
+/* Where addresses have 64 bits, what an address is depends on the instruction. */
+static bool has_wide(const struct vm_module *module)
+{
+    bool is_wide = false;
+    for (uint32_t i = 0; i < module->memory_count; i++) {
+        is_wide = is_wide || module->memories[i].is_64;
+    }
+    for (uint32_t i = 0; i < module->table_count; i++) {
+        is_wide = is_wide || module->tables[i].is_64;
+    }
+    return is_wide;
+}
+
+/* 0: not always the same. */
+static uint8_t quick_type(char letter, bool is_wide)
+{
+    bool is_address = letter >= 'a' && letter <= 'c';
+    return is_address && !is_wide ? VM_I32 : letter_types[(unsigned char)letter];
+}
+
+static void make_signature(struct validate_signature *out, const char *text, bool is_wide)
 {
     const char *letter = text;
     bool is_known = true;
     *out = (struct validate_signature){.state = VALIDATE_NOT_QUICK};
     for (; *letter != ':' && out->pops < sizeof out->types; letter++) {
-        uint8_t type = letter_types[(unsigned char)*letter];
+        uint8_t type = quick_type(*letter, is_wide);
         is_known = is_known && type != 0;
         out->types |= (uint32_t)type << 8 * out->pops;
         out->mask |= (uint32_t)0xff << 8 * out->pops;
         out->pops++;
     }
     if (is_known && letter[0] == ':' && (letter[1] == '\0' || letter[2] == '\0')) {
-        out->push = letter_types[(unsigned char)letter[1]];
+        out->push = quick_type(letter[1], is_wide);
         out->pushes = letter[1] != '\0';
         out->state = out->pushes == 0 || out->push != 0 ? VALIDATE_QUICK : VALIDATE_NOT_QUICK;
     }
@@ -230,7 +264,7 @@ static inline bool apply_quickly(struct validator *validator, const char *signat
 {
     struct validate_signature *quick = &validator->signatures[validator->instruction.opcode];
     if (quick->state == VALIDATE_NOT_MADE) {
-        make_signature(quick, signature);
+        make_signature(quick, signature, validator->is_wide);
     }
     uint32_t count = validator->operand_count;
     if (quick->state != VALIDATE_QUICK || count >= validator->operand_room ||
@@ -255,8 +289,8 @@ static bool validate_instruction(struct validator *validator)
         return validate_immediate(validator, info) && (apply_quickly(validator, info->signature) ||
                                                        apply_signature(validator, info->signature));
     }
-    return validator->instruction.opcode <= OP_CALL_INDIRECT ? validate_control(validator)
-                                                             : validate_variable(validator);
+    return validator->instruction.opcode <= OP_RETURN_CALL_INDIRECT ? validate_control(validator)
+                                                                    : validate_variable(validator);
 }
 
 /* Spreads params and local runs out, a byte each. */
@@ -337,6 +371,7 @@ struct validator *validator_new(const struct vm_module *module, struct budget *b
     }
     validator->module = module;
     validator->budget = budget;
+    validator->is_wide = has_wide(module);
     validator->operand_max = module->limits.stack_bytes_max / sizeof(uint64_t);
     return validator;
 }

@@ -195,28 +195,25 @@ static bool return_from(struct validator *validator)
 
 /* ---- Calls ---- */
 
-static bool call_type(struct validator *validator, const struct vm_func_type *type)
-{
-    return validator_pop_types(validator, params_of(type)) &&
-           validator_push_types(validator, results_of(type));
-}
-
-static bool call(struct validator *validator)
+static bool direct_type(struct validator *validator, const struct vm_func_type **out)
 {
     uint32_t index = validator->instruction.as.index;
     if (index >= validator->module->func_count) {
         return validator_unknown(validator, "function", index);
     }
-    return call_type(validator, validator->module->funcs[index].type);
+    *out = validator->module->funcs[index].type;
+    return true;
 }
 
-static bool call_indirect(struct validator *validator)
+/* Takes the index, too. */
+static bool indirect_type(struct validator *validator, const struct vm_func_type **out)
 {
     const struct vm_module *module = validator->module;
     uint32_t type = validator->instruction.as.pair.first;
     uint32_t table = validator->instruction.as.pair.second;
-    if (table >= module->table_count) {
-        return validator_unknown(validator, "table", table);
+    uint8_t index_type;
+    if (!validate_table_index(validator, table, &index_type)) {
+        return false;
     }
     if (module->tables[table].type != VM_FUNCREF) {
         return validator_fail(validator, "type mismatch: call through a table of no functions");
@@ -224,7 +221,36 @@ static bool call_indirect(struct validator *validator)
     if (type >= module->type_count) {
         return validator_unknown(validator, "type", type);
     }
-    return validator_pop(validator, VM_I32) && call_type(validator, &module->types[type]);
+    *out = &module->types[type];
+    return validator_pop(validator, index_type);
+}
+
+static bool call(struct validator *validator, bool is_indirect)
+{
+    const struct vm_func_type *type = NULL;
+    return (is_indirect ? indirect_type(validator, &type) : direct_type(validator, &type)) &&
+           validator_pop_types(validator, params_of(type)) &&
+           validator_push_types(validator, results_of(type));
+}
+
+/* A call and a return: its results must be the function's own, and nothing comes after it. */
+static bool tail_call(struct validator *validator, bool is_indirect)
+{
+    const struct vm_func_type *type = NULL;
+    if (!validator_feature(validator, validator->module->limits.features.tail_call,
+                           "illegal opcode", "tail_call") ||
+        !(is_indirect ? indirect_type(validator, &type) : direct_type(validator, &type))) {
+        return false;
+    }
+    if (!types_equal(results_of(type), validator->frames[0].results)) {
+        return validator_fail(validator, "type mismatch: a tail call with other results");
+    }
+    if (!validator_pop_types(validator, params_of(type)) ||
+        !validator_pass_values(validator, type->result_count)) {
+        return false;
+    }
+    validator_set_unreachable(validator);
+    return true;
 }
 
 bool validate_control(struct validator *validator)
@@ -250,9 +276,13 @@ bool validate_control(struct validator *validator)
     case OP_RETURN:
         return return_from(validator);
     case OP_CALL:
-        return call(validator);
+        return call(validator, false);
     case OP_CALL_INDIRECT:
-        return call_indirect(validator);
+        return call(validator, true);
+    case OP_RETURN_CALL:
+        return tail_call(validator, false);
+    case OP_RETURN_CALL_INDIRECT:
+        return tail_call(validator, true);
     default:
         return validator_fail(validator, "illegal opcode: no rule");
     }

@@ -92,24 +92,34 @@ static bool known_table(struct validator *validator, uint32_t index)
     return index < validator->module->table_count || validator_unknown(validator, "table", index);
 }
 
-static bool table(struct validator *validator)
+bool validate_table_index(struct validator *validator, uint32_t table, uint8_t *type)
 {
-    uint32_t index = validator->instruction.as.index;
-    if (!known_table(validator, index)) {
+    if (!known_table(validator, table)) {
         return false;
     }
-    uint8_t type = (uint8_t)validator->module->tables[index].type;
+    *type = (uint8_t)module_address_type(validator->module->tables[table].is_64);
+    return true;
+}
+
+static bool table(struct validator *validator)
+{
+    uint32_t number = validator->instruction.as.index;
+    uint8_t index;
+    if (!validate_table_index(validator, number, &index)) {
+        return false;
+    }
+    uint8_t type = (uint8_t)validator->module->tables[number].type;
     switch ((int)validator->instruction.opcode) {
     case OP_TABLE_GET:
-        return validator_pop(validator, VM_I32) && validator_push(validator, type);
+        return validator_pop(validator, index) && validator_push(validator, type);
     case OP_TABLE_SET:
-        return validator_pop(validator, type) && validator_pop(validator, VM_I32);
+        return validator_pop(validator, type) && validator_pop(validator, index);
     case OP_TABLE_GROW:
-        return validator_pop(validator, VM_I32) && validator_pop(validator, type) &&
-               validator_push(validator, VM_I32);
+        return validator_pop(validator, index) && validator_pop(validator, type) &&
+               validator_push(validator, index);
     default: /* table.fill */
-        return validator_pop(validator, VM_I32) && validator_pop(validator, type) &&
-               validator_pop(validator, VM_I32);
+        return validator_pop(validator, index) && validator_pop(validator, type) &&
+               validator_pop(validator, index);
     }
 }
 
@@ -148,18 +158,74 @@ bool validate_variable(struct validator *validator)
 
 /* ---- Immediates of rows with a signature ---- */
 
-static bool known_memory(struct validator *validator)
+static uint8_t narrower(uint8_t a, uint8_t b)
 {
-    return validator->module->memory_count > 0 || validator_unknown(validator, "memory", 0);
+    return a == VM_I64 && b == VM_I64 ? VM_I64 : VM_I32;
+}
+
+/* The memory exists; *type: of its addresses. without: what naming it is without multi_memory. */
+static bool memory_address(struct validator *validator, uint32_t index, const char *without,
+                           uint8_t *type)
+{
+    const struct vm_module *module = validator->module;
+    if (validator->instruction.names_memory &&
+        !validator_feature(validator, module->limits.features.multi_memory, without,
+                           "multi_memory")) {
+        return false;
+    }
+    if (index >= module->memory_count) {
+        return validator_unknown(validator, "memory", index);
+    }
+    *type = (uint8_t)module_address_type(module->memories[index].is_64);
+    return true;
+}
+
+static bool memory(struct validator *validator, uint32_t index, const char *without)
+{
+    return memory_address(validator, index, without, &validator->address[0]);
+}
+
+/* An offset that needs memory64, or would if the memory had 64-bit addresses. */
+static bool wide_offset(struct validator *validator)
+{
+    enum leb_result narrow = validator->instruction.as.memarg.narrow;
+    const char *text =
+        narrow == LEB_TOO_LONG ? "integer representation too long" : "integer too large";
+    if (!validator_feature(validator, validator->module->limits.features.memory64, text,
+                           "memory64")) {
+        return false;
+    }
+    return validator->address[0] == VM_I64 ||
+           validator->instruction.as.memarg.offset <= UINT32_MAX ||
+           validator_fail(validator, "offset out of range");
 }
 
 /* The memory argument: align is the exponent, natural the bytes of the row. */
 static bool memarg(struct validator *validator, uint32_t natural)
 {
-    if ((uint64_t)1 << validator->instruction.as.memarg.align > natural) {
+    uint32_t align = validator->instruction.as.memarg.align;
+    if (align >= 32) {
+        return validator_fail(validator,
+                              "malformed memop flags: alignment must not be larger than natural");
+    }
+    if ((uint64_t)1 << align > natural) {
         return validator_fail(validator, "alignment must not be larger than natural");
     }
-    return known_memory(validator);
+    return memory(validator, validator->instruction.as.memarg.memory, "malformed memop flags") &&
+           (validator->instruction.as.memarg.narrow == LEB_OK || wide_offset(validator));
+}
+
+static bool memory_copy(struct validator *validator)
+{
+    uint8_t *address = validator->address;
+    if (!memory_address(validator, validator->instruction.as.pair.first, "zero byte expected",
+                        &address[0]) ||
+        !memory_address(validator, validator->instruction.as.pair.second, "zero byte expected",
+                        &address[1])) {
+        return false;
+    }
+    address[2] = narrower(address[0], address[1]);
+    return true;
 }
 
 /* Without a data count section a single pass could not know (5.5.16). */
@@ -183,7 +249,8 @@ static bool table_init(struct validator *validator)
     uint32_t element = validator->instruction.as.pair.first;
     uint32_t index = validator->instruction.as.pair.second;
     const struct vm_module *module = validator->module;
-    if (!known_table(validator, index) || !known_element(validator, element)) {
+    if (!validate_table_index(validator, index, &validator->address[0]) ||
+        !known_element(validator, element)) {
         return false;
     }
     return module->elements[element].type == module->tables[index].type ||
@@ -194,9 +261,12 @@ static bool table_copy(struct validator *validator)
 {
     uint32_t to = validator->instruction.as.pair.first;
     uint32_t from = validator->instruction.as.pair.second;
-    if (!known_table(validator, to) || !known_table(validator, from)) {
+    uint8_t *address = validator->address;
+    if (!validate_table_index(validator, to, &address[0]) ||
+        !validate_table_index(validator, from, &address[1])) {
         return false;
     }
+    address[2] = narrower(address[0], address[1]);
     return validator->module->tables[to].type == validator->module->tables[from].type ||
            validator_fail(validator, "type mismatch: tables of different types");
 }
@@ -215,17 +285,19 @@ bool validate_immediate(struct validator *validator, const struct opcode_info *i
     case OPCODE_MEM16:
         return memarg(validator, 16);
     case OPCODE_MEMORY:
+        return memory(validator, validator->instruction.as.index, "zero byte expected");
     case OPCODE_MEMORY_COPY:
-        return known_memory(validator);
+        return memory_copy(validator);
     case OPCODE_MEMORY_INIT:
-        return known_memory(validator) &&
+        return memory(validator, validator->instruction.as.pair.second, "zero byte expected") &&
                known_data(validator, validator->instruction.as.pair.first);
     case OPCODE_DATA:
         return known_data(validator, validator->instruction.as.index);
     case OPCODE_ELEM:
         return known_element(validator, validator->instruction.as.index);
     case OPCODE_TABLE:
-        return known_table(validator, validator->instruction.as.index);
+        return validate_table_index(validator, validator->instruction.as.index,
+                                    &validator->address[0]);
     case OPCODE_TABLE_INIT:
         return table_init(validator);
     case OPCODE_TABLE_COPY:

@@ -9,6 +9,13 @@
 #include <string.h>
 
 const struct vm_limits vm_limits_default = {
+    .features =
+        {
+            .tail_call = true,
+            .extended_const = true,
+            .multi_memory = true,
+            .memory64 = true,
+        },
     .module_bytes_max = 64u << 20,
     .types_max = 10000,
     .functions_max = 200000,

@@ -60,7 +60,17 @@ bool vm_func_type_equal(const struct vm_func_type *a, const struct vm_func_type 
 
 /* ---- Limits: every one has a name, and the error that tells of it says the name ---- */
 
+/* What a module may use beyond WebAssembly 2.0; one that uses what is off is not valid, and the
+ * error names the feature. */
+struct vm_features {
+    bool tail_call;
+    bool extended_const;
+    bool multi_memory;
+    bool memory64; /* and 64-bit tables */
+};
+
 struct vm_limits {
+    struct vm_features features;
     uint32_t module_bytes_max;
     uint32_t types_max;
     uint32_t functions_max; /* imports included, as for the next three */
@@ -122,6 +132,7 @@ struct vm_extern_type {
     struct vm_func_type func; /* FUNC */
     enum vm_type type;        /* TABLE: element; GLOBAL: content */
     bool is_mutable;          /* GLOBAL */
+    bool is_64;               /* TABLE, MEMORY: indices and addresses are i64 */
     uint64_t min, max;        /* TABLE: elements, MEMORY: pages; max UINT64_MAX if none */
 };
 

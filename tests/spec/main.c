@@ -1,9 +1,10 @@
-/* main.c: wasm-spec-test DIR [--slice N] [--file NAME] [--verbose]
+/* main.c: wasm-spec-test DIR [--slice N] [--threads] [--file NAME] [--verbose]
  *
  * Runs every script under DIR (<test>/<test>.json), or the one called NAME, and prints a line for
- * each and the sum last. --slice N lets every run go on for N gas at a time. Skipped are commands
- * on modules in the text format, and the files named in skipped_folders. Exit: 0 all passed, 1 a
- * failure, 2 wrong usage, 77 there is no suite in DIR (a skipped test to CTest).
+ * each and the sum last. --slice N lets every run go on for N gas at a time, --threads lets every
+ * slice do so in another thread. Scripts in a folder wg-2.0 run without the features that came
+ * after. Skipped are commands on modules in the text format, and what skipped_scripts names. Exit:
+ * 0 all passed, 1 a failure, 2 wrong usage, 77 there is no suite in DIR (a skipped test to CTest).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,6 +21,7 @@ struct options {
     const char *folder;
     const char *file; /* NULL: all */
     uint64_t slice;
+    bool on_threads;
     bool verbose;
 };
 
@@ -42,6 +44,18 @@ static const char *skip_reason(const char *path)
         }
     }
     return NULL;
+}
+
+static struct vm_features features_of(const char *path)
+{
+    struct vm_features features = vm_limits_default.features;
+    if (strstr(path, "/wg-2.0/") != NULL) {
+        features.tail_call = false;
+        features.extended_const = false;
+        features.multi_memory = false;
+        features.memory64 = false;
+    }
+    return features;
 }
 
 static void run_commands(const struct options *options, struct spec_script *script,
@@ -80,6 +94,7 @@ static void run_script(const struct options *options, const char *path, const ch
     const json_t *commands = json_object_get(root, "commands");
     const char *reason = skip_reason(path);
     struct spec_script script;
+    struct spec_options run = {features_of(path), options->slice, options->on_threads};
     if (commands == NULL) {
         printf("%s: %s\n", path, error.text);
         counts.failed = 1;
@@ -88,7 +103,7 @@ static void run_script(const struct options *options, const char *path, const ch
         if (options->verbose) {
             printf("%s: skipped: %s\n", name, reason);
         }
-    } else if (!spec_script_init(&script, folder, options->slice)) {
+    } else if (!spec_script_init(&script, folder, &run)) {
         printf("%s: no memory for a store\n", name);
         counts.failed = 1;
     } else {
@@ -149,6 +164,8 @@ static bool parse_options(int count, char **arguments, struct options *out)
         const char *value = i + 1 < count ? arguments[i + 1] : NULL;
         if (strcmp(argument, "--verbose") == 0) {
             out->verbose = true;
+        } else if (strcmp(argument, "--threads") == 0) {
+            out->on_threads = true;
         } else if (strcmp(argument, "--slice") == 0 && value != NULL) {
             i++;
             if (!text_u64_decode(value, strlen(value), &out->slice) || out->slice == 0) {
@@ -171,11 +188,14 @@ int main(int count, char **arguments)
     struct options options;
     struct spec_counts total = {0};
     if (!parse_options(count, arguments, &options)) {
-        (void)fprintf(stderr, "usage: wasm-spec-test DIR [--slice N] [--file NAME] [--verbose]\n");
+        (void)fprintf(
+            stderr,
+            "usage: wasm-spec-test DIR [--slice N] [--threads] [--file NAME] [--verbose]\n");
         return EXIT_USAGE;
     }
     if (!run_folder(&options, &total)) {
-        printf("skipped: no test scripts in %s, get them by unpacking wg-2.0.tar.xz there, or with "
+        printf("skipped: no test scripts in %s, get them by unpacking wg-2.0.tar.xz and "
+               "wg-3.0.tar.xz there, or with "
                "wast2json from a checkout of WebAssembly/spec\n",
                options.folder);
         return EXIT_NO_SUITE;

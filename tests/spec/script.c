@@ -5,8 +5,10 @@
 #include "spec.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { FILE_BYTES_MAX = 16 << 20 };
@@ -27,11 +29,16 @@ static const char *member(const json_t *object, const char *name)
     return json_string_value(json_object_get(object, name));
 }
 
-bool spec_script_init(struct spec_script *script, const char *folder, uint64_t slice)
+bool spec_script_init(struct spec_script *script, const char *folder,
+                      const struct spec_options *options)
 {
-    *script = (struct spec_script){.folder = folder, .slice = slice};
+    *script = (struct spec_script){.folder = folder,
+                                   .limits = vm_limits_default,
+                                   .slice = options->slice,
+                                   .on_threads = options->on_threads};
+    script->limits.features = options->features;
     budget_init(&script->budget, NULL, SCRIPT_MEMORY_BYTES);
-    script->store = vm_store_new(&vm_limits_default, &script->budget);
+    script->store = vm_store_new(&script->limits, &script->budget);
     return script->store != NULL && spec_host_init(&script->host, script->store);
 }
 
@@ -91,8 +98,7 @@ static bool load_module(struct spec_script *script, const json_t *command, struc
     if (!read_module(script, command, &wasm)) {
         (void)err_set(err, ERR_IO, "%s", script->detail);
     } else {
-        is_loaded =
-            vm_module_load(buffer_bytes(&wasm), &vm_limits_default, &script->budget, out, err);
+        is_loaded = vm_module_load(buffer_bytes(&wasm), &script->limits, &script->budget, out, err);
     }
     buffer_release(&wasm);
     return is_loaded;
@@ -132,13 +138,40 @@ static bool instantiate(struct spec_script *script, struct vm_module *module,
 
 /* ---- Runs ---- */
 
+struct slice {
+    struct vm_run *run;
+    uint64_t gas;
+    enum vm_status status;
+};
+
+static void *run_slice(void *context)
+{
+    struct slice *slice = context;
+    slice->status = vm_run_slice(slice->run, slice->gas);
+    return NULL;
+}
+
+/* In a thread that ends with it; the next slice finds another one. */
+static void run_slice_on_thread(struct slice *slice)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run_slice, slice) != 0 || pthread_join(thread, NULL) != 0) {
+        (void)fputs("no thread for a slice\n", stderr);
+        abort();
+    }
+}
+
 static enum vm_status finish_run(const struct spec_script *script, struct vm_run *run)
 {
-    enum vm_status status;
+    struct slice slice = {.run = run, .gas = script->slice};
     do {
-        status = vm_run_slice(run, script->slice);
-    } while (status == VM_SUSPENDED);
-    return status;
+        if (script->on_threads) {
+            run_slice_on_thread(&slice);
+        } else {
+            (void)run_slice(&slice);
+        }
+    } while (slice.status == VM_SUSPENDED);
+    return slice.status;
 }
 
 /* Runs what has been begun; NULL, or the text of what stopped it. */

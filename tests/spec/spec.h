@@ -32,7 +32,9 @@ struct spec_host { /* the module "spectest" */
 
 struct spec_script {
     const char *folder; /* of the JSON file: the modules lie beside it */
-    uint64_t slice;     /* gas of a slice */
+    struct vm_limits limits;
+    uint64_t slice;  /* gas of a slice */
+    bool on_threads; /* each slice in a thread of its own */
     struct budget budget;
     struct vm_store *store;
     struct spec_host host;
@@ -45,7 +47,13 @@ struct spec_script {
 enum spec_outcome { SPEC_PASSED, SPEC_FAILED, SPEC_SKIPPED };
 
 /* script.c */
-bool spec_script_init(struct spec_script *script, const char *folder, uint64_t slice);
+struct spec_options {
+    struct vm_features features;
+    uint64_t slice;
+    bool on_threads;
+};
+bool spec_script_init(struct spec_script *script, const char *folder,
+                      const struct spec_options *options);
 enum spec_outcome spec_script_command(struct spec_script *script, const json_t *command);
 /* False when memory is still charged after everything has been freed. */
 bool spec_script_release(struct spec_script *script);

@@ -30,6 +30,17 @@ static int64_t grow(struct vm_memory *memory, uint64_t delta)
     return old;
 }
 
+static struct vm_memory *new_memory(struct vm_store *store, uint64_t min, struct err *err)
+{
+    return memory_new(store, &(struct module_memory){.min = min, .max = NO_MAX}, err);
+}
+
+static struct vm_table *new_table(struct vm_store *store, uint64_t min, struct err *err)
+{
+    return table_new(store, &(struct module_table){.type = VM_FUNCREF, .min = min, .max = NO_MAX},
+                     err);
+}
+
 Test(vm_memory, grows_to_its_declared_maximum_and_never_past_it)
 {
     struct vm_store *store = store_of(100, 0, true, NULL);
@@ -97,13 +108,13 @@ Test(vm_memory, a_minimum_over_the_limit_or_the_budget_is_memory_exceeded)
     struct err err = {.code = ERR_NONE};
     budget_init(&budget, NULL, 2 * VM_PAGE_BYTES + 16384);
     struct vm_store *store = store_of(3, 0, false, &budget);
-    cr_assert_null(memory_new(store, 4, NO_MAX, &err));
+    cr_assert_null(new_memory(store, 4, &err));
     cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
     cr_assert_not_null(strstr(err.message, "memory_pages_max"));
-    cr_assert_null(memory_new(store, 3, NO_MAX, &err));
+    cr_assert_null(new_memory(store, 3, &err));
     cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
     cr_assert_null(vm_store_host_memory(store, 3, NO_MAX));
-    cr_assert_not_null(memory_new(store, 2, NO_MAX, &err));
+    cr_assert_not_null(new_memory(store, 2, &err));
     vm_store_free(store);
     cr_assert_eq(budget_used(&budget), 0);
 }
@@ -202,10 +213,10 @@ Test(vm_table, a_minimum_over_the_limit_or_the_budget_is_memory_exceeded)
     struct err err = {.code = ERR_NONE};
     budget_init(&budget, NULL, 16384);
     struct vm_store *store = store_of(0, 5000, false, &budget);
-    cr_assert_null(table_new(store, VM_FUNCREF, 5001, NO_MAX, &err));
+    cr_assert_null(new_table(store, 5001, &err));
     cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
     cr_assert_not_null(strstr(err.message, "table_elements_max"));
-    cr_assert_null(table_new(store, VM_FUNCREF, 5000, NO_MAX, &err));
+    cr_assert_null(new_table(store, 5000, &err));
     cr_assert_eq(err.code, ERR_MEMORY_EXCEEDED);
     cr_assert_null(vm_store_host_table(store, VM_FUNCREF, 5000, NO_MAX));
     vm_store_free(store);

@@ -85,7 +85,6 @@ Test(vm_validate, modules_that_break_a_rule_are_refused)
         {WASM({5, BYTES(1, 1, 2, 1)}), "size minimum must not be greater than maximum"},
         {WASM({5, BYTES(1, 0, 0x81, 0x80, 4)}), "memory size must be at most 65536 pages (4GiB)"},
         {WASM({5, BYTES(1, 1, 0, 0x81, 0x80, 4)}), "memory size must be at most 65536 pages"},
-        {WASM({5, BYTES(2, 0, 0, 0, 0)}), "multiple memories"},
         {WASM({6, BYTES(1, 0x7f, 0, 0x42, 0, 0x0b)}), "type mismatch: expected i32, found i64"},
         {WASM({6, BYTES(1, 0x7f, 0, 0x23, 0, 0x0b)}), "unknown global 0"},
         {WASM({6, BYTES(1, 0x70, 0, 0xd2, 0, 0x0b)}), "unknown function 0"},
