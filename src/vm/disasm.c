@@ -104,15 +104,48 @@ static void print_labels(const struct instruction *instruction, FILE *out)
     }
 }
 
+/* Memory 0 goes without saying. */
+static void print_memory(const struct instruction *instruction, FILE *out)
+{
+    uint32_t first = instruction->as.pair.first;
+    uint32_t second = instruction->as.pair.second;
+    switch ((int)instruction->opcode) {
+    case OP_MEMORY_INIT:
+        fprintf(out, " %u", first);
+        if (second != 0) {
+            fprintf(out, " memory=%u", second);
+        }
+        return;
+    case OP_MEMORY_COPY:
+        if (first != 0 || second != 0) {
+            fprintf(out, " memory=%u from=%u", first, second);
+        }
+        return;
+    default:
+        if (instruction->as.index != 0) {
+            fprintf(out, " memory=%u", instruction->as.index);
+        }
+    }
+}
+
+static void print_memarg(const struct instruction *instruction, FILE *out)
+{
+    fprintf(out, " offset=%" PRIu64 " align=%u", instruction->as.memarg.offset,
+            1u << instruction->as.memarg.align);
+    if (instruction->as.memarg.memory != 0) {
+        fprintf(out, " memory=%u", instruction->as.memarg.memory);
+    }
+}
+
 static void print_immediate(const struct instruction *instruction, FILE *out)
 {
     switch (opcode_info(instruction->opcode)->immediate) {
     case OPCODE_NONE:
         return;
     case OPCODE_MEMORY:
-        if (instruction->as.index != 0) {
-            fprintf(out, " %u", instruction->as.index);
-        }
+    case OPCODE_MEMORY_INIT:
+    case OPCODE_MEMORY_COPY:
+        print_memory(instruction, out);
         return;
     case OPCODE_BLOCK:
         print_block_type(instruction->as.block_type, out);
@@ -142,27 +175,12 @@ static void print_immediate(const struct instruction *instruction, FILE *out)
     case OPCODE_TABLE_COPY:
         fprintf(out, " %u %u", instruction->as.pair.first, instruction->as.pair.second);
         return;
-    case OPCODE_MEMORY_INIT:
-        fprintf(out, " %u", instruction->as.pair.first);
-        if (instruction->as.pair.second != 0) {
-            fprintf(out, " memory=%u", instruction->as.pair.second);
-        }
-        return;
-    case OPCODE_MEMORY_COPY:
-        if (instruction->as.pair.first != 0 || instruction->as.pair.second != 0) {
-            fprintf(out, " %u %u", instruction->as.pair.first, instruction->as.pair.second);
-        }
-        return;
     case OPCODE_MEM1:
     case OPCODE_MEM2:
     case OPCODE_MEM4:
     case OPCODE_MEM8:
     case OPCODE_MEM16:
-        fprintf(out, " offset=%" PRIu64 " align=%u", instruction->as.memarg.offset,
-                1u << instruction->as.memarg.align);
-        if (instruction->as.memarg.memory != 0) {
-            fprintf(out, " memory=%u", instruction->as.memarg.memory);
-        }
+        print_memarg(instruction, out);
         return;
     case OPCODE_I32:
         fprintf(out, " %" PRId32, (int32_t)instruction->as.i32);

@@ -138,24 +138,33 @@ static bool instantiate(struct spec_script *script, struct vm_module *module,
 
 /* ---- Runs ---- */
 
-struct slice {
+/* A run changes threads after every slice, once it has become long after THREAD_SLICES. */
+enum { THREAD_SLICES = 64 };
+
+struct slices {
     struct vm_run *run;
-    uint64_t gas;
+    uint64_t gas;   /* of each */
+    uint64_t count; /* of all that have been */
+    uint64_t at_once;
     enum vm_status status;
 };
 
-static void *run_slice(void *context)
+static void *run_slices(void *context)
 {
-    struct slice *slice = context;
-    slice->status = vm_run_slice(slice->run, slice->gas);
+    struct slices *slices = context;
+    uint64_t end = slices->count + slices->at_once;
+    do {
+        slices->status = vm_run_slice(slices->run, slices->gas);
+        slices->count++;
+    } while (slices->status == VM_SUSPENDED && slices->count < end);
     return NULL;
 }
 
-/* In a thread that ends with it; the next slice finds another one. */
-static void run_slice_on_thread(struct slice *slice)
+static void run_slices_on_thread(struct slices *slices)
 {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, run_slice, slice) != 0 || pthread_join(thread, NULL) != 0) {
+    slices->at_once = slices->count < THREAD_SLICES ? 1 : THREAD_SLICES;
+    if (pthread_create(&thread, NULL, run_slices, slices) != 0 || pthread_join(thread, NULL) != 0) {
         (void)fputs("no thread for a slice\n", stderr);
         abort();
     }
@@ -163,15 +172,15 @@ static void run_slice_on_thread(struct slice *slice)
 
 static enum vm_status finish_run(const struct spec_script *script, struct vm_run *run)
 {
-    struct slice slice = {.run = run, .gas = script->slice};
+    struct slices slices = {.run = run, .gas = script->slice, .at_once = UINT64_MAX};
     do {
         if (script->on_threads) {
-            run_slice_on_thread(&slice);
+            run_slices_on_thread(&slices);
         } else {
-            (void)run_slice(&slice);
+            (void)run_slices(&slices);
         }
-    } while (slice.status == VM_SUSPENDED);
-    return slice.status;
+    } while (slices.status == VM_SUSPENDED);
+    return slices.status;
 }
 
 /* Runs what has been begun; NULL, or the text of what stopped it. */
