@@ -11,19 +11,19 @@
 #define VM_INSTANCE_H
 
 #include "base/list.h"
+#include "base/mapping.h"
 #include "vm/module.h"
 
 enum { VM_PAGE_BYTES = 65536 };
 
 struct vm_memory {
     struct vm_store *store;
-    uint8_t *base;  /* a mapping of `reserved` bytes; what is not `bytes` is not accessible to the
-                       guest */
-    uint64_t bytes; /* current size */
-    bool is_64;     /* declared with i64 addresses */
-    uint64_t max_pages; /* declared; UINT64_MAX: none */
-    size_t reserved;    /* 0, and base NULL, only if the memory can never be larger than 0 */
-    struct list link;   /* in the store */
+    uint8_t *base;          /* of the mapping; NULL only if the memory can never be larger than 0 */
+    uint64_t bytes;         /* current size */
+    bool is_64;             /* declared with i64 addresses */
+    uint64_t max_pages;     /* declared; UINT64_MAX: none */
+    struct mapping mapping; /* which is larger: what is not `bytes` is not the guest's */
+    struct list link;       /* in the store */
 };
 
 struct vm_table {

@@ -53,7 +53,8 @@ struct machine {
     enum vm_trap trap;
     bool host_trapped; /* the trap is the embedder's doing */
 
-    uint64_t *stack;
+    struct mapping stack_mapping;
+    uint64_t *stack;        /* its base */
     uint64_t stack_bytes;   /* reserved */
     uint64_t stack_charged; /* of them, to the budget */
     struct budget *budget;

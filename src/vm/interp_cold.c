@@ -1,7 +1,7 @@
 /* interp_cold.c: what handlers need now and then: more stack, another instance, the host.
  *
- * The stack of a run is one mapping of stack_bytes_max. It is charged to the budget as far as
- * frames have reached, in steps, and never given back before the run ends.
+ * The stack of a run is one mapping of stack_bytes_max. It is opened and charged to the budget as
+ * far as frames have reached, in steps, and never given back before the run ends.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,8 +21,14 @@ enum vm_trap machine_stack_grow(struct machine *machine)
     bytes = (bytes + STACK_STEP_BYTES - 1) / STACK_STEP_BYTES * STACK_STEP_BYTES;
     bytes = bytes < machine->stack_bytes ? bytes : machine->stack_bytes;
     assert(bytes > machine->stack_charged);
-    if (machine->budget != NULL &&
-        !budget_charge(machine->budget, bytes - machine->stack_charged)) {
+    uint64_t added = bytes - machine->stack_charged;
+    if (machine->budget != NULL && !budget_charge(machine->budget, added)) {
+        return VM_TRAP_MEMORY_BUDGET;
+    }
+    if (!mapping_open(&machine->stack_mapping, bytes)) {
+        if (machine->budget != NULL) {
+            budget_release(machine->budget, added);
+        }
         return VM_TRAP_MEMORY_BUDGET;
     }
     machine->stack_charged = bytes;

@@ -1,7 +1,8 @@
 /* memory.c: linear memories (core spec 4.2.8, 4.4.7).
  *
- * A memory reserves the address range of the largest size it may ever have, without access; growing
- * opens more of it, so its base never moves. What is open is charged to the budget.
+ * A memory reserves the address range of the largest size it may ever have; growing opens more of
+ * it, so its base never moves. Its size is charged to the budget. Ranges come from a pool:
+ * base/mapping.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,7 +10,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <sys/mman.h>
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -20,11 +20,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 static bool memory_open(struct vm_memory *memory, uint64_t pages)
 {
     size_t size = (size_t)pages * VM_PAGE_BYTES;
-    size_t added = size - memory->bytes;
-    if (added == 0) {
-        return true;
-    }
-    if (mprotect(memory->base + memory->bytes, added, PROT_READ | PROT_WRITE) != 0) {
+    if (size > 0 && !mapping_open(&memory->mapping, size)) {
         return false;
     }
     memory->bytes = size;
@@ -37,12 +33,10 @@ static bool memory_reserve(struct vm_memory *memory, uint64_t pages, struct err 
     if (size == 0) {
         return true;
     }
-    void *base = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) {
+    if (!mapping_take(&memory->mapping, size)) {
         return err_set(err, ERR_NO_MEMORY, "no address range for a memory of %zu bytes", size);
     }
-    memory->base = base;
-    memory->reserved = size;
+    memory->base = memory->mapping.base;
     return true;
 }
 
@@ -92,11 +86,7 @@ struct vm_memory *memory_new(struct vm_store *store, const struct module_memory 
 
 void memory_release(struct vm_memory *memory)
 {
-    if (memory->reserved > 0) {
-        int result = munmap(memory->base, memory->reserved);
-        assert(result == 0);
-        (void)result;
-    }
+    mapping_give(&memory->mapping, memory->bytes);
     store_release(memory->store, memory->bytes);
 }
 

@@ -15,9 +15,8 @@
 #include "vm/translate.h"
 
 #include <assert.h>
-#include <sys/mman.h>
 
-enum { STACK_FIRST_BYTES = 65536 };
+enum { STACK_FIRST_BYTES = 16384 };
 
 struct vm_run {
     struct vm_store *store;
@@ -65,14 +64,16 @@ struct vm_run *vm_run_new(struct vm_store *store, uint64_t gas_limit)
         return NULL;
     }
     machine->stack_charged = first;
-    size_t mapped = machine->stack_bytes > 0 ? machine->stack_bytes : 8;
-    void *stack = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED) {
+    if (!mapping_take(&machine->stack_mapping, machine->stack_bytes)) {
         vm_run_free(run);
         return NULL;
     }
-    machine->stack = stack;
+    if (!mapping_open(&machine->stack_mapping, first)) {
+        mapping_give(&machine->stack_mapping, 0);
+        vm_run_free(run);
+        return NULL;
+    }
+    machine->stack = (uint64_t *)(void *)machine->stack_mapping.base;
     machine->stack_end = (uint64_t)(uintptr_t)machine->stack + first;
     stubs_init(machine);
     return run;
@@ -84,9 +85,7 @@ void vm_run_free(struct vm_run *run)
         return;
     }
     struct machine *machine = &run->machine;
-    if (machine->stack != NULL) {
-        munmap(machine->stack, machine->stack_bytes > 0 ? machine->stack_bytes : 8);
-    }
+    mapping_give(&machine->stack_mapping, machine->stack_charged);
     if (machine->budget != NULL) {
         budget_release(machine->budget, machine->stack_charged);
     }

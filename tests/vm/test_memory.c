@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "vm/instance.h"
+#include "vm/engine.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -247,4 +247,52 @@ Test(vm_table, bulk_operations_are_exact_at_the_end)
     cr_assert_eq(table_fill(table, 3, 9, 3), out);
     cr_assert_eq(table_fill(table, 6, 9, 0), out);
     vm_store_free(store);
+}
+
+/* ---- What one program leaves, the next must not see ---- */
+
+static void assert_zero(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        cr_assert_eq(bytes[i], 0, "byte %zu of %zu", i, size);
+    }
+}
+
+static void dirty_store(uint64_t pages, uint64_t grown)
+{
+    struct vm_store *store = vm_store_new(&vm_limits_default, NULL);
+    struct vm_memory *memory = vm_store_host_memory(store, pages, 64);
+    enum vm_trap trap = VM_TRAP_NONE;
+    assert_zero(memory->base, memory->bytes);
+    memset(memory->base, 0x5a, memory->bytes);
+    cr_assert_eq(memory_grow(memory, grown, &trap), (int64_t)pages);
+    assert_zero(memory->base + pages * VM_PAGE_BYTES, grown * VM_PAGE_BYTES);
+    memset(memory->base, 0x5a, memory->bytes);
+    vm_store_free(store);
+}
+
+Test(vm_memory, memories_of_ended_stores_leave_nothing_to_later_ones)
+{
+    static const uint64_t pages[][2] = {{2, 0}, {1, 3}, {4, 0}, {1, 40}, {2, 1}, {1, 63}, {0, 5}};
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+            dirty_store(pages[i][0], pages[i][1]);
+        }
+    }
+    mapping_pool_trim();
+}
+
+Test(vm_memory, stacks_of_ended_runs_leave_nothing_to_later_ones)
+{
+    struct engine engine = engine_open("sweep", (struct engine_options){0});
+    for (int round = 0; round < 3; round++) {
+        (void)engine_call(&engine, "deep", 3000, ENGINE_NO_LIMIT, 1000);
+        struct mapping mapping;
+        cr_assert(mapping_take(&mapping, vm_limits_default.stack_bytes_max));
+        cr_assert(mapping.is_reused);
+        cr_assert(mapping_open(&mapping, 512 * 1024));
+        assert_zero(mapping.base, 512 * 1024);
+        mapping_give(&mapping, 512 * 1024);
+    }
+    engine_close(&engine);
 }

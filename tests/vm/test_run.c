@@ -163,18 +163,19 @@ Test(vm_run, interruption_ends_a_suspended_run_and_charges_what_was_done)
 
 Test(vm_run, new_run_fails_when_the_budget_has_no_stack)
 {
+    enum { STACK_FIRST_BYTES = 16384 };
     struct budget budget;
     budget_init(&budget, NULL, 1 << 20);
     struct vm_store *store = vm_store_new(&vm_limits_default, &budget);
     size_t used = budget_used(&budget);
-    cr_assert(budget_charge(&budget, (1 << 20) - used - 65535));
+    cr_assert(budget_charge(&budget, (1 << 20) - used - STACK_FIRST_BYTES + 1));
     cr_assert_null(vm_run_new(store, 1));
     budget_release(&budget, 1);
     struct vm_run *run = vm_run_new(store, 1);
     cr_assert_not_null(run);
     cr_assert_eq(budget_used(&budget), 1 << 20);
     vm_run_free(run);
-    budget_release(&budget, (1 << 20) - used - 65536);
+    budget_release(&budget, (1 << 20) - used - STACK_FIRST_BYTES);
     cr_assert_eq(budget_used(&budget), used);
     vm_store_free(store);
 }
