@@ -158,11 +158,23 @@ struct vm_func *vm_store_host_func(struct vm_store *store, const struct vm_func_
     return func;
 }
 
+static struct vm_table *host_table(struct vm_store *store, const struct module_table *type)
+{
+    struct err ignored;
+    return table_new(store, type, &ignored);
+}
+
 struct vm_table *vm_store_host_table(struct vm_store *store, enum vm_type type, uint32_t min,
                                      uint64_t max)
 {
-    struct err ignored;
-    return table_new(store, &(struct module_table){.type = type, .min = min, .max = max}, &ignored);
+    return host_table(store, &(struct module_table){.type = type, .min = min, .max = max});
+}
+
+struct vm_table *vm_store_host_table64(struct vm_store *store, enum vm_type type, uint32_t min,
+                                       uint64_t max)
+{
+    return host_table(store,
+                      &(struct module_table){.type = type, .is_64 = true, .min = min, .max = max});
 }
 
 struct vm_memory *vm_store_host_memory(struct vm_store *store, uint64_t min_pages,

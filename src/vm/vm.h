@@ -204,6 +204,9 @@ struct vm_func *vm_store_host_func(struct vm_store *store, const struct vm_func_
                                    vm_host_cb cb, void *context);
 struct vm_table *vm_store_host_table(struct vm_store *store, enum vm_type type, uint32_t min,
                                      uint64_t max);
+/* The same with i64 indices. */
+struct vm_table *vm_store_host_table64(struct vm_store *store, enum vm_type type, uint32_t min,
+                                       uint64_t max);
 struct vm_memory *vm_store_host_memory(struct vm_store *store, uint64_t min_pages,
                                        uint64_t max_pages);
 struct vm_global *vm_store_host_global(struct vm_store *store, struct vm_value value,

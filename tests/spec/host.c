@@ -45,8 +45,9 @@ bool spec_host_init(struct spec_host *host, struct vm_store *store)
 {
     host->store = store;
     host->table = vm_store_host_table(store, VM_FUNCREF, 10, 20);
+    host->table64 = vm_store_host_table64(store, VM_FUNCREF, 10, 20);
     host->memory = vm_store_host_memory(store, 1, 2);
-    bool is_whole = host->table != NULL && host->memory != NULL;
+    bool is_whole = host->table != NULL && host->table64 != NULL && host->memory != NULL;
     for (size_t i = 0; i < sizeof globals / sizeof globals[0]; i++) {
         host->globals[i] = vm_store_host_global(store, globals[i].value, false);
         is_whole = is_whole && host->globals[i] != NULL;
@@ -63,6 +64,9 @@ struct vm_extern spec_host_find(struct spec_host *host, const struct vm_import *
 {
     if (named(import, "table")) {
         return (struct vm_extern){VM_EXTERN_TABLE, host->table};
+    }
+    if (named(import, "table64")) {
+        return (struct vm_extern){VM_EXTERN_TABLE, host->table64};
     }
     if (named(import, "memory")) {
         return (struct vm_extern){VM_EXTERN_MEMORY, host->memory};

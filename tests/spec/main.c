@@ -3,7 +3,7 @@
  * Runs every script under DIR (<test>/<test>.json), or the one called NAME, and prints a line for
  * each and the sum last. --slice N lets every run go on for N gas at a time, --threads lets every
  * slice do so in another thread. Scripts in a folder wg-2.0 run without the features that came
- * after. Skipped are commands on modules in the text format, and what skipped_scripts names. Exit:
+ * after. Skipped are commands on modules in the text format, and what skipped.c names. Exit:
  * 0 all passed, 1 a failure, 2 wrong usage, 77 there is no suite in DIR (a skipped test to CTest).
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -27,25 +27,6 @@ struct options {
 
 enum { EXIT_USAGE = 2, EXIT_NO_SUITE = 77 };
 
-static const struct {
-    const char *folder;
-    const char *reason;
-} skipped_folders[] = {
-    {"simd", "vector instructions are not there yet"},
-};
-
-static const char *skip_reason(const char *path)
-{
-    for (size_t i = 0; i < sizeof skipped_folders / sizeof skipped_folders[0]; i++) {
-        char part[64];
-        (void)snprintf(part, sizeof part, "/%s/", skipped_folders[i].folder);
-        if (strstr(path, part) != NULL) {
-            return skipped_folders[i].reason;
-        }
-    }
-    return NULL;
-}
-
 static struct vm_features features_of(const char *path)
 {
     struct vm_features features = vm_limits_default.features;
@@ -58,64 +39,64 @@ static struct vm_features features_of(const char *path)
     return features;
 }
 
-static void run_commands(const struct options *options, struct spec_script *script,
-                         const char *name, const json_t *commands, struct spec_counts *counts)
+struct script_file {
+    const char *path, *folder, *name;
+};
+
+static bool is_skipped(const struct options *options, const struct script_file *file, int line)
+{
+    const char *reason = spec_skipped(file->path, file->name, line);
+    if (reason != NULL && options->verbose) {
+        printf("%s:%d: skipped: %s\n", file->name, line, reason);
+    }
+    return reason != NULL;
+}
+
+static void run_commands(const struct options *options, const struct script_file *file,
+                         struct spec_script *script, const json_t *commands,
+                         struct spec_counts *counts)
 {
     size_t index;
     const json_t *command;
     json_array_foreach (commands, index, command) {
-        switch (spec_script_command(script, command)) {
-        case SPEC_PASSED:
-            counts->passed++;
-            break;
-        case SPEC_SKIPPED:
-            counts->skipped++;
-            break;
-        case SPEC_FAILED:
-            counts->failed++;
-            printf("%s:%" JSON_INTEGER_FORMAT ": %s: %s\n", name,
-                   json_integer_value(json_object_get(command, "line")),
+        int line = (int)json_integer_value(json_object_get(command, "line"));
+        enum spec_outcome outcome =
+            is_skipped(options, file, line) ? SPEC_SKIPPED : spec_script_command(script, command);
+        counts->passed += outcome == SPEC_PASSED;
+        counts->skipped += outcome == SPEC_SKIPPED;
+        counts->failed += outcome == SPEC_FAILED;
+        if (outcome == SPEC_FAILED) {
+            printf("%s:%d: %s: %s\n", file->name, line,
                    json_string_value(json_object_get(command, "type")), script->detail);
-            break;
         }
-    }
-    if (options->verbose && counts->skipped > 0) {
-        printf("%s: skipped: %" PRIu64 " commands on modules in the text format\n", name,
-               counts->skipped);
     }
 }
 
-static void run_script(const struct options *options, const char *path, const char *folder,
-                       const char *name, struct spec_counts *total)
+static void run_script(const struct options *options, const struct script_file *file,
+                       struct spec_counts *total)
 {
     struct spec_counts counts = {0};
     json_error_t error;
-    json_t *root = json_load_file(path, JSON_ALLOW_NUL, &error);
+    json_t *root = json_load_file(file->path, JSON_ALLOW_NUL, &error);
     const json_t *commands = json_object_get(root, "commands");
-    const char *reason = skip_reason(path);
     struct spec_script script;
-    struct spec_options run = {features_of(path), options->slice, options->on_threads};
+    struct spec_options run = {features_of(file->path), options->slice, options->on_threads};
     if (commands == NULL) {
-        printf("%s: %s\n", path, error.text);
+        printf("%s: %s\n", file->path, error.text);
         counts.failed = 1;
-    } else if (reason != NULL) {
-        counts.skipped = json_array_size(commands);
-        if (options->verbose) {
-            printf("%s: skipped: %s\n", name, reason);
-        }
-    } else if (!spec_script_init(&script, folder, &run)) {
-        printf("%s: no memory for a store\n", name);
+    } else if (!spec_script_init(&script, file->folder, &run)) {
+        printf("%s: no memory for a store\n", file->name);
         counts.failed = 1;
     } else {
-        run_commands(options, &script, name, commands, &counts);
+        run_commands(options, file, &script, commands, &counts);
         if (!spec_script_release(&script)) {
-            printf("%s: memory is still charged after the end\n", name);
+            printf("%s: memory is still charged after the end\n", file->name);
             counts.failed++;
         }
     }
     json_decref(root);
-    printf("%s: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped\n", name, counts.passed,
-           counts.failed, counts.skipped);
+    printf("%s: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped\n", file->name,
+           counts.passed, counts.failed, counts.skipped);
     total->passed += counts.passed;
     total->failed += counts.failed;
     total->skipped += counts.skipped;
@@ -147,7 +128,7 @@ static bool run_folder(const struct options *options, struct spec_counts *total)
                        entry->fts_path);
         if (options->file == NULL || strcmp(options->file, name) == 0) {
             is_found = true;
-            run_script(options, entry->fts_path, parent, name, total);
+            run_script(options, &(struct script_file){entry->fts_path, parent, name}, total);
         }
     }
     if (walk != NULL) {

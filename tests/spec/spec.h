@@ -25,7 +25,7 @@ struct spec_name { /* what a script calls a module, or registers it as */
 
 struct spec_host { /* the module "spectest" */
     struct vm_store *store;
-    struct vm_table *table;
+    struct vm_table *table, *table64;
     struct vm_memory *memory;
     struct vm_global *globals[4];
 };
@@ -58,6 +58,12 @@ enum spec_outcome spec_script_command(struct spec_script *script, const json_t *
 /* False when memory is still charged after everything has been freed. */
 bool spec_script_release(struct spec_script *script);
 bool spec_fail(struct spec_script *script, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* skipped.c: why a command is not run; NULL if it is. */
+const char *spec_skipped(const char *path, const char *name, int line);
+
+/* imports.c: the module with its imports one by one. */
+void spec_expand_imports(struct bytes wasm, struct buffer *out);
 
 /* values.c */
 bool spec_value_parse(const json_t *json, struct vm_value *out);

@@ -95,7 +95,8 @@ bool spec_value_matches(const json_t *expected, const struct vm_value *value)
     if (type == NULL || strcmp(type, vm_type_name(value->type)) != 0) {
         return false;
     }
-    if (text == NULL) { /* any reference that is not null */
+    bool is_some_function = value->type == VM_FUNCREF && text != NULL && strcmp(text, "null") != 0;
+    if (text == NULL || is_some_function) { /* any reference that is not null */
         return (value->type == VM_FUNCREF && value->as.funcref != NULL) ||
                (value->type == VM_EXTERNREF && value->as.externref != 0);
     }
