@@ -11,11 +11,13 @@ PYTHON ?= /usr/bin/python3
 TIME ?= 60
 TARGET ?=
 BENCH ?=
+MINUTES ?= 2
+SEED ?=
 
 SOURCES = $(shell find src tests fuzz bench examples -name '*.[ch]' -not -path '*/corpus/*')
 CONFIGURE = cmake --preset $(1) -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >build/$(1).configure.log 2>&1 || { cat build/$(1).configure.log; exit 1; }
 
-.PHONY: all setup demo test check bench fuzz format format-check tidy clean help
+.PHONY: all setup demo test check bench fuzz fuzz-differential format format-check tidy clean help
 
 all: setup ## Installs what is missing, builds the release: build/release/wasm-hypervisor (the default)
 	@mkdir -p build
@@ -40,6 +42,9 @@ bench: all ## Runs the benches; ours beside every engine found here. BENCH="--qu
 
 fuzz: setup ## Fuzzes every entry for TIME seconds each (60), or TARGET=vm_decode only
 	@tools/fuzz.sh "$(TIME)" $(TARGET)
+
+fuzz-differential: setup ## Random programs for MINUTES (2): the engine against itself and against V8
+	@tools/fuzz_differential.sh "$(MINUTES)" $(SEED)
 
 format: ## Formats every source file with clang-format
 	@clang-format -i $(SOURCES)

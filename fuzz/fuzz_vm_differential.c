@@ -111,14 +111,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct play expected, found, limited;
     static const uint64_t slices[] = {1, 7, 1000};
-    struct generated modules;
+    struct generated generated;
+    struct play_modules modules, slots_only;
     struct play_options options = {.gas_limit = GAS_MAX, .slice = PLAY_ALL_AT_ONCE};
-    generate(bytes_of(data, size), (struct generate_options){0}, &modules);
+    generate(bytes_of(data, size), (struct generate_options){0}, &generated);
+    play_load(&generated, false, &modules);
+    play_load(&generated, true, &slots_only);
     play(&modules, &options, &expected);
-    options.slots_only = true;
-    play(&modules, &options, &found);
+    play(&slots_only, &options, &found);
     demand_same(&expected, &found, "slots only");
-    options.slots_only = false;
     for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
         options.slice = slices[i];
         play(&modules, &options, &found);
@@ -128,10 +129,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.slice = PLAY_ALL_AT_ONCE;
     play(&modules, &options, &limited);
     demand_limited(&expected, &limited, options.gas_limit);
-    options.slots_only = true;
     options.slice = 7;
-    play(&modules, &options, &found);
+    play(&slots_only, &options, &found);
     demand_same(&limited, &found, "limit");
-    generated_release(&modules);
+    play_unload(&modules);
+    play_unload(&slots_only);
+    generated_release(&generated);
     return 0;
 }

@@ -15,11 +15,11 @@ enum { SECTION_IMPORT = 2, FUEL_GLOBAL = 0, HOST_TYPE = 1, TYPE_FORM = 0x60 };
 uint32_t generate_choose(struct generator *g, uint32_t count)
 {
     uint32_t value = 0;
-    if (count <= 1 || g->at >= g->choices.size) {
+    if (count <= 1 || g->at >= g->end) {
         return 0;
     }
     value = g->choices.ptr[g->at++];
-    if (count > 256 && g->at < g->choices.size) {
+    if (count > 256 && g->at < g->end) {
         value |= (uint32_t)g->choices.ptr[g->at++] << 8;
     }
     return value % count;
@@ -379,7 +379,7 @@ static void put_locals(struct generator *g, const struct generate_func_type *typ
     g->local_count = type->params.count;
     memcpy(g->locals, type->params.types, type->params.count);
     uint32_t runs = generate_choose(g, 8);
-    generate_u32(g, runs);
+    generate_u32(g, runs + 1);
     for (uint32_t i = 0; i < runs; i++) {
         uint32_t count = 1 + generate_choose(g, 2);
         uint8_t local = choose_type(g);
@@ -389,6 +389,8 @@ static void put_locals(struct generator *g, const struct generate_func_type *typ
         g->local_count += count;
     }
     assert(g->local_count <= GENERATE_LOCALS_MAX);
+    generate_u32(g, GENERATE_COUNTERS + GENERATE_INDEXES);
+    generate_byte(g, VM_I32);
 }
 
 /* Sets the counter and calls the function with constants. */
@@ -427,13 +429,23 @@ static void put_function(struct generator *g, uint32_t func, bool is_runner)
     buffer_release(&function);
 }
 
+enum { DATA_CHOICES = 64 }; /* runners and data come after the code */
+
 static void code_section(struct generator *g, const struct plan *plan)
 {
     struct buffer contents;
     struct buffer *module = section_begin(g, &contents);
     generate_u32(g, 2 * plan->own_funcs);
-    for (uint32_t i = 0; i < 2 * plan->own_funcs; i++) {
-        put_function(g, plan->imported_funcs + i % plan->own_funcs, i >= plan->own_funcs);
+    size_t end = g->end;
+    size_t last = end < g->at + DATA_CHOICES ? g->at : end - DATA_CHOICES;
+    for (uint32_t i = 0; i < plan->own_funcs; i++) { /* each gets its share of the choices */
+        g->end = g->at + (last - g->at) / (plan->own_funcs - i);
+        put_function(g, plan->imported_funcs + i, false);
+        g->at = g->end;
+    }
+    g->end = end;
+    for (uint32_t i = 0; i < plan->own_funcs; i++) {
+        put_function(g, plan->imported_funcs + i, true);
     }
     section_end(g, module, 10);
 }
@@ -462,7 +474,10 @@ static void put_module(struct generator *g, struct buffer *out, bool is_second)
 void generate(struct bytes choices, struct generate_options options, struct generated *out)
 {
     struct generator g = {.choices = choices, .canonical_nans = options.canonical_nans};
+    g.end = choices.size - choices.size / 4;
     put_module(&g, &out->first, false);
+    g.at = g.end;
+    g.end = choices.size;
     put_module(&g, &out->second, true);
 }
 

@@ -13,6 +13,7 @@
 #ifndef FUZZ_GENERATE_VM_H
 #define FUZZ_GENERATE_VM_H
 
+#include "vm/opcode.h"
 #include "vm/vm.h"
 
 struct generate_options {
@@ -39,6 +40,8 @@ enum {
     GENERATE_GLOBALS_MAX = 16,
     GENERATE_LOCALS_MAX = 24,
     GENERATE_LABELS_MAX = 16,
+    GENERATE_COUNTERS = 3, /* loops in loops */
+    GENERATE_INDEXES = 4,
     GENERATE_SEGMENTS = 3,
     GENERATE_FUEL = 150, /* loops and calls of one run */
     GENERATE_BODY_INSTRUCTIONS = 400,
@@ -61,7 +64,7 @@ struct generate_label {
 
 struct generator {
     struct bytes choices;
-    size_t at;
+    size_t at, end; /* of those for the function or module under way */
     bool canonical_nans;
 
     /* the module */
@@ -77,7 +80,8 @@ struct generator {
     struct buffer *out;
     uint32_t left; /* instructions that may still be chosen freely */
     uint8_t locals[GENERATE_LOCALS_MAX];
-    uint32_t local_count;
+    uint32_t local_count;     /* that any statement may write; the next ones belong to loops: */
+    uint32_t loops_under_way; /* each has a counter; there are also indexes, mostly small */
     struct generate_label labels[GENERATE_LABELS_MAX];
     uint32_t label_count;
 };
@@ -89,5 +93,29 @@ void generate_u32(struct generator *g, uint32_t value); /* LEB128 */
 void generate_constant(struct generator *g, uint8_t type);
 /* The expression of a function of that type, including the last end; locals are set. */
 void generate_body(struct generator *g, const struct generate_func_type *type);
+
+/* generate_vm_put.c */
+#define GENERATE_FROM(g, table) (table)[generate_choose(g, sizeof(table) / sizeof((table)[0]))]
+void generate_op(struct generator *g, enum opcode opcode);
+void generate_indexed(struct generator *g, enum opcode opcode, uint32_t index);
+void generate_signed(struct generator *g, int64_t value); /* LEB128 */
+void generate_i32(struct generator *g, int32_t value);
+uint8_t generate_letter_type(char letter); /* of a signature of opcodes.def */
+/* The first item of the type at or after a random place; count if there is none. */
+uint32_t generate_find(struct generator *g, const uint8_t *types, uint32_t count, uint8_t type);
+/* A local or a constant. */
+void generate_leaf(struct generator *g, uint8_t type);
+/* Makes the topmost value, a float, the same on all engines. */
+void generate_canonical(struct generator *g, uint8_t type);
+/* Divides by the counter, so that it traps at 0: a branch would settle what waits on the stack. */
+void generate_burn(struct generator *g);
+
+/* generate_vm_body.c: leaves nothing, takes nothing. */
+void generate_statement(struct generator *g, uint32_t depth);
+/* Makes the topmost value a part of what the module has come to: a number in a global. */
+void generate_accumulate(struct generator *g, uint8_t type);
+
+/* generate_vm_loop.c: the same, a loop in which few locals do all the work. */
+void generate_loop(struct generator *g, uint32_t depth);
 
 #endif

@@ -1,6 +1,6 @@
 /* generate_vm_body.c: random expressions and statements; see generate_vm.h.
  *
- * value() leaves one value of a type, statement() leaves nothing; both know only what lies above
+ * value() leaves one value of a type, generate_statement() nothing; both know only what lies above
  * the point where they began, so whatever they are nested in stays on the operand stack meanwhile:
  * values wait there across branches, calls and writes to the locals that they were read from.
  *
@@ -16,157 +16,6 @@
 enum { DEPTH_MAX = 6, ADDRESS_MASK = 0xffff, TABLE_MASK = 15, SIZE_MASK = 63 };
 
 static void value(struct generator *g, uint8_t type, uint32_t depth);
-static void statement(struct generator *g, uint32_t depth);
-
-static void put(struct generator *g, enum opcode opcode)
-{
-    const struct opcode_info *info = opcode_info(opcode);
-    if (info->prefix != 0) {
-        generate_byte(g, info->prefix);
-        generate_u32(g, info->code);
-    } else {
-        generate_byte(g, (uint8_t)info->code);
-    }
-}
-
-static void put_indexed(struct generator *g, enum opcode opcode, uint32_t index)
-{
-    put(g, opcode);
-    generate_u32(g, index);
-}
-
-/* ---- Constants ---- */
-
-static void put_signed(struct generator *g, int64_t value)
-{
-    while (value < -64 || value > 63) {
-        generate_byte(g, (uint8_t)(0x80 | (value & 0x7f)));
-        value >>= 7;
-    }
-    generate_byte(g, (uint8_t)(value & 0x7f));
-}
-
-static void put_i32(struct generator *g, int32_t value)
-{
-    put(g, OP_I32_CONST);
-    put_signed(g, value);
-}
-
-static const int64_t integers[] = {
-    0,          1,
-    -1,         2,
-    7,          31,
-    64,         255,
-    0x7f,       -128,
-    0xffff,     65528,
-    65535,      0x10000,
-    131064,     -32768,
-    INT32_MAX,  INT32_MIN,
-    UINT32_MAX, INT64_MAX,
-    INT64_MIN,  INT64_C(0x123456789abcdef),
-    -8,         1000,
-};
-
-static const uint32_t floats[] = {
-    0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
-    0x7fa00001, 0xffc01234, 0x00000001, 0x4f000000, 0xcf000000, 0x4f800000, 0x5f000000,
-    0xdf000000, 0x3f000000, 0x40490fdb, 0x7f7fffff, 0x42280000, 0xc2c80000,
-};
-
-static const uint64_t doubles[] = {
-    0,
-    0x8000000000000000,
-    0x3ff0000000000000,
-    0xbff0000000000000,
-    0x7ff0000000000000,
-    0xfff0000000000000,
-    0x7ff8000000000000,
-    0x7ff4000000000001,
-    0xfff8000000012345,
-    1,
-    0x41e0000000000000,
-    0xc1e0000000200000,
-    0x43e0000000000000,
-    0x43f0000000000000,
-    0x3fe0000000000000,
-    0x400921fb54442d18,
-    0x7fefffffffffffff,
-    0x47f0000000000000,
-    0x36a0000000000000,
-    0xc059000000000000,
-};
-
-#define CHOOSE_FROM(g, table) (table)[generate_choose(g, sizeof(table) / sizeof((table)[0]))]
-
-static void put_bits(struct generator *g, uint64_t bits, uint32_t bytes)
-{
-    for (uint32_t i = 0; i < bytes; i++) {
-        generate_byte(g, (uint8_t)(bits >> (8 * i)));
-    }
-}
-
-void generate_constant(struct generator *g, uint8_t type)
-{
-    switch ((enum vm_type)type) {
-    case VM_I32:
-        put_i32(g, generate_choose(g, 2) == 0 ? (int32_t)CHOOSE_FROM(g, integers)
-                                              : (int32_t)generate_choose(g, 65536));
-        return;
-    case VM_I64:
-        put(g, OP_I64_CONST);
-        put_signed(g, CHOOSE_FROM(g, integers));
-        return;
-    case VM_F32:
-        put(g, OP_F32_CONST);
-        put_bits(g, CHOOSE_FROM(g, floats), 4);
-        return;
-    case VM_F64:
-        put(g, OP_F64_CONST);
-        put_bits(g, CHOOSE_FROM(g, doubles), 8);
-        return;
-    case VM_FUNCREF:
-        if (generate_choose(g, 3) > 0) {
-            put_indexed(g, OP_REF_FUNC, generate_choose(g, g->func_count));
-            return;
-        }
-        put_indexed(g, OP_REF_NULL, type);
-        return;
-    case VM_EXTERNREF:
-        put_indexed(g, OP_REF_NULL, type);
-        return;
-    case VM_V128:
-        break;
-    }
-    assert(false);
-}
-
-/* ---- Things of a type ---- */
-
-static uint8_t type_of_letter(char letter)
-{
-    switch (letter) {
-    case 'i':
-        return VM_I32;
-    case 'I':
-        return VM_I64;
-    case 'f':
-        return VM_F32;
-    default:
-        return VM_F64;
-    }
-}
-
-/* The first item of the type at or after a random place; count if there is none. */
-static uint32_t find_type(struct generator *g, const uint8_t *types, uint32_t count, uint8_t type)
-{
-    uint32_t first = generate_choose(g, count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (types[(first + i) % count] == type) {
-            return (first + i) % count;
-        }
-    }
-    return count;
-}
 
 static uint32_t find_mutable_global(struct generator *g, uint8_t type)
 {
@@ -178,71 +27,40 @@ static uint32_t find_mutable_global(struct generator *g, uint8_t type)
     return g->global_count;
 }
 
-static void leaf(struct generator *g, uint8_t type)
-{
-    uint32_t local = find_type(g, g->locals, g->local_count, type);
-    if (local < g->local_count && generate_choose(g, 3) > 0) {
-        put_indexed(g, OP_LOCAL_GET, local);
-    } else {
-        generate_constant(g, type);
-    }
-}
-
-/* A comparison with itself chooses between the value and a plain NaN. */
-static void canonicalize(struct generator *g, uint8_t type)
-{
-    uint32_t local = find_type(g, g->locals, g->local_count, type);
-    bool is_f32 = type == VM_F32;
-    if (local == g->local_count) { /* nowhere to keep it: take a constant instead */
-        put(g, OP_DROP);
-        put(g, is_f32 ? OP_F32_CONST : OP_F64_CONST);
-        put_bits(g, 0, is_f32 ? 4 : 8);
-        return;
-    }
-    put_indexed(g, OP_LOCAL_TEE, local);
-    put(g, is_f32 ? OP_F32_CONST : OP_F64_CONST);
-    put_bits(g, is_f32 ? 0x7fc00000 : 0x7ff8000000000000, is_f32 ? 4 : 8);
-    put_indexed(g, OP_LOCAL_GET, local);
-    put_indexed(g, OP_LOCAL_GET, local);
-    put(g, is_f32 ? OP_F32_EQ : OP_F64_EQ);
-    put(g, OP_SELECT);
-}
-
-/* Makes the topmost value a part of what the module has come to: a number in a global. */
-static void accumulate(struct generator *g, uint8_t type)
+void generate_accumulate(struct generator *g, uint8_t type)
 {
     bool is_wide = type == VM_I64 || type == VM_F64;
     uint32_t global = find_mutable_global(g, is_wide ? VM_I64 : VM_I32);
     if (type == VM_FUNCREF || type == VM_EXTERNREF) {
-        put(g, OP_REF_IS_NULL);
+        generate_op(g, OP_REF_IS_NULL);
     } else if (type == VM_F32 || type == VM_F64) {
         if (g->canonical_nans) {
-            canonicalize(g, type);
+            generate_canonical(g, type);
         }
-        put(g, is_wide ? OP_I64_REINTERPRET_F64 : OP_I32_REINTERPRET_F32);
+        generate_op(g, is_wide ? OP_I64_REINTERPRET_F64 : OP_I32_REINTERPRET_F32);
     }
-    put_indexed(g, OP_GLOBAL_GET, global);
-    put(g, is_wide ? OP_I64_CONST : OP_I32_CONST);
-    put_signed(g, 31);
-    put(g, is_wide ? OP_I64_MUL : OP_I32_MUL);
-    put(g, is_wide ? OP_I64_ADD : OP_I32_ADD);
-    put_indexed(g, OP_GLOBAL_SET, global);
+    generate_indexed(g, OP_GLOBAL_GET, global);
+    generate_op(g, is_wide ? OP_I64_CONST : OP_I32_CONST);
+    generate_signed(g, 31);
+    generate_op(g, is_wide ? OP_I64_MUL : OP_I32_MUL);
+    generate_op(g, is_wide ? OP_I64_ADD : OP_I32_ADD);
+    generate_indexed(g, OP_GLOBAL_SET, global);
 }
 
 /* Takes the topmost value away: into a local, a global, what has come so far, or nowhere. */
 static void consume(struct generator *g, uint8_t type)
 {
-    uint32_t local = find_type(g, g->locals, g->local_count, type);
+    uint32_t local = generate_find(g, g->locals, g->local_count, type);
     uint32_t global = find_mutable_global(g, type);
     uint32_t choice = generate_choose(g, 6);
     if (choice > 3) {
-        accumulate(g, type);
+        generate_accumulate(g, type);
     } else if (local < g->local_count && choice > 1) {
-        put_indexed(g, OP_LOCAL_SET, local);
+        generate_indexed(g, OP_LOCAL_SET, local);
     } else if (global < g->global_count && choice == 1) {
-        put_indexed(g, OP_GLOBAL_SET, global);
+        generate_indexed(g, OP_GLOBAL_SET, global);
     } else {
-        put(g, OP_DROP);
+        generate_op(g, OP_DROP);
     }
 }
 
@@ -264,22 +82,9 @@ static void masked(struct generator *g, uint32_t depth, int32_t mask)
 {
     value(g, VM_I32, depth);
     if (generate_choose(g, 100) != 99) {
-        put_i32(g, mask);
-        put(g, OP_I32_AND);
+        generate_i32(g, mask);
+        generate_op(g, OP_I32_AND);
     }
-}
-
-/* Divides by the counter, so that it traps at 0: a branch would settle what waits on the stack. */
-static void burn(struct generator *g)
-{
-    put_i32(g, 1);
-    put_indexed(g, OP_GLOBAL_GET, 0);
-    put(g, OP_I32_DIV_U);
-    put(g, OP_DROP);
-    put_indexed(g, OP_GLOBAL_GET, 0);
-    put_i32(g, 1);
-    put(g, OP_I32_SUB);
-    put_indexed(g, OP_GLOBAL_SET, 0);
 }
 
 /* ---- Numeric instructions, loads and stores: any that opcodes.def has ---- */
@@ -327,7 +132,7 @@ static enum opcode choose_simple(struct generator *g, uint8_t type)
             continue;
         }
         if (type == 0 ? result[1] == '\0'
-                      : result[1] != '\0' && type_of_letter(result[1]) == type) {
+                      : result[1] != '\0' && generate_letter_type(result[1]) == type) {
             return is_trapping(opcode) && generate_choose(g, 4) > 0 ? choose_simple(g, type)
                                                                     : opcode;
         }
@@ -345,18 +150,18 @@ static void simple(struct generator *g, uint8_t type, uint32_t depth)
         operand++;
     }
     for (; *operand != ':'; operand++) {
-        value(g, type_of_letter(*operand), depth);
+        value(g, generate_letter_type(*operand), depth);
         bool is_float = *operand == 'f' || *operand == 'F';
         if (g->canonical_nans && is_float && is_observer(opcode)) {
-            canonicalize(g, type_of_letter(*operand));
+            generate_canonical(g, generate_letter_type(*operand));
         }
     }
     if (is_division(opcode) && generate_choose(g, 16) != 15) {
         generate_byte(g, type == VM_I32 ? 0x41 : 0x42);
-        put_signed(g, 1 + (int64_t)generate_choose(g, 40));
-        put(g, type == VM_I32 ? OP_I32_OR : OP_I64_OR);
+        generate_signed(g, 1 + (int64_t)generate_choose(g, 40));
+        generate_op(g, type == VM_I32 ? OP_I32_OR : OP_I64_OR);
     }
-    put(g, opcode);
+    generate_op(g, opcode);
     if (is_memory(opcode)) {
         generate_u32(g, 0); /* alignment */
         uint32_t choice = generate_choose(g, 128);
@@ -381,7 +186,7 @@ static void branch_table(struct generator *g, const struct generate_types *types
 {
     uint32_t count = generate_choose(g, 6);
     masked(g, depth, 7);
-    put_indexed(g, OP_BR_TABLE, count);
+    generate_indexed(g, OP_BR_TABLE, count);
     for (uint32_t i = 0; i <= count; i++) {
         uint32_t label = generate_choose(g, g->label_count);
         while (!is_same(&g->labels[g->label_count - 1 - label].types, types)) {
@@ -397,20 +202,20 @@ static void branch(struct generator *g, uint32_t depth)
     uint32_t label;
     const struct generate_label target = *choose_label(g, &label);
     uint32_t choice = generate_choose(g, 4);
-    burn(g);
+    generate_burn(g);
     if (generate_choose(g, 2) == 1) { /* something to throw away */
         value(g, VM_I64, depth);
     }
     if (choice == 3) {
         values(g, &g->labels[0].types, depth);
-        put(g, OP_RETURN);
+        generate_op(g, OP_RETURN);
         return;
     }
     values(g, &target.types, depth);
     if (choice == 2) {
         branch_table(g, &target.types, depth);
     } else {
-        put_indexed(g, OP_BR, label);
+        generate_indexed(g, OP_BR, label);
     }
 }
 
@@ -420,11 +225,11 @@ static struct generate_types branch_if(struct generator *g, uint32_t depth)
     uint32_t label;
     const struct generate_label target = *choose_label(g, &label);
     if (target.is_loop) {
-        burn(g);
+        generate_burn(g);
     }
     values(g, &target.types, depth);
     value(g, VM_I32, depth);
-    put_indexed(g, OP_BR_IF, label);
+    generate_indexed(g, OP_BR_IF, label);
     return target.types;
 }
 
@@ -441,11 +246,11 @@ static void block_contents(struct generator *g, const struct generate_types *par
     }
     uint32_t kept = generate_choose(g, same + 1);
     for (uint32_t i = generate_choose(g, 3); i > 0; i--) {
-        statement(g, depth);
+        generate_statement(g, depth);
     }
     consume_all(g, params, kept);
     for (uint32_t i = generate_choose(g, 3); i > 0; i--) {
-        statement(g, depth);
+        generate_statement(g, depth);
     }
     for (uint32_t i = kept; i < results->count; i++) {
         value(g, results->types[i], depth);
@@ -476,17 +281,17 @@ static void block(struct generator *g, uint32_t type, uint32_t depth)
     if (choice == 2) {
         value(g, VM_I32, depth);
     }
-    put(g, choice == 0 ? OP_BLOCK : choice == 1 ? OP_LOOP : OP_IF);
+    generate_op(g, choice == 0 ? OP_BLOCK : choice == 1 ? OP_LOOP : OP_IF);
     put_block_type(g, type);
     *label = (struct generate_label){.types = choice == 1 ? types->params : types->results,
                                      .is_loop = choice == 1};
     g->label_count++;
     block_contents(g, &types->params, &types->results, depth);
     if (choice == 2 && (!is_same(&types->params, &types->results) || generate_choose(g, 2) == 1)) {
-        put(g, OP_ELSE);
+        generate_op(g, OP_ELSE);
         block_contents(g, &types->params, &types->results, depth);
     }
-    put(g, OP_END);
+    generate_op(g, OP_END);
     g->label_count--;
 }
 
@@ -497,18 +302,18 @@ static const struct generate_func_type *call(struct generator *g, uint32_t depth
 {
     uint32_t func = generate_choose(g, g->func_count);
     const struct generate_func_type *type = &g->types[g->func_types[func]];
-    burn(g);
+    generate_burn(g);
     values(g, &type->params, depth);
     if (generate_choose(g, 3) != 2) {
-        put_indexed(g, OP_CALL, func);
+        generate_indexed(g, OP_CALL, func);
         return type;
     }
     if (generate_choose(g, 4) > 0) { /* the function that is meant to be there */
-        put_i32(g, (int32_t)func - 1);
+        generate_i32(g, (int32_t)func - 1);
     } else {
         masked(g, depth, TABLE_MASK);
     }
-    put_indexed(g, OP_CALL_INDIRECT, g->func_types[func]);
+    generate_indexed(g, OP_CALL_INDIRECT, g->func_types[func]);
     generate_u32(g, generate_choose(g, 8) == 7 ? 2 : 0);
     return type;
 }
@@ -532,7 +337,7 @@ static void value_of_table_or_memory(struct generator *g, uint8_t type, uint32_t
 {
     if (type == VM_FUNCREF || type == VM_EXTERNREF) {
         masked(g, depth, 7);
-        put_indexed(g, OP_TABLE_GET, type == VM_FUNCREF ? 2 * generate_choose(g, 2) : 1);
+        generate_indexed(g, OP_TABLE_GET, type == VM_FUNCREF ? 2 * generate_choose(g, 2) : 1);
         return;
     }
     if (type != VM_I32) {
@@ -542,23 +347,23 @@ static void value_of_table_or_memory(struct generator *g, uint8_t type, uint32_t
     uint32_t table = generate_choose(g, GENERATE_TABLES);
     switch (generate_choose(g, 5)) {
     case 0:
-        put_indexed(g, OP_MEMORY_SIZE, 0);
+        generate_indexed(g, OP_MEMORY_SIZE, 0);
         return;
     case 1:
         masked(g, depth, 1);
-        put_indexed(g, OP_MEMORY_GROW, 0);
+        generate_indexed(g, OP_MEMORY_GROW, 0);
         return;
     case 2:
-        put_indexed(g, OP_TABLE_SIZE, table);
+        generate_indexed(g, OP_TABLE_SIZE, table);
         return;
     case 3:
         value(g, g->table_types[table], depth);
         masked(g, depth, 3);
-        put_indexed(g, OP_TABLE_GROW, table);
+        generate_indexed(g, OP_TABLE_GROW, table);
         return;
     default:
         value(g, generate_choose(g, 2) == 0 ? VM_FUNCREF : VM_EXTERNREF, depth);
-        put(g, OP_REF_IS_NULL);
+        generate_op(g, OP_REF_IS_NULL);
         return;
     }
 }
@@ -569,24 +374,24 @@ static void choose_between(struct generator *g, uint8_t type, uint32_t depth)
     value(g, type, depth);
     value(g, VM_I32, depth);
     if (type == VM_FUNCREF || type == VM_EXTERNREF || generate_choose(g, 4) == 3) {
-        put_indexed(g, OP_SELECT_T, 1);
+        generate_indexed(g, OP_SELECT_T, 1);
         generate_byte(g, type);
     } else {
-        put(g, OP_SELECT);
+        generate_op(g, OP_SELECT);
     }
 }
 
 static void value_of_variable(struct generator *g, uint8_t type, uint32_t depth)
 {
-    uint32_t local = find_type(g, g->locals, g->local_count, type);
-    uint32_t global = find_type(g, g->global_types, g->global_count, type);
+    uint32_t local = generate_find(g, g->locals, g->local_count, type);
+    uint32_t global = generate_find(g, g->global_types, g->global_count, type);
     if (generate_choose(g, 3) == 0 && global < g->global_count) {
-        put_indexed(g, OP_GLOBAL_GET, global);
+        generate_indexed(g, OP_GLOBAL_GET, global);
     } else if (local < g->local_count) {
         value(g, type, depth);
-        put_indexed(g, OP_LOCAL_TEE, local);
+        generate_indexed(g, OP_LOCAL_TEE, local);
     } else {
-        leaf(g, type);
+        generate_leaf(g, type);
     }
 }
 
@@ -602,7 +407,7 @@ static void value(struct generator *g, uint8_t type, uint32_t depth)
 {
     bool is_number = type != VM_FUNCREF && type != VM_EXTERNREF;
     if (depth == 0 || g->left == 0) {
-        leaf(g, type);
+        generate_leaf(g, type);
         return;
     }
     g->left--;
@@ -610,7 +415,7 @@ static void value(struct generator *g, uint8_t type, uint32_t depth)
     switch (generate_choose(g, 24)) {
     case 0:
     case 1:
-        leaf(g, type);
+        generate_leaf(g, type);
         return;
     case 2:
     case 3:
@@ -637,10 +442,10 @@ static void value(struct generator *g, uint8_t type, uint32_t depth)
         return;
     case 11:
         value(g, type, depth);
-        statement(g, depth);
+        generate_statement(g, depth);
         return;
     case 12:
-        statement(g, depth);
+        generate_statement(g, depth);
         value(g, type, depth);
         return;
     case 13:
@@ -659,7 +464,7 @@ static void bulk(struct generator *g, uint32_t depth)
 {
     static const enum opcode opcodes[] = {OP_MEMORY_FILL, OP_MEMORY_COPY, OP_MEMORY_INIT,
                                           OP_TABLE_COPY,  OP_TABLE_INIT,  OP_TABLE_FILL};
-    enum opcode opcode = CHOOSE_FROM(g, opcodes);
+    enum opcode opcode = GENERATE_FROM(g, opcodes);
     bool is_table = opcode >= OP_TABLE_INIT && opcode <= OP_TABLE_FILL;
     uint32_t table = opcode == OP_TABLE_FILL ? generate_choose(g, GENERATE_TABLES) : 0;
     masked(g, depth, is_table ? 7 : ADDRESS_MASK);
@@ -669,7 +474,7 @@ static void bulk(struct generator *g, uint32_t depth)
         masked(g, depth, is_table || opcode == OP_MEMORY_INIT ? 3 : ADDRESS_MASK);
     }
     masked(g, depth, is_table ? 3 : opcode == OP_MEMORY_INIT ? 15 : SIZE_MASK);
-    put(g, opcode);
+    generate_op(g, opcode);
     switch ((int)opcode) {
     case OP_MEMORY_FILL:
     case OP_TABLE_FILL:
@@ -699,32 +504,32 @@ static void rare_statement(struct generator *g, uint32_t depth)
     uint32_t table = generate_choose(g, GENERATE_TABLES);
     switch (generate_choose(g, 8)) {
     case 0:
-        put(g, OP_NOP);
+        generate_op(g, OP_NOP);
         return;
     case 1:
-        put_indexed(g, OP_DATA_DROP, generate_choose(g, GENERATE_SEGMENTS));
+        generate_indexed(g, OP_DATA_DROP, generate_choose(g, GENERATE_SEGMENTS));
         return;
     case 2:
-        put_indexed(g, OP_ELEM_DROP, generate_choose(g, GENERATE_SEGMENTS));
+        generate_indexed(g, OP_ELEM_DROP, generate_choose(g, GENERATE_SEGMENTS));
         return;
     case 3:
     case 4:
         masked(g, depth, 7);
         value(g, g->table_types[table], depth);
-        put_indexed(g, OP_TABLE_SET, table);
+        generate_indexed(g, OP_TABLE_SET, table);
         return;
     case 5: {
         value(g, VM_I32, depth);
-        put_indexed(g, OP_IF, 0x40);
+        generate_indexed(g, OP_IF, 0x40);
         g->labels[g->label_count++] = (struct generate_label){.is_loop = false};
         branch(g, depth);
-        put(g, OP_END);
+        generate_op(g, OP_END);
         g->label_count--;
         return;
     }
     case 6:
         if (generate_choose(g, 32) == 31) {
-            put(g, OP_UNREACHABLE);
+            generate_op(g, OP_UNREACHABLE);
         }
         return;
     default:
@@ -733,7 +538,7 @@ static void rare_statement(struct generator *g, uint32_t depth)
     }
 }
 
-static void statement(struct generator *g, uint32_t depth)
+void generate_statement(struct generator *g, uint32_t depth)
 {
     if (depth == 0 || g->left == 0 || g->label_count == GENERATE_LABELS_MAX) {
         return;
@@ -755,9 +560,11 @@ static void statement(struct generator *g, uint32_t depth)
         consume_all(g, &g->types[type].results, 0);
     } else if (choice == 11) {
         consume_all(g, &call(g, depth)->results, 0);
-    } else if (choice < 14) {
+    } else if (choice == 12) {
         struct generate_types types = branch_if(g, depth);
         consume_all(g, &types, 0);
+    } else if (choice == 13) {
+        generate_loop(g, depth);
     } else {
         rare_statement(g, depth);
     }
@@ -769,9 +576,10 @@ void generate_body(struct generator *g, const struct generate_func_type *type)
     g->left = GENERATE_BODY_INSTRUCTIONS;
     g->labels[0] = (struct generate_label){.types = type->results};
     g->label_count = 1;
+    g->loops_under_way = 0;
     for (uint32_t i = generate_choose(g, 4); i > 0; i--) {
-        statement(g, DEPTH_MAX);
+        generate_choose(g, 2) == 1 ? generate_loop(g, DEPTH_MAX) : generate_statement(g, DEPTH_MAX);
     }
     block_contents(g, &nothing, &type->results, DEPTH_MAX);
-    put(g, OP_END);
+    generate_op(g, OP_END);
 }

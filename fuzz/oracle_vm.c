@@ -1,45 +1,19 @@
-/* oracle_vm.c: writes random modules and what this engine makes of them, for another engine to do
- * the same (oracle_vm.mjs). A tool for the hand, not a test:
+/* oracle_vm.c: what this engine makes of random modules, for another engine to do the same; see
+ * oracle_vm.mjs, which starts it and compares.
  *
- *   oracle_vm FIRST COUNT FOLDER > FOLDER/ours      numbers FIRST ... are the seeds
- *   node fuzz/oracle_vm.mjs FIRST COUNT FOLDER > FOLDER/theirs
- *   diff FOLDER/ours FOLDER/theirs
+ * Standard input is a row of records: size (4 bytes, little-endian) and choices. For each of them
+ * three come out, in the same form: the first module, the second module, a line for each step.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "play_vm.h"
+#include "random_input.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHOICES_MAX = 8192 };
-
-/* xorshift64*, so that a seed is all one must remember. */
-static void fill(uint8_t *bytes, size_t size, uint64_t seed)
-{
-    uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
-    for (size_t i = 0; i < size; i++) {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        bytes[i] = (uint8_t)((state * 0x2545f4914f6cdd1du) >> 56);
-    }
-}
-
-static bool write_module(const char *folder, uint64_t seed, const char *which,
-                         const struct buffer *wasm)
-{
-    char path[4096];
-    (void)snprintf(path, sizeof path, "%s/%" PRIu64 ".%s.wasm", folder, seed, which);
-    FILE *file = fopen(path, "wb");
-    if (file == NULL) {
-        perror(path);
-        return false;
-    }
-    bool is_written = fwrite(wasm->ptr, 1, wasm->size, file) == wasm->size;
-    return fclose(file) == 0 && is_written;
-}
+enum { TEXT_BYTES_MAX = 1 << 16, GAS_MAX = 20000000, HEADER_BYTES = 4 };
 
 /* Names that another engine's messages can be translated to. */
 static const char *trap_class(enum vm_trap trap)
@@ -59,85 +33,99 @@ static const char *trap_class(enum vm_trap trap)
     }
 }
 
-static bool is_nan(const struct vm_value *value)
+static void add_value(struct buffer *text, const struct vm_value *value)
 {
-    return value->type == VM_F32 ? (value->as.f32 & 0x7fffffff) > 0x7f800000
-                                 : (value->as.f64 & INT64_MAX) > 0x7ff0000000000000;
+    char word[32];
+    uint64_t bits = play_plain_bits(value);
+    (void)snprintf(word, sizeof word, " %" PRIx32 ":%" PRIx32, (uint32_t)(bits >> 32),
+                   (uint32_t)bits);
+    buffer_append_string(text, word);
 }
 
-static void print_value(const struct vm_value *value)
+/* What the start of a module leaves that does not come to its end, nobody can see there. */
+static void add_state(struct buffer *text, const struct play_step *step)
 {
-    switch (value->type) {
-    case VM_I32:
-        printf(" i32:%x", value->as.i32);
-        return;
-    case VM_I64:
-        printf(" i64:%" PRIx64, value->as.i64);
-        return;
-    case VM_F32:
-        printf(is_nan(value) ? " f32:nan" : " f32:%x", value->as.f32);
-        return;
-    case VM_F64:
-        printf(is_nan(value) ? " f64:nan" : " f64:%" PRIx64, value->as.f64);
-        return;
-    case VM_FUNCREF:
-    case VM_EXTERNREF:
-        printf(" ref:%s", value->as.i64 == 0 ? "null" : "some");
-        return;
-    case VM_V128:
+    char words[128];
+    const struct play_state *state = &step->state;
+    bool has_exports = !step->is_start || step->status == VM_RETURNED;
+    if (!step->is_second && !has_exports) {
         return;
     }
+    (void)snprintf(words, sizeof words, " memory %" PRIx32, state->memories[0]);
+    buffer_append_string(text, words);
+    if (step->is_second && has_exports) {
+        (void)snprintf(words, sizeof words, " %" PRIx32, state->memories[1]);
+        buffer_append_string(text, words);
+    }
+    (void)snprintf(words, sizeof words, " globals %" PRIx32 " tables %" PRIx32,
+                   has_exports ? state->globals : state->globals_of_first, state->tables);
+    buffer_append_string(text, words);
 }
 
-static void print_step(uint64_t seed, const struct play_step *step)
+static void add_step(struct buffer *text, const struct play_step *step)
 {
-    printf("%" PRIu64 " %s ", seed, step->is_second ? "second" : "first");
-    printf(step->is_start ? "start:" : "r%u:", step->export);
+    char words[64];
+    buffer_append_string(text, step->is_second ? "second " : "first ");
+    (void)snprintf(words, sizeof words, step->is_start ? "start:" : "r%u:", step->export);
+    buffer_append_string(text, words);
     if (step->status == VM_TRAPPED) {
-        printf(" trap %s", trap_class(step->trap.trap));
+        buffer_append_string(text, " trap ");
+        buffer_append_string(text, trap_class(step->trap.trap));
     } else if (step->status == VM_OUT_OF_GAS) {
-        printf(" out of gas");
+        buffer_append_string(text, " out of gas");
     }
     for (uint32_t i = 0; i < step->result_count; i++) {
-        print_value(&step->results[i]);
+        add_value(text, &step->results[i]);
     }
-    bool has_exports = !step->is_start || step->status == VM_RETURNED;
-    bool has_second = step->is_second && has_exports;
-    if (step->is_second || has_exports) {
-        printf(" memory %x", step->state.memories[0]);
-    }
-    if (has_second) {
-        printf(" %x", step->state.memories[1]);
-    }
-    printf("\n");
+    add_state(text, step);
+    (void)snprintf(words, sizeof words, " gas %" PRIu64 "\n", step->gas);
+    buffer_append_string(text, words);
 }
 
-int main(int argc, char **argv)
+static bool read_record(uint8_t *bytes, uint32_t *size)
 {
-    static uint8_t choices[CHOICES_MAX];
+    uint8_t header[HEADER_BYTES];
+    if (fread(header, 1, sizeof header, stdin) != sizeof header) {
+        return false;
+    }
+    *size = header[0] | (uint32_t)header[1] << 8 | (uint32_t)header[2] << 16;
+    return *size <= RANDOM_INPUT_BYTES_MAX && fread(bytes, 1, *size, stdin) == *size;
+}
+
+static bool write_record(const struct buffer *buffer)
+{
+    uint32_t size = (uint32_t)buffer->size;
+    const uint8_t header[HEADER_BYTES] = {(uint8_t)size, (uint8_t)(size >> 8),
+                                          (uint8_t)(size >> 16), (uint8_t)(size >> 24)};
+    return !buffer->failed && fwrite(header, 1, sizeof header, stdout) == sizeof header &&
+           fwrite(buffer->ptr, 1, size, stdout) == size;
+}
+
+int main(void)
+{
+    static uint8_t choices[RANDOM_INPUT_BYTES_MAX];
     static struct play played;
-    if (argc != 4) {
-        (void)fprintf(stderr, "usage: oracle_vm FIRST COUNT FOLDER\n");
-        return EXIT_FAILURE;
-    }
-    uint64_t first = strtoull(argv[1], NULL, 10);
-    uint64_t count = strtoull(argv[2], NULL, 10);
-    const struct play_options options = {.gas_limit = UINT64_MAX, .slice = PLAY_ALL_AT_ONCE};
-    for (uint64_t seed = first; seed < first + count; seed++) {
-        struct generated modules;
-        fill(choices, sizeof choices, seed);
-        generate(bytes_of(choices, sizeof choices),
-                 (struct generate_options){.canonical_nans = true}, &modules);
+    const struct play_options options = {
+        .gas_limit = GAS_MAX, .slice = PLAY_ALL_AT_ONCE, .is_plain = true};
+    uint32_t size;
+    bool is_written = true;
+    while (is_written && read_record(choices, &size)) {
+        struct generated generated;
+        struct play_modules modules;
+        struct buffer text;
+        buffer_init(&text, TEXT_BYTES_MAX);
+        generate(bytes_of(choices, size), (struct generate_options){.canonical_nans = true},
+                 &generated);
+        play_load(&generated, false, &modules);
         play(&modules, &options, &played);
-        bool is_written = write_module(argv[3], seed, "first", &modules.first) &&
-                          write_module(argv[3], seed, "second", &modules.second);
-        generated_release(&modules);
-        if (!is_written) {
-            return EXIT_FAILURE;
-        }
         for (uint32_t i = 0; i < played.count; i++) {
-            print_step(seed, &played.steps[i]);
+            add_step(&text, &played.steps[i]);
         }
+        is_written = write_record(&generated.first) && write_record(&generated.second) &&
+                     write_record(&text) && fflush(stdout) == 0;
+        play_unload(&modules);
+        generated_release(&generated);
+        buffer_release(&text);
     }
-    return EXIT_SUCCESS;
+    return is_written ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,134 +1,184 @@
-// oracle_vm.mjs: what V8 makes of the modules that oracle_vm wrote, in the same words. See oracle_vm.c.
+// oracle_vm.mjs: random modules on this engine and on V8: results, memory, globals, tables, traps and gas must be the same.
+//
+//   node oracle_vm.mjs ORACLE_VM SECONDS FOLDER [FIRST]     seeds FIRST, FIRST + 1, ...; 1 if not given
+//   node oracle_vm.mjs ORACLE_VM --show FILE                writes FILE.first.wasm, FILE.second.wasm; prints what both engines say
+//
+// A case that differs is shortened and goes to FOLDER as oracle-<seed>, with its modules. Exit status 1 if there was any.
+//
+// The work is done in a worker, which tells where it is; it has CASE_SECONDS for a case before it counts as one that does not end.
 //
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { Worker, isMainThread, workerData } from "node:worker_threads";
+import { play } from "./oracle_v8.mjs";
 
-const [first, count, folder] = [Number(process.argv[2]), Number(process.argv[3]), process.argv[4]];
+const CASE_SECONDS = 60, BATCH = 64, FINDINGS_MAX = 5, CHOICES_MAX = 8192;
 
-const TRAPS = [
-    [/^host/, "HOST"],
-    [/unreachable/, "UNREACHABLE"],
-    [/divide by zero|remainder by zero/, "INTEGER_DIVIDE_BY_ZERO"],
-    [/divide result unrepresentable|float unrepresentable/, "OVERFLOW"],
-    [/memory access out of bounds|data segment .*out of bounds/, "OUT_OF_BOUNDS_MEMORY"],
-    [/null function or function signature|function signature mismatch/, "CALL_TARGET"],
-    [/table index is out of bounds|table.* out of bounds|element segment/, "TABLE_BOUNDS"],
-    [/call stack/, "CALL_STACK_EXHAUSTED"],
-];
+// ---- Choices of a seed ----
 
-function trapOf(error) {
-    const found = TRAPS.find(([pattern]) => pattern.test(error.message));
-    return found ? found[1] : `? ${error}`;
-}
-
-function memoryHash(memory) {
-    const words = new Int32Array(memory.buffer);
-    let hash = 0x811c9dc5 | 0;
-    for (let i = 0; i < words.length; i++) {
-        hash = Math.imul(hash ^ words[i], 0x01000193);
-    }
-    return (Math.imul(hash ^ memory.buffer.byteLength, 0x01000193) >>> 0).toString(16);
-}
-
-// The types of the exports "r...", read from the binary: section 1 has types, 3 those of functions.
-function resultTypes(bytes) {
-    let at = 8;
-    const leb = () => {
-        let value = 0;
-        for (let shift = 0; ; shift += 7) {
-            const byte = bytes[at++];
-            value |= (byte & 0x7f) << shift;
-            if (byte < 0x80) {
-                return value;
-            }
-        }
+function choicesOf(seed) {
+    let state = Math.imul(seed ^ Math.floor(seed / 2 ** 32), 0x9e3779b1) | 1;
+    const next = () => { // mulberry32
+        state = (state + 0x6d2b79f5) | 0;
+        let value = Math.imul(state ^ (state >>> 15), 1 | state);
+        value ^= value + Math.imul(value ^ (value >>> 7), 61 | value);
+        return (value ^ (value >>> 14)) >>> 0;
     };
-    const types = [];
-    let runners = [];
-    while (at < bytes.length) {
-        const id = bytes[at++];
-        const size = leb();
-        const end = at + size;
-        if (id === 1) {
-            for (let left = leb(); left > 0; left--) {
-                at++;
-                const params = leb();
-                at += params;
-                const results = leb();
-                types.push([...bytes.subarray(at, at + results)]);
-                at += results;
-            }
-        } else if (id === 3) {
-            const functions = Array.from({ length: leb() }, leb);
-            runners = functions.slice(functions.length / 2).map((type) => types[type]);
+    const size = next() % 4 === 0 ? CHOICES_MAX : 200 + (next() % 2000);
+    return Uint8Array.from({ length: size }, () => next() & 0xff);
+}
+
+// ---- Both engines ----
+
+function records(bytes) {
+    const out = [];
+    for (let at = 0; at + 4 <= bytes.length;) {
+        const end = at + 4 + bytes.readUInt32LE(at);
+        if (end > bytes.length) {
+            break;
         }
+        out.push(bytes.subarray(at + 4, end));
         at = end;
     }
-    return runners;
+    return out;
 }
 
-const scratch = new DataView(new ArrayBuffer(8));
-
-function show(value, type) {
-    switch (type) {
-        case 0x7f:
-            return ` i32:${(value >>> 0).toString(16)}`;
-        case 0x7e:
-            return ` i64:${BigInt.asUintN(64, value).toString(16)}`;
-        case 0x7d:
-            scratch.setFloat32(0, value);
-            return ` f32:${Number.isNaN(value) ? "nan" : scratch.getUint32(0).toString(16)}`;
-        case 0x7c:
-            scratch.setFloat64(0, value);
-            return ` f64:${Number.isNaN(value) ? "nan" : scratch.getBigUint64(0).toString(16)}`;
-        default:
-            return ` ref:${value === null ? "null" : "some"}`;
+// { first, second, ours: lines } for each case, up to one that kills the engine: that is { death }.
+function ourPlays(program, cases) {
+    const input = Buffer.concat(cases.flatMap((choices) => {
+        const size = Buffer.alloc(4);
+        size.writeUInt32LE(choices.length);
+        return [size, choices];
+    }));
+    const result = spawnSync(program, { input, maxBuffer: 1 << 30, timeout: CASE_SECONDS * 1000 });
+    const found = records(result.stdout);
+    const plays = [];
+    for (let i = 0; i + 2 < found.length; i += 3) {
+        plays.push({ first: found[i], second: found[i + 1], ours: found[i + 2].toString().trimEnd().split("\n") });
     }
+    if (plays.length < cases.length) {
+        plays.push({ death: `this engine died: ${result.signal ?? result.status} ${result.stderr.toString().slice(0, 2000)}` });
+    }
+    return plays;
 }
 
-const host = {
-    mix(a, b) {
-        if (a >>> 0 === 0x7f) {
-            throw new Error("host");
-        }
-        return BigInt.asIntN(64, b * 31n + BigInt(a >>> 0));
-    },
-};
-
-// Returns the exports, or null if the start did not come to its end.
-function playModule(seed, which, imports) {
-    const bytes = readFileSync(`${folder}/${seed}.${which}.wasm`);
-    const memories = (exports) =>
-        " memory " + [...(which === "second" ? [imports.first] : []), ...(exports ? [exports] : [])]
-            .map((of) => memoryHash(of.memory)).join(" ");
-    let exports;
-    try {
-        exports = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports;
-    } catch (error) {
-        if (!(error instanceof WebAssembly.RuntimeError) && error.message !== "host") {
-            throw error;
-        }
-        console.log(`${seed} ${which} start: trap ${trapOf(error)}${which === "second" ? memories(null) : ""}`);
+// What is different, or null.
+function difference({ first, second, ours, death }) {
+    if (death !== undefined) {
+        return death;
+    }
+    const theirs = play(new Uint8Array(first), new Uint8Array(second));
+    const at = ours.findIndex((line, i) => line !== theirs[i]);
+    if (at === -1 && ours.length === theirs.length) {
         return null;
     }
-    console.log(`${seed} ${which} start:${memories(exports)}`);
-    resultTypes(bytes).forEach((types, i) => {
-        let line;
-        try {
-            let results = exports[`r${i}`]();
-            results = types.length === 0 ? [] : types.length === 1 ? [results] : results;
-            line = types.map((type, j) => show(results[j], type)).join("");
-        } catch (error) {
-            line = ` trap ${trapOf(error)}`;
-        }
-        console.log(`${seed} ${which} r${i}:${line}${memories(exports)}`);
-    });
-    return exports;
+    return `ours:   ${ours[at] ?? "(nothing)"}\ntheirs: ${theirs[at] ?? "(nothing)"}`;
 }
 
-for (let seed = first; seed < first + count; seed++) {
-    const exports = playModule(seed, "first", { host });
-    if (exports !== null) {
-        playModule(seed, "second", { host, first: exports });
+// ---- Shortening ----
+
+const without = (choices, at, size) => Buffer.concat([choices.subarray(0, at), choices.subarray(at + size)]);
+
+function zeroed(choices, at) {
+    const out = Buffer.from(choices);
+    out[at] = 0;
+    return out;
+}
+
+function firstDifferent(program, candidates) {
+    for (let at = 0; at < candidates.length; at += BATCH) {
+        const some = candidates.slice(at, at + BATCH);
+        const found = ourPlays(program, some).findIndex((played) => difference(played) !== null);
+        if (found !== -1) {
+            return some[found];
+        }
     }
+    return null;
+}
+
+function shorten(program, choices) {
+    for (let piece = Math.ceil(choices.length / 2); piece > 0;) {
+        const candidates = [];
+        for (let at = choices.length - piece; at >= 0; at -= piece) {
+            candidates.push(without(choices, at, piece));
+        }
+        const found = firstDifferent(program, candidates);
+        choices = found ?? choices;
+        piece = found !== null && piece <= choices.length ? piece : Math.floor(Math.min(piece, choices.length * 2) / 2);
+    }
+    for (let at = 0; at < choices.length; at++) {
+        choices = choices[at] !== 0 && firstDifferent(program, [zeroed(choices, at)]) !== null ? zeroed(choices, at) : choices;
+    }
+    return choices;
+}
+
+// ---- The worker ----
+
+function report(program, folder, seed, choices) {
+    choices = shorten(program, Buffer.from(choices));
+    const path = `${folder}/oracle-${seed}`;
+    writeFileSync(path, choices);
+    const [played] = ourPlays(program, [choices]);
+    console.log(`seed ${seed} differs; shortened to ${choices.length} bytes: ${path}\n${difference(played)}`);
+    if (played.death === undefined) {
+        writeFileSync(`${path}.first.wasm`, played.first);
+        writeFileSync(`${path}.second.wasm`, played.second);
+    }
+}
+
+function work({ program, seconds, folder, first, place }) {
+    const begin = Date.now();
+    let seed = first, findings = 0;
+    while (Date.now() - begin < seconds * 1000 && findings < FINDINGS_MAX) {
+        const cases = Array.from({ length: BATCH }, (_, i) => choicesOf(seed + i));
+        for (const played of ourPlays(program, cases)) {
+            if (findings === FINDINGS_MAX) {
+                break;
+            }
+            place[0] = seed;
+            if (difference(played) !== null) {
+                findings++;
+                report(program, folder, seed, choicesOf(seed));
+            }
+            seed++;
+        }
+    }
+    const took = (Date.now() - begin) / 1000;
+    console.log(`${seed - first} cases in ${took.toFixed(0)} s, ${findings} different; the next seed is ${seed}`);
+    process.exitCode = findings > 0 ? 1 : 0;
+}
+
+function watch(worker, place) {
+    let last = place[0], since = Date.now();
+    const timer = setInterval(() => {
+        if (place[0] !== last) {
+            last = place[0];
+            since = Date.now();
+        } else if (Date.now() - since > 2 * CASE_SECONDS * 1000) {
+            console.log(`seed ${last} does not end, or the ${BATCH} after it`);
+            process.exit(1);
+        }
+    }, 1000);
+    worker.on("exit", (code) => {
+        clearInterval(timer);
+        process.exitCode = code;
+    });
+}
+
+const [program, seconds, folder, first] = process.argv.slice(2);
+if (!isMainThread) {
+    work(workerData);
+} else if (program === undefined || folder === undefined) {
+    console.error("usage: node oracle_vm.mjs ORACLE_VM SECONDS FOLDER [FIRST] | ORACLE_VM --show FILE");
+    process.exitCode = 2;
+} else if (seconds === "--show") {
+    const [played] = ourPlays(program, [readFileSync(folder)]);
+    writeFileSync(`${folder}.first.wasm`, played.first);
+    writeFileSync(`${folder}.second.wasm`, played.second);
+    console.log(`ours:\n${played.ours.join("\n")}\ntheirs:\n${play(played.first, played.second).join("\n")}`);
+} else {
+    const place = new Float64Array(new SharedArrayBuffer(8));
+    const data = { program, seconds: Number(seconds), folder, first: Number(first ?? 1), place };
+    watch(new Worker(new URL(import.meta.url), { workerData: data, argv: [] }), place);
 }

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUDGET_BYTES = 64 << 20, IMPORTS_MAX = 64 };
+enum { BUDGET_BYTES = 64 << 20, IMPORTS_MAX = 64, HASH_LANES = 4 };
+
+#define HASH_BEGIN 0x811c9dc5u
 
 struct player {
     const struct play_options *options;
@@ -28,7 +30,7 @@ static _Noreturn void die(const char *what, const char *why)
     abort();
 }
 
-uint32_t play_hash(uint32_t hash, uint32_t word)
+static uint32_t hash_word(uint32_t hash, uint32_t word)
 {
     return (hash ^ word) * 0x01000193u;
 }
@@ -45,16 +47,23 @@ static enum vm_trap mix(void *context, struct vm_instance *caller, const struct 
 
 /* ---- What can be seen ---- */
 
+/* In lanes, as one multiplication must wait for the other. */
 static uint32_t hash_memory(const struct vm_instance *instance)
 {
-    uint32_t hash = PLAY_HASH_BEGIN;
+    uint32_t lanes[HASH_LANES] = {HASH_BEGIN, HASH_BEGIN, HASH_BEGIN, HASH_BEGIN};
     const struct vm_memory *memory = instance->memories[0];
-    for (uint64_t at = 0; at < memory->bytes; at += sizeof(uint32_t)) {
-        uint32_t word;
-        memcpy(&word, memory->base + at, sizeof word);
-        hash = play_hash(hash, word);
+    for (uint64_t at = 0; at < memory->bytes; at += sizeof lanes) {
+        uint32_t words[HASH_LANES];
+        memcpy(words, memory->base + at, sizeof words);
+        for (int lane = 0; lane < HASH_LANES; lane++) {
+            lanes[lane] = hash_word(lanes[lane], words[lane]);
+        }
     }
-    return play_hash(hash, (uint32_t)memory->bytes);
+    uint32_t hash = (uint32_t)memory->bytes;
+    for (int lane = 0; lane < HASH_LANES; lane++) {
+        hash = hash_word(hash, lanes[lane]);
+    }
+    return hash;
 }
 
 static uint32_t number_of_func(const struct player *player, const struct vm_func *func)
@@ -65,19 +74,41 @@ static uint32_t number_of_func(const struct player *player, const struct vm_func
                : 2 + func->index + (func->instance == player->instances[0] ? 0 : 100);
 }
 
+uint64_t play_plain_bits(const struct vm_value *value)
+{
+    switch (value->type) {
+    case VM_I32:
+        return value->as.i32;
+    case VM_F32:
+        return (value->as.f32 & INT32_MAX) > 0x7f800000 ? 0x7fc00000 : value->as.f32;
+    case VM_F64:
+        return (value->as.f64 & INT64_MAX) > 0x7ff0000000000000 ? 0x7ff8000000000000
+                                                                : value->as.f64;
+    case VM_FUNCREF:
+    case VM_EXTERNREF:
+        return value->as.i64 != 0;
+    case VM_I64:
+    case VM_V128:
+        break;
+    }
+    return value->as.i64;
+}
+
 /* References are addresses, which differ from play to play. */
 static uint32_t hash_value(const struct player *player, uint32_t hash, enum vm_type type,
                            uint64_t bits)
 {
-    if (type == VM_FUNCREF) {
+    if (player->options->is_plain) {
+        bits = play_plain_bits(&(struct vm_value){.type = type, .as.i64 = bits});
+    } else if (type == VM_FUNCREF) {
         bits = number_of_func(player, (const struct vm_func *)(uintptr_t)bits);
     }
-    return play_hash(play_hash(hash, (uint32_t)bits), (uint32_t)(bits >> 32));
+    return hash_word(hash_word(hash, (uint32_t)bits), (uint32_t)(bits >> 32));
 }
 
 static struct play_state look(const struct player *player)
 {
-    struct play_state state = {.globals = PLAY_HASH_BEGIN, .tables = PLAY_HASH_BEGIN};
+    struct play_state state = {.globals = HASH_BEGIN, .tables = HASH_BEGIN};
     for (int i = 0; i < 2 && player->instances[i] != NULL; i++) {
         const struct vm_instance *instance = player->instances[i];
         state.memories[i] = hash_memory(instance);
@@ -85,13 +116,14 @@ static struct play_state look(const struct player *player)
             state.globals = hash_value(player, state.globals, instance->globals[global]->type,
                                        instance->globals[global]->value[0]);
         }
+        state.globals_of_first = i == 0 ? state.globals : state.globals_of_first;
     }
     for (uint32_t i = 0; i < GENERATE_TABLES; i++) {
         const struct vm_table *table = player->instances[0]->tables[i];
         for (uint32_t element = 0; element < table->count; element++) {
             state.tables = hash_value(player, state.tables, table->type, table->elements[element]);
         }
-        state.tables = play_hash(state.tables, table->count);
+        state.tables = hash_word(state.tables, table->count);
     }
     return state;
 }
@@ -132,21 +164,41 @@ static void run(struct player *player, bool is_second, bool is_start, uint32_t e
     step->state = look(player);
 }
 
-static struct vm_module *load(struct player *player, const struct buffer *wasm)
+static struct vm_module *load(struct budget *budget, const struct buffer *wasm, bool slots_only)
 {
     struct err err;
     struct vm_module *module = NULL;
     const struct translate_options options = {.slots_only = true};
-    if (!vm_module_load(buffer_bytes(wasm), &vm_limits_default, &player->budget, &module, &err)) {
+    if (!vm_module_load(buffer_bytes(wasm), &vm_limits_default, budget, &module, &err)) {
         die("load", err.message);
     }
-    for (uint32_t i = module->func_import_count;
-         player->options->slots_only && i < module->func_count; i++) {
+    for (uint32_t i = module->func_import_count; slots_only && i < module->func_count; i++) {
         if (!translate_func_with(module, i, &options, &err)) {
             die("translate", err.message);
         }
     }
     return module;
+}
+
+void play_load(const struct generated *generated, bool slots_only, struct play_modules *out)
+{
+    budget_init(&out->budget, NULL, BUDGET_BYTES);
+    out->modules[0] = load(&out->budget, &generated->first, slots_only);
+    out->modules[1] = load(&out->budget, &generated->second, slots_only);
+}
+
+static void demand_empty(const struct budget *budget)
+{
+    if (budget_used(budget) != 0) {
+        die("budget", "not given back");
+    }
+}
+
+void play_unload(struct play_modules *modules)
+{
+    vm_module_unref(modules->modules[0]);
+    vm_module_unref(modules->modules[1]);
+    demand_empty(&modules->budget);
 }
 
 static void link_module(struct player *player, struct vm_module *module, bool is_second)
@@ -167,11 +219,9 @@ static void link_module(struct player *player, struct vm_module *module, bool is
 }
 
 /* False if the start did not come to its end: then there are no exports. */
-static bool play_module(struct player *player, const struct buffer *wasm, bool is_second)
+static bool play_module(struct player *player, struct vm_module *module, bool is_second)
 {
-    struct vm_module *module = load(player, wasm);
     link_module(player, module, is_second);
-    vm_module_unref(module);
     run(player, is_second, true, 0, NULL);
     if (player->out->steps[player->out->count - 1].status != VM_RETURNED) {
         return false;
@@ -188,7 +238,7 @@ static bool play_module(struct player *player, const struct buffer *wasm, bool i
     }
 }
 
-void play(const struct generated *generated, const struct play_options *options, struct play *out)
+void play(const struct play_modules *modules, const struct play_options *options, struct play *out)
 {
     static const enum vm_type types[] = {VM_I32, VM_I64, VM_I64};
     const struct vm_func_type type = {2, 1, types};
@@ -200,11 +250,9 @@ void play(const struct generated *generated, const struct play_options *options,
     if (player.mix == NULL) {
         die("store", "no memory");
     }
-    if (play_module(&player, &generated->first, false)) {
-        (void)play_module(&player, &generated->second, true);
+    if (play_module(&player, modules->modules[0], false)) {
+        (void)play_module(&player, modules->modules[1], true);
     }
     vm_store_free(player.store);
-    if (budget_used(&player.budget) != 0) {
-        die("budget", "not given back");
-    }
+    demand_empty(&player.budget);
 }

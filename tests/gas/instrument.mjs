@@ -124,7 +124,8 @@ function readImport(reader, module) {
     } else if (kind === 2) {
         module.memories.push(reader.limits());
     } else {
-        reader.skip(2);
+        module.globalTypes.push(reader.byte());
+        reader.byte();
         module.globalCount++;
     }
 }
@@ -199,12 +200,17 @@ function readSection(id, reader, module) {
             module.ownGlobals = reader.u32();
             module.globalCount += module.ownGlobals;
             module.globalsAt = reader.at;
+            for (let left = module.ownGlobals; left > 0; left--) {
+                module.globalTypes.push(reader.byte());
+                reader.byte();
+                skipInstructions(reader);
+            }
             break;
         case 7:
             module.exportCount = reader.u32();
             module.exportsAt = reader.at;
             for (let left = module.exportCount; left > 0; left--) {
-                module.exports.set(reader.name(), [reader.byte(), reader.u32()]);
+                module.exports.set(reader.name(), { kind: reader.byte(), index: reader.u32() });
             }
             break;
         case 8:
@@ -221,7 +227,7 @@ function readSection(id, reader, module) {
 
 export function readModule(bytes) {
     const module = {
-        bytes, sections: [], types: [], funcs: [], importedFuncs: 0, tables: [], memories: [], globalCount: 0, ownGlobals: 0,
+        bytes, sections: [], types: [], funcs: [], importedFuncs: 0, tables: [], memories: [], globalCount: 0, globalTypes: [], ownGlobals: 0,
         exportCount: 0, exports: new Map(), start: null, segmentGas: 0,
     };
     const reader = new Reader(bytes, 8);
@@ -420,7 +426,7 @@ function writeExports(module, section) {
 // Behind which a section comes that the module does not have: their order is not that of their numbers (12 stands before 10).
 const ORDER = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
-// Returns { bytes, gas: of the active segments, hasStart, typeOf: of an exported function }.
+// Returns { bytes, gas: of the active segments, hasStart, typeOf: of an exported function, globals: exported ones, [name, type] }.
 export function instrument(bytes) {
     const module = readModule(bytes);
     const sections = new Map(module.sections.map((section) => [section.id, section]));
@@ -436,6 +442,7 @@ export function instrument(bytes) {
             append(out, contents);
         }
     }
-    const typeOf = (name) => module.types[module.funcs[module.exports.get(name)[1]]];
-    return { bytes: Uint8Array.from(out), gas: module.segmentGas, hasStart: module.start !== null, typeOf };
+    const typeOf = (name) => module.types[module.funcs[module.exports.get(name).index]];
+    const globals = [...module.exports].filter(([, { kind }]) => kind === 3).map(([name, { index }]) => [name, module.globalTypes[index]]);
+    return { bytes: Uint8Array.from(out), gas: module.segmentGas, hasStart: module.start !== null, typeOf, globals };
 }
