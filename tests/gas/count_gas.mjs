@@ -53,12 +53,18 @@ function memoryHash({ memory }) {
     return (hash >>> 0).toString(16);
 }
 
+class Unknown extends Error {} // this node is too old for the module
+
 class Player {
     results = [0n]; // the last one of each call
 
     // Each of these returns a line, or nothing.
     module(path) {
-        this.counted = instrument(new Uint8Array(readFileSync(path)));
+        const bytes = new Uint8Array(readFileSync(path));
+        if (!WebAssembly.validate(bytes)) {
+            throw new Unknown();
+        }
+        this.counted = instrument(bytes);
         this.exports = new WebAssembly.Instance(new WebAssembly.Module(this.counted.bytes), {}).exports;
         return this.run(BigInt(this.counted.gas), [], () => (this.counted.hasStart ? this.exports["#start"]() : undefined));
     }
@@ -103,7 +109,7 @@ function casesOfText() {
     return readdirSync(join(HERE, "wat")).sort().map((file) => {
         const source = join(HERE, "wat", file);
         const path = join(folder, `${basename(file, ".wat")}.wasm`);
-        execFileSync(wat2wasm, ["--enable-tail-call", "--enable-multi-memory", "--enable-extended-const", source, "-o", path]);
+        execFileSync(wat2wasm, ["--enable-tail-call", "--enable-multi-memory", "--enable-extended-const", "--enable-memory64", source, "-o", path]);
         const lines = [...readFileSync(source, "utf8").matchAll(/^ *;;> (.*?)(?: = (\d+))?$/gm)];
         return {
             name: file,
@@ -163,14 +169,19 @@ function judge({ script, byHand }) {
     });
 }
 
-let failed = 0;
-const cases = [...casesOfText(), ...casesOfExamples(), ...casesOfKernels()];
-for (const one of cases) {
-    const faults = judge(one);
-    failed += faults.length > 0 ? 1 : 0;
-    for (const fault of faults) {
-        console.log(`${one.name}: ${fault}`);
+const tally = { passed: 0, failed: 0, skipped: 0 };
+for (const one of [...casesOfText(), ...casesOfExamples(), ...casesOfKernels()]) {
+    try {
+        const faults = judge(one);
+        faults.forEach((fault) => console.log(`${one.name}: ${fault}`));
+        tally[faults.length > 0 ? "failed" : "passed"]++;
+    } catch (error) {
+        if (!(error instanceof Unknown)) {
+            throw error;
+        }
+        console.log(`skipped: ${one.name}, get it by a newer node than ${process.version}`);
+        tally.skipped++;
     }
 }
-console.log(`${cases.length - failed} passed, ${failed} failed, 0 skipped`);
-process.exitCode = failed > 0 ? 1 : 0;
+console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
+process.exitCode = tally.failed > 0 ? 1 : 0;

@@ -10,6 +10,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+
+// What node 18 and 20 keep behind flags; newer ones have it anyway, and several memories as well.
+for (const feature of ["memory64", "extended-const", "return-call"]) {
+    setFlagsFromString(`--experimental-wasm-${feature}`);
+}
 
 const GAS = { bytes: 64, elements: 8, page: 1024, locals: 64, values: 16 }; // gas.h
 
@@ -171,6 +177,8 @@ function readData(reader) {
 }
 
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+const width = (type) => (type === V128 ? 2 : 1); // a v128 counts as two locals or values
+const widths = (types) => sum(types.map(width));
 
 function readSection(id, reader, module) {
     switch (id) {
@@ -305,17 +313,17 @@ function readInstruction(reader) {
 // ---- The counter ----
 
 const LOCAL_GET = 0x20, LOCAL_SET = 0x21, GLOBAL_GET = 0x23, GLOBAL_SET = 0x24, I64_CONST = 0x42, I64_EXTEND_I32_U = 0xad;
-const I64_ADD = 0x7c, I64_MUL = 0x7e, I64_SHR_U = 0x88, I32 = 0x7f, I64 = 0x7e;
+const I64_ADD = 0x7c, I64_MUL = 0x7e, I64_SHR_U = 0x88, I32 = 0x7f, I64 = 0x7e, V128 = 0x7b;
 
 // Before these the counter must be right: they may trap, grow something, or leave the straight line. Too many do no harm.
 const SEEN_BEFORE = /load|store|div|rem|trunc|table|memory|elem|data|unreachable|call|return|^br|^if$|^block$|^loop$|^else$|^end$/;
 
 class Body {
     constructor(module, type, reader) {
-        Object.assign(this, { module, type, out: [], pending: 0, labels: [{ values: type.results.length }] });
+        Object.assign(this, { module, type, out: [], pending: 0, labels: [widths(type.results)] });
         const runs = reader.vector((r) => [r.u32(), r.byte()]);
         this.localCount = type.params.length + sum(runs.map(([count]) => count));
-        this.pending = Math.floor(sum(runs.map(([count]) => count)) / GAS.locals);
+        this.pending = Math.floor(sum(runs.map(([count, kind]) => count * width(kind))) / GAS.locals);
         this.locals = [...leb(runs.length + 2), ...runs.flatMap(([count, kind]) => [...leb(count), kind]), 1, I32, 1, I64];
         while (reader.at < reader.end) {
             this.instruction(readInstruction(reader));
@@ -361,12 +369,12 @@ class Body {
     }
     // How many values pass to a label or over a call.
     values({ name, operands: [first] }) {
-        const call = (type) => type.params.length + type.results.length;
+        const call = (type) => widths(type.params) + widths(type.results);
         switch (name) {
             case "BR": case "BR_IF": case "BR_TABLE":
-                return this.labels[this.labels.length - 1 - first].values;
+                return this.labels[this.labels.length - 1 - first];
             case "RETURN":
-                return this.type.results.length;
+                return widths(this.type.results);
             case "CALL": case "RETURN_CALL":
                 return call(this.module.types[this.module.funcs[first]]);
             case "CALL_INDIRECT": case "RETURN_CALL_INDIRECT":
@@ -377,8 +385,8 @@ class Body {
     }
     nest({ name, operands: [first] }) {
         if (name === "BLOCK" || name === "LOOP" || name === "IF") {
-            const type = first >= 0 ? this.module.types[first] : { params: [], results: first === -64 ? [] : [first] };
-            this.labels.push({ values: name === "LOOP" ? type.params.length : type.results.length });
+            const type = first >= 0 ? this.module.types[first] : { params: [], results: first === -64 ? [] : [first + 128] };
+            this.labels.push(widths(name === "LOOP" ? type.params : type.results));
         } else if (name === "END") {
             this.labels.pop();
         }
