@@ -13,6 +13,9 @@
     CODE_##format, CODE_##type, CODE_##d, CODE_ADDRESS_##a, CODE_N
 
 /* clang-format off */
+#define FUSED(first, layout, kinds, effect, on, bytes, second, body, with) \
+    HANDLER(first##_THEN_##second, layout kinds, { effect on pc += (bytes); body with })
+
 #define BINARY_ROW(op, body, type, d, a, b) \
     HANDLER(op##_##d##_##a##b, LAYOUT(BINARY, type, d, a, b), BODY_BINARY(body, type, type, d, a, b))
 #define BINARY_TO(op, body, type, pairs, pins, d) PAIRS_##pairs##_##pins(BINARY_ROW, op, body, type, d)
@@ -23,17 +26,17 @@
 #define DIVISION_TO(op, body, type, pairs, pins, d) PAIRS_##pairs##_##pins(DIVISION_ROW, op, body, type, d)
 #define DIVISION(op, body, type, pairs, pins) KINDS_##pins(DIVISION_TO, op, body, type, pairs, pins)
 
-/* What a comparison says is seldom kept in a local: no pinned destinations. */
+/* A comparison is mostly part of a branch: without one it knows no pins. */
 #define COMPARE_ROW(op, body, type, d, a, b) \
     HANDLER(op##_##d##_##a##b, LAYOUT(BINARY, type, d, a, b), BODY_BINARY(body, type, i32, d, a, b))
-#define COMPARE_TO(op, body, type, pins, d) PAIRS_COMMUTES_##pins(COMPARE_ROW, op, body, type, d)
+#define COMPARE_TO(op, body, type, d) PAIRS_COMMUTES_NONE(COMPARE_ROW, op, body, type, d)
 #define BRANCH_ROW(op, body, type, sense, name, a, b) \
     HANDLER(name##_##op##_##a##b, LAYOUT(BRANCH, type, N, a, b), BODY_BRANCH(body, type, sense, a, b))
 #define COMPARE(op, body, type, pins, swapped, inverse) \
-    KINDS_NONE(COMPARE_TO, op, body, type, pins) \
+    KINDS_NONE(COMPARE_TO, op, body, type) \
     PAIRS_COMMUTES_##pins(BRANCH_ROW, op, body, type, , BRANCH)
 #define COMPARE_FLOAT(op, body, type, pins, swapped) \
-    KINDS_NONE(COMPARE_TO, op, body, type, pins) \
+    KINDS_NONE(COMPARE_TO, op, body, type) \
     PAIRS_COMMUTES_##pins(BRANCH_ROW, op, body, type, , BRANCH) \
     PAIRS_COMMUTES_##pins(BRANCH_ROW, op, body, type, !, BRANCH_NOT)
 

@@ -4,6 +4,7 @@
  */
 #undef LAYOUT
 #undef LAYOUT_ADDRESS
+#undef FUSED
 #undef BINARY_ROW
 #undef BINARY_TO
 #undef BINARY

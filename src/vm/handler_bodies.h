@@ -162,9 +162,12 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 
 /* ---- Numeric families ---- */
 
+/* DO_x is what an instruction does, BODY_x that and going on. */
+#define DO_BINARY(body, in, out, d, a, b)                                                          \
+    SET_##d##_##out(CODE_D, body(BINARY_LEFT(in, a, b), BINARY_RIGHT(in, a, b)));
 #define BODY_BINARY(body, in, out, d, a, b)                                                        \
     {                                                                                              \
-        SET_##d##_##out(CODE_D, body(BINARY_LEFT(in, a, b), BINARY_RIGHT(in, a, b)));              \
+        DO_BINARY(body, in, out, d, a, b)                                                          \
         NEXT(BINARY_BYTES(in, a, b));                                                              \
     }
 
@@ -174,13 +177,15 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
             TRAP_WITH(trap);                                                                       \
         }                                                                                          \
-        SET_##d##_##type(CODE_D, body(BINARY_LEFT(type, a, b), BINARY_RIGHT(type, a, b)));         \
+        DO_BINARY(body, type, type, d, a, b)                                                       \
         NEXT(BINARY_BYTES(type, a, b));                                                            \
     }
 
+#define DO_UNARY(body, from, to, d, a)                                                             \
+    SET_##d##_##to(CODE_D, body(ONE_##a(from, CODE_A, CODE_IMM64)));
 #define BODY_UNARY(body, from, to, d, a)                                                           \
     {                                                                                              \
-        SET_##d##_##to(CODE_D, body(ONE_##a(from, CODE_A, CODE_IMM64)));                           \
+        DO_UNARY(body, from, to, d, a)                                                             \
         NEXT(16);                                                                                  \
     }
 
@@ -190,14 +195,16 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
             TRAP_WITH(trap);                                                                       \
         }                                                                                          \
-        SET_##d##_##to(CODE_D, body(ONE_##a(from, CODE_A, CODE_IMM64)));                           \
+        DO_UNARY(body, from, to, d, a)                                                             \
         NEXT(16);                                                                                  \
     }
 
+#define MOVE_BYTES(a) (16 + IS_I_##a * 8)
+#define DO_MOVE(type, d, a) SET_##d##_##type(CODE_D, ONE_##a(type, CODE_A, CODE_IMM64));
 #define BODY_MOVE(type, d, a)                                                                      \
     {                                                                                              \
-        SET_##d##_##type(CODE_D, ONE_##a(type, CODE_A, CODE_IMM64));                               \
-        NEXT(16 + IS_I_##a * 8);                                                                   \
+        DO_MOVE(type, d, a)                                                                        \
+        NEXT(MOVE_BYTES(a));                                                                       \
     }
 
 /* ---- Pinned locals ---- */
@@ -222,12 +229,16 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         NEXT(16);                                                                                  \
     }
 
-#define BODY_PINS_RESTORE                                                                          \
+#define DO_PINS_RESTORE()                                                                          \
     {                                                                                              \
         const uint64_t *saved = fp + code_u16(pc, CODE_A);                                         \
         r1 = saved[0];                                                                             \
         r2 = saved[1];                                                                             \
         f1 = vector_of_f64(f64_of_bits(saved[2]));                                                 \
+    }
+#define BODY_PINS_RESTORE                                                                          \
+    {                                                                                              \
+        DO_PINS_RESTORE()                                                                          \
         NEXT(16);                                                                                  \
     }
 
@@ -253,7 +264,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 #define BODY_TEST(body, type, sense, a)                                                            \
     BRANCH_ON(sense body(ONE_##a(type, CODE_BRANCH_A, CODE_BRANCH_IMM)), 24)
 
-#define BODY_JUMP                                                                                  \
+#define BODY_JUMP()                                                                                \
     {                                                                                              \
         uint32_t taken = code_u32(pc, CODE_JUMP_COST);                                             \
         pc += code_i32(pc, CODE_JUMP_REL);                                                         \
@@ -358,20 +369,29 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         }                                                                                          \
     }
 
-#define BODY_LOAD(body, type, bytes, d, a)                                                         \
+#define DO_LOAD(body, type, bytes, d, a)                                                           \
     {                                                                                              \
         uint64_t address = ADDRESS_##a;                                                            \
         CHECK(address, bytes)                                                                      \
         SET_##d##_##type(CODE_D, body(memory + address));                                          \
+    }
+#define BODY_LOAD(body, type, bytes, d, a)                                                         \
+    {                                                                                              \
+        DO_LOAD(body, type, bytes, d, a)                                                           \
         NEXT(ADDRESS_BYTES_##a);                                                                   \
     }
 
-#define BODY_STORE(body, type, bytes, v, a)                                                        \
+#define STORE_BYTES(v, a) (ADDRESS_BYTES_##a + IS_I_##v * 8)
+#define DO_STORE(body, type, bytes, v, a)                                                          \
     {                                                                                              \
         uint64_t address = ADDRESS_##a;                                                            \
         CHECK(address, bytes)                                                                      \
         body(memory + address, ONE_##v(type, CODE_D, ADDRESS_BYTES_##a));                          \
-        NEXT(ADDRESS_BYTES_##a + IS_I_##v * 8);                                                    \
+    }
+#define BODY_STORE(body, type, bytes, v, a)                                                        \
+    {                                                                                              \
+        DO_STORE(body, type, bytes, v, a)                                                          \
+        NEXT(STORE_BYTES(v, a));                                                                   \
     }
 
 /* ---- Select: arithmetic, not a jump. The asm hides from the compiler what the mask is made of, or
@@ -444,7 +464,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         BEGIN_FRAME(code, return_pc);                                                              \
     } while (0)
 
-#define BODY_CALL                                                                                  \
+#define BODY_CALL()                                                                                \
     {                                                                                              \
         const struct module_func *target =                                                         \
             (const struct module_func *)(uintptr_t)code_u64(pc, CODE_CALL_TARGET);                 \
@@ -495,7 +515,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 
 #define RETURN_PC (const uint8_t *)(uintptr_t)SLOT(CODE_RETURN_SLOT)
 
-#define BODY_RETURN                                                                                \
+#define BODY_RETURN()                                                                              \
     {                                                                                              \
         machine->depth_left++;                                                                     \
         RETURN_TO(RETURN_PC);                                                                      \

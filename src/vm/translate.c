@@ -147,6 +147,7 @@ static bool translator_init(struct translator *t, const struct vm_module *module
                              .func = &module->funcs[function_index],
                              .slots_only = slots_only,
                              .err = err,
+                             .previous = {.handler = HANDLER_COUNT},
                              .owner = {TRANSLATE_NONE, TRANSLATE_NONE},
                              .open_loop = TRANSLATE_NONE,
                              .stop_gas = TRANSLATE_TO_THE_END,

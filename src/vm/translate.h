@@ -100,6 +100,11 @@ struct address {
     uint32_t offset;
 };
 
+struct previous { /* the instruction before the next one, which may be fused with it */
+    uint32_t start;
+    enum handler handler; /* HANDLER_COUNT: none, or it is a second one already */
+};
+
 struct emission { /* an instruction with a destination */
     enum emission_kind kind;
     enum opcode opcode;
@@ -110,6 +115,7 @@ struct emission { /* an instruction with a destination */
     struct source source;
     uint32_t start; /* in the code */
     uint32_t serial;
+    struct previous before;
 };
 
 enum { HISTORY_MAX = 8 };
@@ -202,6 +208,7 @@ struct translator {
     uint32_t *local_refs; /* entries that are LOCAL of it */
     uint32_t param_slots, result_slots, return_slot, zero_count, temp_base;
 
+    struct previous previous;
     struct emission history[HISTORY_MAX]; /* the newest one last */
     uint32_t history_count;
     uint32_t serial; /* of the last emission */
@@ -250,6 +257,8 @@ void emit(struct translator *t, const struct emission *emission);
 const struct emission *emit_last(const struct translator *t, uint32_t producer);
 struct emission emit_take_back(struct translator *t);
 void emit_forget(struct translator *t);
+/* Control arrives here from elsewhere too: nothing before is taken back or fused. */
+void emit_label(struct translator *t);
 /* As emit_begin, but what came before is not forgotten. */
 uint8_t *emit_append(struct translator *t, enum handler handler, uint32_t bytes);
 

@@ -84,19 +84,18 @@ struct pair {
     enum code_kind a_kind, b_kind;
 };
 
-static void resolve_pair(const struct translator *t, struct pair *pair)
+static void resolve_pair(const struct translator *t, struct pair *pair, enum shape_pins pins)
 {
     const struct family_row *row = &family_rows[pair->opcode];
-    pair->a_kind = pinned_kind(t, &pair->a, row->pins);
-    pair->b_kind = pinned_kind(t, &pair->b, row->pins);
+    pair->a_kind = pinned_kind(t, &pair->a, pins);
+    pair->b_kind = pinned_kind(t, &pair->b, pins);
     if (!row->ordered && rank(pair->a_kind) > rank(pair->b_kind)) {
         *pair = (struct pair){row->swapped, pair->b, pair->a, pair->b_kind, pair->a_kind};
     }
 }
 
-static uint32_t pair_place(const struct family_row *row, const struct pair *pair)
+static uint32_t pair_place(const struct pair_shape *shape, const struct pair *pair)
 {
-    const struct pair_shape *shape = &pair_shapes[row->ordered][row->pins];
     uint32_t place = shape->place[pair->a_kind][pair->b_kind];
     assert(place > 0);
     return place - 1;
@@ -106,12 +105,13 @@ static uint32_t pair_place(const struct family_row *row, const struct pair *pair
 static void choose_binary(struct translator *t, const struct emission *e)
 {
     struct pair pair = {.opcode = e->opcode, .a = e->a, .b = e->b};
-    resolve_pair(t, &pair);
+    bool is_compare = family_rows[e->opcode].family == FAMILY_COMPARE;
+    enum shape_pins pins = is_compare ? SHAPE_NONE : family_rows[e->opcode].pins;
+    resolve_pair(t, &pair, pins);
     const struct family_row *row = &family_rows[pair.opcode];
-    enum shape_pins to = row->family == FAMILY_COMPARE ? SHAPE_NONE : row->pins;
-    enum code_kind d = pinned_kind(t, &e->d, to);
-    const struct pair_shape *shape = &pair_shapes[row->ordered][row->pins];
-    uint32_t number = (kind_shapes[to].place[d] - 1u) * shape->count + pair_place(row, &pair);
+    const struct pair_shape *shape = &pair_shapes[row->ordered][pins];
+    enum code_kind d = pinned_kind(t, &e->d, pins);
+    uint32_t number = (kind_shapes[pins].place[d] - 1u) * shape->count + pair_place(shape, &pair);
     bool left = pair.a.kind == CODE_I;
     bool has_immediate = left || pair.b.kind == CODE_I;
     uint32_t bytes = has_immediate && is_wide(row->in) ? 24 : 16;
@@ -391,11 +391,12 @@ uint32_t choose_branch(struct translator *t, enum opcode opcode, bool negate,
         pair.opcode = row->inverse;
         negate = false;
     }
-    resolve_pair(t, &pair);
+    resolve_pair(t, &pair, row->pins);
     row = &family_rows[pair.opcode];
+    const struct pair_shape *shape = &pair_shapes[row->ordered][row->pins];
     uint32_t bytes = pair.b_kind == CODE_I ? 32 : 24;
     uint8_t *at = emit_begin_control(
-        t, (negate ? row->branch_not : row->branch) + pair_place(row, &pair), bytes);
+        t, (negate ? row->branch_not : row->branch) + pair_place(shape, &pair), bytes);
     put_branch_operand(at, CODE_BRANCH_A, &pair.a);
     put_branch_operand(at, CODE_BRANCH_B, &pair.b);
     return t->code_size - bytes;

@@ -51,7 +51,7 @@ static void fix(struct translator *t, int32_t first)
         emit_patch_u32(t, fixup->rel_at, t->code_size - fixup->base);
         site_open(t, fixup->cost_at);
     }
-    emit_forget(t);
+    emit_label(t);
 }
 
 static void set_unreachable(struct translator *t)
@@ -69,20 +69,27 @@ struct condition {
     bool negate;
 };
 
-/* A comparison that was just made is taken back and becomes part of the branch. */
+/* A comparison that was just made is taken back and becomes part of the branch; so is a test of
+ * one: i32.eqz of it is its contrary. */
 static struct condition pop_condition(struct translator *t)
 {
-    struct operand value = stack_pop(t);
-    const struct emission *last = emit_last(t, value.producer);
-    if (last != NULL && last->kind == EMISSION_NUMERIC) {
-        enum family family = family_rows[last->opcode].family;
-        if (family == FAMILY_COMPARE || family == FAMILY_TEST) {
-            struct emission e = emit_take_back(t);
-            return (struct condition){.opcode = e.opcode, .a = e.a, .b = e.b};
+    struct condition condition = {.opcode = OP_I32_EQZ, .a = stack_pop(t), .negate = true};
+    while (condition.opcode == OP_I32_EQZ) {
+        const struct emission *last =
+            condition.a.kind == CODE_I ? NULL : emit_last(t, condition.a.producer);
+        if (last == NULL || last->kind != EMISSION_NUMERIC) {
+            break;
         }
+        enum family family = family_rows[last->opcode].family;
+        if (family != FAMILY_COMPARE && family != FAMILY_TEST) {
+            break;
+        }
+        struct emission e = emit_take_back(t);
+        condition =
+            (struct condition){.opcode = e.opcode, .a = e.a, .b = e.b, .negate = !condition.negate};
     }
-    operand_settle(t, &value);
-    return (struct condition){.opcode = OP_I32_EQZ, .a = value, .negate = true};
+    operand_settle(t, &condition.a);
+    return condition;
 }
 
 /* A branch taken if the condition is as `sense` says; returns where it begins. */
@@ -209,6 +216,7 @@ static void branch_if(struct translator *t, uint32_t depth)
         emit_jump(t, control, emit_begin);
     }
     emit_patch_u32(t, base + CODE_BRANCH_REL, t->code_size - base);
+    emit_label(t);
     site_open(t, base + CODE_BRANCH_TAKEN);
 }
 
@@ -222,6 +230,7 @@ static void table_stub(struct translator *t, struct control *control)
         return;
     }
     control->stub = t->code_size;
+    emit_label(t);
     if (is_return) {
         emit_return(t, emit_begin);
     } else {
@@ -350,7 +359,7 @@ static void begin_block(struct translator *t, const struct instruction *instruct
         control->loop_gas = t->gas;
         control->next_open_loop = t->open_loop;
         t->open_loop = (int32_t)t->control_count - 1;
-        emit_forget(t);
+        emit_label(t);
     }
 }
 

@@ -77,6 +77,20 @@ uint8_t *emit_more(struct translator *t, uint32_t bytes)
     return at;
 }
 
+/* The instruction before gets a handler that does both, if there is one. */
+static bool fuse(struct translator *t, enum handler handler)
+{
+    if (t->previous.handler == HANDLER_COUNT || t->slots_only || t->failed) {
+        return false;
+    }
+    enum handler fused = handler_fused(t->previous.handler, handler);
+    if (fused == HANDLER_COUNT) {
+        return false;
+    }
+    emit_put_u64(t->code + t->previous.start, handler_word(fused));
+    return true;
+}
+
 uint8_t *emit_append(struct translator *t, enum handler handler, uint32_t bytes)
 {
     struct query *query = &t->query;
@@ -85,8 +99,11 @@ uint8_t *emit_append(struct translator *t, enum handler handler, uint32_t bytes)
         query->source = t->source;
         query->ended = false;
     }
+    uint32_t start = t->code_size;
+    bool is_second = fuse(t, handler);
     uint8_t *at = emit_more(t, bytes);
     emit_put_u64(at, handler_word(handler));
+    t->previous = (struct previous){.start = start, .handler = is_second ? HANDLER_COUNT : handler};
     return at;
 }
 
@@ -144,6 +161,12 @@ void emit_forget(struct translator *t)
     t->history_count = 0;
 }
 
+void emit_label(struct translator *t)
+{
+    emit_forget(t);
+    t->previous.handler = HANDLER_COUNT;
+}
+
 static void remember(struct translator *t, const struct emission *e)
 {
     if (t->history_count == HISTORY_MAX) {
@@ -159,6 +182,7 @@ void emit(struct translator *t, const struct emission *emission)
     struct source source = t->source;
     t->source = e.source; /* of what is emitted again, not of who does it */
     e.start = t->code_size;
+    e.before = t->previous;
     choose_emission(t, &e);
     t->source = source;
     e.serial = ++t->serial;
@@ -180,6 +204,10 @@ struct emission emit_take_back(struct translator *t)
     struct emission last = t->history[--t->history_count];
     if (!t->failed) {
         t->code_size = last.start;
+        if (last.before.handler != HANDLER_COUNT) { /* what was fused is so no longer */
+            emit_put_u64(t->code + last.before.start, handler_word(last.before.handler));
+        }
     }
+    t->previous = last.before;
     return last;
 }

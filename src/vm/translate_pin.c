@@ -1,8 +1,10 @@
 /* translate_pin.c: which locals are pinned to registers, and where.
  *
  * Before the walk, a look at the whole body counts how often each outermost loop uses each local;
- * a use in an inner loop weighs WEIGHT_STEP times more for each level. The two integer locals and
- * the float local that weigh most are pinned from the loop's beginning to its end.
+ * a use in an inner loop weighs eight times more for each level. The two integer locals and
+ * the float local that weigh most are pinned from the loop's beginning to its end. In a loop from
+ * which the function calls itself nothing is pinned, only in the loops inside: recursion enters and
+ * leaves functions more often than it goes round.
  *
  * A pinned local's slot is always written too, so a register may be given up anywhere for nothing:
  * leaving a loop costs nothing, entering one costs one instruction that fills the registers.
@@ -21,8 +23,19 @@ static const struct pins no_pins = {{PIN_NOTHING, PIN_NOTHING, PIN_NOTHING}};
 
 enum {
     WEIGHT_STEP_LOG2 = 3,
-    WEIGHT_DEPTH_MAX = 6,
-    WEIGHT_MIN = 2, /* below it, filling the register is not worth it */
+    WEIGHT_MIN = 2,       /* below it, filling the register is not worth it */
+    SURVEY_DEPTH_MAX = 6, /* loops further inside count as part of the one around them */
+};
+
+struct use {
+    uint32_t local;
+    uint64_t weight;
+};
+
+struct survey_loop {
+    uint32_t row;       /* in pin_loops */
+    uint32_t first_use; /* of its own and those of the loops inside; up to the end of `uses` */
+    bool calls_itself;  /* the function does, in here */
 };
 
 struct survey { /* of a body */
@@ -30,79 +43,118 @@ struct survey { /* of a body */
     uint8_t *blocks; /* whether each open block is a loop */
     uint32_t block_count, block_capacity;
     uint32_t loop_depth;
-    uint64_t *weights; /* of the locals, in the current outermost loop */
-    uint32_t *touched; /* the locals that have one */
-    uint32_t touched_count;
+    struct survey_loop loops[SURVEY_DEPTH_MAX];
+    struct use *uses;
+    uint32_t use_count, use_capacity;
+    uint32_t *places; /* of each local: where its use is, counted from 1 and from first_use */
 };
 
 static bool survey_loop_begins(struct survey *survey, uint32_t offset)
 {
     struct translator *t = survey->t;
-    if (survey->loop_depth++ > 0) {
+    if (survey->loop_depth++ >= SURVEY_DEPTH_MAX) {
         return true;
     }
     if (!translator_reserve(t, (void **)&t->pin_loops, &t->pin_loop_capacity,
                             (uint64_t)t->pin_loop_count + 1, sizeof t->pin_loops[0])) {
         return false;
     }
+    survey->loops[survey->loop_depth - 1] =
+        (struct survey_loop){.row = t->pin_loop_count, .first_use = survey->use_count};
     t->pin_loops[t->pin_loop_count++] = (struct pin_loop){.offset = offset, .pins = no_pins};
     return true;
 }
 
-/* The heaviest of a class (and not `but`); the local's number, or local_count if there is none. */
-static uint32_t heaviest(const struct survey *survey, bool is_float, uint32_t but)
+/* Makes one use of each local from all of the loop's. */
+static void add_up(struct survey *survey, const struct survey_loop *loop)
+{
+    struct use *uses = survey->uses + loop->first_use;
+    uint32_t count = survey->use_count - loop->first_use;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t *place = &survey->places[uses[i].local];
+        if (*place == 0) {
+            uses[kept] = uses[i];
+            *place = ++kept;
+        } else {
+            uses[*place - 1].weight += uses[i].weight;
+        }
+    }
+    for (uint32_t i = 0; i < kept; i++) {
+        survey->places[uses[i].local] = 0;
+    }
+    survey->use_count = loop->first_use + kept;
+}
+
+/* The heaviest local of a class (and not `but`), as a slot; PIN_NOTHING if there is none. */
+static uint16_t heaviest(const struct survey *survey, const struct survey_loop *loop, bool is_float,
+                         uint16_t but)
 {
     const struct translator *t = survey->t;
-    uint32_t best = t->func->local_count;
+    uint16_t best = PIN_NOTHING;
     uint64_t best_weight = WEIGHT_MIN - 1;
-    for (uint32_t i = 0; i < survey->touched_count; i++) {
-        uint32_t local = survey->touched[i];
-        uint8_t type = t->local_types[local];
+    for (uint32_t i = loop->first_use; i < survey->use_count; i++) {
+        const struct use *use = &survey->uses[i];
+        uint8_t type = t->local_types[use->local];
+        uint16_t slot = (uint16_t)stack_local_slot(t, use->local);
         bool fits =
             is_float ? type == CODE_f32 || type == CODE_f64 : type == CODE_i32 || type == CODE_i64;
-        if (fits && local != but && survey->weights[local] > best_weight) {
-            best = local;
-            best_weight = survey->weights[local];
+        if (fits && slot != but && use->weight > best_weight) {
+            best = slot;
+            best_weight = use->weight;
         }
     }
     return best;
 }
 
-static uint16_t slot_of(const struct translator *t, uint32_t local)
-{
-    return local < t->func->local_count ? (uint16_t)stack_local_slot(t, local)
-                                        : (uint16_t)PIN_NOTHING;
-}
-
+/* What was decided for the loops inside gives way to what is decided for this one. */
 static void survey_loop_ends(struct survey *survey)
 {
     struct translator *t = survey->t;
-    if (--survey->loop_depth > 0) {
+    if (survey->loop_depth-- > SURVEY_DEPTH_MAX) {
         return;
     }
-    uint32_t nothing = t->func->local_count;
-    uint32_t first = heaviest(survey, false, nothing);
-    uint32_t second = heaviest(survey, false, first);
-    uint32_t real = heaviest(survey, true, nothing);
-    t->pin_loops[t->pin_loop_count - 1].pins =
-        (struct pins){{slot_of(t, first), slot_of(t, second), slot_of(t, real)}};
-    t->pins_any |= first != nothing || real != nothing;
-    for (uint32_t i = 0; i < survey->touched_count; i++) {
-        survey->weights[survey->touched[i]] = 0;
+    struct survey_loop *loop = &survey->loops[survey->loop_depth];
+    add_up(survey, loop);
+    if (!loop->calls_itself) {
+        struct pins *pins = &t->pin_loops[loop->row].pins;
+        t->pin_loop_count = loop->row + 1;
+        pins->slot[PIN_P] = heaviest(survey, loop, false, PIN_NOTHING);
+        pins->slot[PIN_Q] = heaviest(survey, loop, false, pins->slot[PIN_P]);
+        pins->slot[PIN_F] = heaviest(survey, loop, true, PIN_NOTHING);
+        t->pins_any |= pins->slot[PIN_P] != PIN_NOTHING || pins->slot[PIN_F] != PIN_NOTHING;
     }
-    survey->touched_count = 0;
+    if (survey->loop_depth == 0) {
+        survey->use_count = 0;
+        return;
+    }
+    loop[-1].calls_itself |= loop->calls_itself;
+    for (uint32_t i = loop->first_use; i < survey->use_count; i++) {
+        survey->uses[i].weight <<= WEIGHT_STEP_LOG2;
+    }
 }
 
-static void survey_local(struct survey *survey, uint32_t local)
+static bool survey_local(struct survey *survey, uint32_t local)
 {
     if (survey->loop_depth == 0) {
-        return;
+        return true;
     }
-    if (survey->weights[local] == 0) {
-        survey->touched[survey->touched_count++] = local;
+    if (!translator_reserve(survey->t, (void **)&survey->uses, &survey->use_capacity,
+                            (uint64_t)survey->use_count + 1, sizeof survey->uses[0])) {
+        return false;
     }
-    uint32_t depth = survey->loop_depth < WEIGHT_DEPTH_MAX ? survey->loop_depth : WEIGHT_DEPTH_MAX;
-    survey->weights[local] += (uint64_t)1 << (WEIGHT_STEP_LOG2 * (depth - 1));
+    survey->uses[survey->use_count++] = (struct use){.local = local, .weight = 1};
+    return true;
+}
+
+static void survey_call(struct survey *survey, uint32_t callee)
+{
+    const struct translator *t = survey->t;
+    if (survey->loop_depth > 0 && &t->module->funcs[callee] == t->func) {
+        uint32_t depth =
+            survey->loop_depth < SURVEY_DEPTH_MAX ? survey->loop_depth : SURVEY_DEPTH_MAX;
+        survey->loops[depth - 1].calls_itself = true;
+    }
 }
 
 static bool survey_block_begins(struct survey *survey, bool is_loop, uint32_t offset)
@@ -130,7 +182,9 @@ static bool survey_one(struct survey *survey, const struct instruction *instruct
     case OP_LOCAL_GET:
     case OP_LOCAL_SET:
     case OP_LOCAL_TEE:
-        survey_local(survey, instruction->as.index);
+        return survey_local(survey, instruction->as.index);
+    case OP_CALL:
+        survey_call(survey, instruction->as.index);
         return true;
     default:
         return true;
@@ -144,9 +198,8 @@ bool pin_plan(struct translator *t)
         return true; /* 0x03: loop */
     }
     struct survey survey = {.t = t};
-    survey.weights = ARENA_ARRAY(&t->arena, uint64_t, t->func->local_count);
-    survey.touched = ARENA_ARRAY(&t->arena, uint32_t, t->func->local_count);
-    if (survey.weights == NULL || survey.touched == NULL) {
+    survey.places = ARENA_ARRAY(&t->arena, uint32_t, t->func->local_count);
+    if (survey.places == NULL) {
         return translator_fail(t, ERR_NO_MEMORY, "locals");
     }
     struct reader reader = reader_of(t->func->body);

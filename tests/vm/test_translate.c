@@ -43,14 +43,22 @@ static char *printed(const struct vm_module *module, uint32_t function)
     return text;
 }
 
+/* What each instruction does itself: fusing it with the next one changes only the handler. */
+static int length_alone(const char *name)
+{
+    const char *then = strstr(name, "_THEN_");
+    return then != NULL ? (int)(then - name) : (int)strlen(name);
+}
+
 static void handlers_of(const struct code *code, char *out, size_t size)
 {
     *out = '\0';
     for (uint32_t at = 0; at < code->size; at += 8) {
         enum handler handler = handler_of_word(code_u64(code->start, (int)at));
         if (handler != HANDLER_COUNT) {
-            snprintf(out + strlen(out), size - strlen(out), "%s%s", *out ? " " : "",
-                     handler_layouts[handler].name);
+            const char *name = handler_layouts[handler].name;
+            snprintf(out + strlen(out), size - strlen(out), "%s%.*s", *out ? " " : "",
+                     length_alone(name), name);
         }
     }
 }

@@ -1,0 +1,73 @@
+/* fusion.c: which handler does the work of two; see fusions.def.
+ *
+ * The rows are put into a hash table at first use, so that the translator can ask for every
+ * instruction it emits.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "vm/code.h"
+
+#if VM_PINS
+
+#include <assert.h>
+#include <threads.h>
+
+struct fusion {
+    uint16_t first, second, fused;
+};
+
+static const struct fusion fusions[] = {
+#include "vm/family_begin.h"
+#undef FUSED
+#define FUSED(first, layout, kinds, effect, on, bytes, second, body, with)                         \
+    {HANDLER_##first, HANDLER_##second, HANDLER_##first##_THEN_##second},
+#include "vm/fusions.def"
+
+#include "vm/family_end.h"
+};
+
+enum { PLACES = 16384, FUSIONS = sizeof fusions / sizeof fusions[0] };
+static_assert(FUSIONS * 2 < PLACES, "half of the table stays empty");
+
+static uint16_t places[PLACES]; /* numbers of rows, counted from 1; 0: free */
+static once_flag filled = ONCE_FLAG_INIT;
+
+static uint32_t first_place(enum handler first, enum handler second)
+{
+    return (((uint32_t)first * 40503u) ^ ((uint32_t)second * 2654435761u >> 7)) % PLACES;
+}
+
+static void fill(void)
+{
+    for (uint32_t i = 0; i < FUSIONS; i++) {
+        uint32_t place = first_place(fusions[i].first, fusions[i].second);
+        while (places[place] != 0) {
+            place = (place + 1) % PLACES;
+        }
+        places[place] = (uint16_t)(i + 1);
+    }
+}
+
+enum handler handler_fused(enum handler first, enum handler second)
+{
+    call_once(&filled, fill);
+    for (uint32_t place = first_place(first, second); places[place] != 0;
+         place = (place + 1) % PLACES) {
+        const struct fusion *fusion = &fusions[places[place] - 1];
+        if (fusion->first == first && fusion->second == second) {
+            return fusion->fused;
+        }
+    }
+    return HANDLER_COUNT;
+}
+
+#else
+
+enum handler handler_fused(enum handler first, enum handler second)
+{
+    (void)first;
+    (void)second;
+    return HANDLER_COUNT;
+}
+
+#endif
