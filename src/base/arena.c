@@ -176,6 +176,18 @@ static void arena_free_blocks(struct arena *arena, bool wipe)
     arena_init(arena, arena->budget);
 }
 
+bool arena_charge_to(struct arena *arena, struct budget *budget)
+{
+    if (budget != NULL && !budget_charge(budget, arena->charged)) {
+        return false;
+    }
+    if (arena->budget != NULL) {
+        budget_release(arena->budget, arena->charged);
+    }
+    arena->budget = budget;
+    return true;
+}
+
 void arena_release(struct arena *arena)
 {
     arena_free_blocks(arena, false);

@@ -40,6 +40,9 @@ struct arena {
 void arena_init(struct arena *arena, struct budget *budget);
 void arena_release(struct arena *arena);
 void arena_release_wiped(struct arena *arena); /* overwrites every block first */
+/* Charges what the arena holds, and will, to another budget; false, and nothing has changed, if
+ * that has no room. */
+bool arena_charge_to(struct arena *arena, struct budget *budget) MUST_CHECK;
 /* Zeroed memory, or NULL when the budget or the machine has no more. alignment is a power of two,
  * at most 64. size 0 is legal. */
 void *arena_alloc(struct arena *arena, size_t size, size_t alignment);

@@ -166,6 +166,7 @@ static struct service_config service_settings(const struct config *config)
     out.request_key_lifetime_ms = config_number(config, CONFIG_LIMITS_KEY_SECONDS) * 1000;
     out.result_retention_ms = config_number(config, CONFIG_CRYPTO_RETENTION) * 24 * node_hour_ms;
     out.module_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_MODULE) * node_kib);
+    out.module_cache_bytes = (size_t)(config_number(config, CONFIG_LIMITS_MODULE_CACHE) * node_mib);
     out.result_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_RESULT) * node_kib);
     out.epoch_lifetime_ms = config_number(config, CONFIG_CRYPTO_ROTATION) * node_hour_ms;
     out.require_api_key = config_number(config, CONFIG_SERVER_API_KEYS) == 1;

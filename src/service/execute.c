@@ -192,9 +192,14 @@ static enum scheduler_verdict step_decrypt(struct session *session, struct sched
     crypto_sha256(wasm, session->program_hash);
     session->is_opened = true;
     program->limits = policy_limits(session);
-    program->loader = vm_loader_new(wasm, &program->limits, &session->budget, &err);
+    program->module =
+        module_cache_get(session->service->modules, session->owner, session->program_hash);
+    program->is_cached = program->module != NULL;
+    if (!program->is_cached) {
+        program->loader = vm_loader_new(wasm, &program->limits, &session->budget, &err);
+    }
     memory_wipe((void *)(uintptr_t)wasm.ptr, wasm.size); /* the loader has its copy */
-    if (program->loader == NULL) {
+    if (!program->is_cached && program->loader == NULL) {
         return fail_engine(session, &err);
     }
     if (!open_arguments(session, &err)) {
@@ -206,14 +211,11 @@ static enum scheduler_verdict step_decrypt(struct session *session, struct sched
 
 /* ---- loading and linking ---- */
 
-/* Everything that can be refused before the program runs. */
+/* What the request asks of the program. */
 static bool check_program(struct session *session, struct err *err)
 {
     struct session_program *program = &session->program;
     struct vm_export found;
-    if (!policy_check(program->module, err)) {
-        return false;
-    }
     if (!vm_module_find_export(program->module, session->request.function_name, &found) ||
         found.type.kind != VM_EXTERN_FUNC) {
         return err_set(err, ERR_FUNCTION_NOT_FOUND, "the program exports no function \"%.*s\"",
@@ -226,11 +228,34 @@ static bool check_program(struct session *session, struct err *err)
                         &program->arguments, &program->argument_count, err);
 }
 
+static enum scheduler_verdict load_done(struct session *session)
+{
+    struct err err;
+    struct session_program *program = &session->program;
+    vm_loader_free(program->loader);
+    program->loader = NULL;
+    if (!policy_check(program->module, &err)) {
+        return fail_engine(session, &err);
+    }
+    if (!program->is_cached) {
+        module_cache_put(session->service->modules, session->owner, session->program_hash,
+                         program->module);
+    }
+    if (!check_program(session, &err)) {
+        return fail_engine(session, &err);
+    }
+    session->phase = PHASE_LINK;
+    return SCHEDULER_AGAIN;
+}
+
 static enum scheduler_verdict step_load(struct session *session, struct scheduler_slice *slice)
 {
     (void)slice;
     struct err err;
     struct session_program *program = &session->program;
+    if (program->is_cached) {
+        return load_done(session);
+    }
     switch (vm_loader_step(program->loader, LOAD_BYTES_PER_STEP, &program->module, &err)) {
     case VM_LOAD_MORE:
         return SCHEDULER_AGAIN;
@@ -239,13 +264,7 @@ static enum scheduler_verdict step_load(struct session *session, struct schedule
     case VM_LOAD_DONE:
         break;
     }
-    vm_loader_free(program->loader);
-    program->loader = NULL;
-    if (!check_program(session, &err)) {
-        return fail_engine(session, &err);
-    }
-    session->phase = PHASE_LINK;
-    return SCHEDULER_AGAIN;
+    return load_done(session);
 }
 
 static bool link_program(struct session *session, struct err *err)

@@ -11,6 +11,7 @@
 
 #include "service/auth.h"
 #include "service/metrics.h"
+#include "service/module_cache.h"
 #include "service/problem.h"
 #include "service/session.h"
 
@@ -25,6 +26,7 @@ struct service {
     struct epochs *epochs;
     struct scheduler *scheduler;
     struct session_table *sessions;
+    struct module_cache *modules;
     struct metrics metrics;
     uint64_t started_ns;
     _Atomic bool is_draining;

@@ -107,6 +107,21 @@ static void metric_gauges(struct buffer *out, struct service *service)
            atomic_load(&service->log_is_dead) ? 0 : 1);
 }
 
+static void metric_modules(struct buffer *out, struct service *service)
+{
+    struct module_cache_facts facts;
+    module_cache_facts(service->modules, &facts);
+    metric(out, "module_cache_hits_total", "counter", "Programs found translated.", facts.hits);
+    metric(out, "module_cache_misses_total", "counter", "Programs looked for and not found.",
+           facts.misses);
+    metric(out, "module_cache_evictions_total", "counter", "Programs that made way for others.",
+           facts.evictions);
+    metric(out, "module_cache_entries", "gauge", "Programs in the cache.", facts.count);
+    metric(out, "module_cache_bytes", "gauge", "What they hold.", facts.bytes);
+    metric(out, "module_cache_limit_bytes", "gauge", "What they may hold.",
+           service->config.module_cache_bytes);
+}
+
 void metrics_show(struct api_call *call)
 {
     struct service *service = call->service;
@@ -125,6 +140,7 @@ void metrics_show(struct api_call *call)
     metric(&out, "authentication_failures_total", "counter", "Bad API keys presented.",
            auth_failures(service->auth));
     metric_gauges(&out, service);
+    metric_modules(&out, service);
     api_answer_text(call, 200, "text/plain; version=0.0.4; charset=utf-8", buffer_bytes(&out));
     buffer_release(&out);
 }

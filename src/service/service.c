@@ -32,7 +32,8 @@ static bool open_keys(struct service *service, struct err *err)
     };
     service->keys = request_keys_new(&keys);
     service->sessions = session_table_new();
-    return (service->keys != NULL && service->sessions != NULL) ||
+    service->modules = module_cache_new(config->module_cache_bytes, service->parts.clock);
+    return (service->keys != NULL && service->sessions != NULL && service->modules != NULL) ||
            err_set(err, ERR_NO_MEMORY, "no memory for the tables of keys and sessions");
 }
 
@@ -75,6 +76,7 @@ static void service_free(struct service *service)
     epochs_close(service->epochs);
     auth_close(service->auth);
     session_table_free(service->sessions);
+    module_cache_free(service->modules);
     request_keys_free(service->keys);
     assert(budget_used(&service->memory) == 0);
     pthread_mutex_destroy(&service->gone_lock);
@@ -143,6 +145,7 @@ static void tick_job(void *context)
     struct err err;
     uint64_t now_ns = clock_monotonic_ns(service->parts.clock);
     request_keys_expire(service->keys);
+    module_cache_expire(service->modules);
     if (!auth_reload(service->auth, &err)) {
         log_write(LOG_ERROR, "api_keys_not_reloaded", NULL, "%s", err.message);
     }

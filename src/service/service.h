@@ -31,8 +31,9 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     uint64_t request_key_lifetime_ms; /* at most 1 h */
     uint64_t result_retention_ms;
     size_t module_bytes_max;
-    size_t result_bytes_max; /* of the plaintext */
-    uint32_t slice_us;       /* aim for the length of a slice */
+    size_t module_cache_bytes; /* of translated programs kept for the next time; 0: none are */
+    size_t result_bytes_max;   /* of the plaintext */
+    uint32_t slice_us;         /* aim for the length of a slice */
     uint64_t epoch_lifetime_ms;
     bool require_api_key;
 };

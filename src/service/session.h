@@ -51,6 +51,7 @@ struct session_program {     /* all NULL until made; released in reverse */
     struct vm_limits limits; /* the engine may keep a pointer to it */
     struct vm_loader *loader;
     struct vm_module *module;
+    bool is_cached; /* the module came from the cache */
     struct vm_store *store;
     struct vm_instance *instance;
     struct vm_run *run;

@@ -12,6 +12,17 @@ struct vm_module *vm_module_ref(struct vm_module *module)
     return module;
 }
 
+bool vm_module_is_shared(const struct vm_module *module)
+{
+    return atomic_load_explicit(&module->references, memory_order_acquire) > 1;
+}
+
+bool vm_module_charge_to(struct vm_module *module, struct budget *budget)
+{
+    assert(!vm_module_is_shared(module));
+    return arena_charge_to(&module->arena, budget);
+}
+
 void vm_module_unref(struct vm_module *module)
 {
     if (module == NULL ||

@@ -123,6 +123,11 @@ void vm_loader_free(struct vm_loader *loader);
 bool vm_module_load(struct bytes wasm, const struct vm_limits *limits, struct budget *budget,
                     struct vm_module **out, struct err *err) MUST_CHECK;
 struct vm_module *vm_module_ref(struct vm_module *module);
+/* Somebody else holds a reference, too. */
+bool vm_module_is_shared(const struct vm_module *module);
+/* Charges what the module holds to another budget than the one it was loaded with; false, and
+ * nothing has changed, if that has no room. Nobody else may hold a reference. */
+bool vm_module_charge_to(struct vm_module *module, struct budget *budget) MUST_CHECK;
 void vm_module_unref(struct vm_module *module);
 
 enum vm_extern_kind { VM_EXTERN_FUNC, VM_EXTERN_TABLE, VM_EXTERN_MEMORY, VM_EXTERN_GLOBAL };
