@@ -43,7 +43,7 @@ static const struct kernel kernels_own[] = {
 
 struct request {
     bool quick;
-    bool check;
+    bool check, profile;
     uint32_t repeats;
     const char *kernels, *peers; /* lists with commas; NULL: all */
     const char *json, *columns;
@@ -206,9 +206,11 @@ static int bench(const struct request *request)
     size_t count = choose_kernels(request, kernels);
     bool right = true;
     report.peer_count = choose_peers(request, peers);
+    report.cycle_ns = kernel_cycle_ns();
     report_print_head(&report);
     for (size_t i = 0; i < count; i++) {
         rows[i].kernel = kernels[i];
+        rows[i].gas_per_dispatch = kernel_gas_per_dispatch(&kernels[i]);
         right = measure(&report, i, count) && right;
         report.row_count = i + 1;
         report_print_row(&report, &rows[i]);
@@ -249,6 +251,21 @@ static int check(const struct request *request)
     return failed == 0 && count > 0 ? 0 : 1;
 }
 
+static int profile(const struct request *request)
+{
+    static struct kernel kernels[2 * KERNELS_MAX];
+    size_t count = choose_kernels(request, kernels);
+    struct err err;
+    for (size_t i = 0; i < count; i++) {
+        printf("%s%s: ", i > 0 ? "\n" : "", kernels[i].name);
+        if (!kernel_print_profile(&kernels[i], stdout, &err)) {
+            fprintf(stderr, "bench_kernels: %s: %s\n", kernels[i].name, err.message);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* ---- The command line ---- */
 
 static const char usage[] =
@@ -261,6 +278,7 @@ static const char usage[] =
     "  --peers A[,B...]      only these, of ours, those found in PATH and of BENCH_PEERS; 'none'\n"
     "  --json FILE           the results as JSON\n"
     "  --columns FILE        the ratios in columns with tabs, for a chart\n"
+    "  --profile             no times: what the kernels consist of, instructions, pairs, triples\n"
     "  --check               no times: a few rounds of each kernel, ours against native\n"
     "  --help                this text\n"
     "\n"
@@ -269,7 +287,7 @@ static const char usage[] =
     "wasmi and toywasm are called as they want it, any other as 'program FILE FUNCTION N', and\n"
     "prints the result.\n";
 
-enum option_id { QUICK_ON = 1, REPEAT, KERNEL, MODULE, PEERS, JSON, COLUMNS, CHECK, HELP };
+enum option_id { QUICK_ON = 1, REPEAT, KERNEL, MODULE, PEERS, JSON, COLUMNS, PROFILE, CHECK, HELP };
 
 static const struct option options[] = {
     {"quick", no_argument, NULL, QUICK_ON},
@@ -280,6 +298,7 @@ static const struct option options[] = {
     {"json", required_argument, NULL, JSON},
     {"columns", required_argument, NULL, COLUMNS},
     {"check", no_argument, NULL, CHECK},
+    {"profile", no_argument, NULL, PROFILE},
     {"help", no_argument, NULL, HELP},
     {0},
 };
@@ -333,6 +352,9 @@ static bool take_option(struct request *request, int id)
     case COLUMNS:
         request->columns = optarg;
         return true;
+    case PROFILE:
+        request->profile = true;
+        return true;
     case CHECK:
         request->check = true;
         return true;
@@ -356,5 +378,5 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    return request.check ? check(&request) : bench(&request);
+    return request.check ? check(&request) : request.profile ? profile(&request) : bench(&request);
 }

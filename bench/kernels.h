@@ -11,6 +11,8 @@
 
 #include "base/bytes.h"
 
+#include <stdio.h>
+
 struct kernel {
     const char *name;
     const char *path; /* of the module */
@@ -42,6 +44,12 @@ enum { PEERS_MAX = 12 };
 /* Our engine, metered. Fails when it does not load, link or run the kernel. */
 bool kernel_run_ours(const struct kernel *kernel, uint32_t n, struct kernel_sample *out,
                      struct err *err) MUST_CHECK;
+/* What a fraction of its rounds consists of, as text; and how many WebAssembly instructions one
+ * dispatch does, or 0 if that cannot be told. */
+bool kernel_print_profile(const struct kernel *kernel, FILE *out, struct err *err) MUST_CHECK;
+double kernel_gas_per_dispatch(const struct kernel *kernel);
+/* How long a cycle of the processor takes. */
+double kernel_cycle_ns(void);
 /* As machine code. Fails when there is none. */
 bool kernel_run_native(const struct kernel *kernel, uint32_t n, struct kernel_sample *out,
                        struct err *err) MUST_CHECK;

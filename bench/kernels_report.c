@@ -52,9 +52,11 @@ void report_print_head(const struct report *report)
 {
     printf("engine.dispatch\t%s\tname\n\n", vm_dispatch_name());
     printf("Our time, gas metered, and the others' as a multiple of it (above 1: ours is faster).\n"
-           "Medians of %u runs that take turns; processor time without start-up.\n\n",
+           "Medians of %u runs that take turns; processor time without start-up.\n",
            report->repeats);
-    printf("%-12s %6s %6s %7s", "kernel", "Mgas", "ms", "Mgas/s");
+    printf("gas/d, ns/d: for each internal instruction dispatched; a cycle takes %.2f ns.\n\n",
+           report->cycle_ns);
+    printf("%-12s %6s %6s %7s %6s %7s", "kernel", "Mgas", "ms", "Mgas/s", "gas/d", "ns/d");
     for (size_t i = 1; i < report->peer_count; i++) {
         printf(" %11s", report->peers[i].name);
     }
@@ -76,10 +78,11 @@ void report_print_row(const struct report *report, const struct row *row)
     const struct cell *ours = &row->cells[0];
     printf("%-12s", row->kernel.name);
     if (ours->ran) {
-        printf(" %6.0f %6.0f %7.0f", (double)row->gas / 1e6, ours->ns / 1e6,
-               (double)row->gas / ours->ns * 1e3);
+        printf(" %6.0f %6.0f %7.0f %6.2f %7.2f", (double)row->gas / 1e6, ours->ns / 1e6,
+               (double)row->gas / ours->ns * 1e3, row->gas_per_dispatch,
+               ours->ns / (double)row->gas * row->gas_per_dispatch);
     } else {
-        printf(" %6s %6s %7s", "-", "-", "-");
+        printf(" %6s %6s %7s %6s %7s", "-", "-", "-", "-", "-");
     }
     for (size_t i = 1; i < report->peer_count; i++) {
         print_ratio(has_ratio(row, i), row->cells[i].ratio);
@@ -127,15 +130,15 @@ void report_print_foot(const struct report *report)
     for (size_t i = 1; i < report->peer_count; i++) {
         summaries[i] = summarize(report, i);
     }
-    printf("%-12s %6s %6s %7.0f", "geomean", "", "", gas_per_second(report) / 1e6);
+    printf("%-12s %6s %6s %7.0f %6s %7s", "geomean", "", "", gas_per_second(report) / 1e6, "", "");
     for (size_t i = 1; i < report->peer_count; i++) {
         print_ratio(summaries[i].count > 0, summaries[i].geomean);
     }
-    printf("\n%-12s %6s %6s %7s", "worst", "", "", "");
+    printf("\n%-49s", "worst");
     for (size_t i = 1; i < report->peer_count; i++) {
         print_ratio(summaries[i].count > 0, summaries[i].min);
     }
-    printf("\n%-34s", "");
+    printf("\n%-49s", "");
     for (size_t i = 1; i < report->peer_count; i++) {
         printf(" %11s", summaries[i].min_name);
     }
@@ -157,8 +160,9 @@ static json_t *row_json(const struct report *report, const struct row *row)
         json_object_set_new(ratios, report->peers[i].name,
                             has_ratio(row, i) ? json_real(cell->ratio) : json_null());
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "name", row->kernel.name, "rounds",
-                     (json_int_t)row->kernel.rounds, "gas", (json_int_t)row->gas, "checksum",
+    return json_pack("{s:s, s:I, s:I, s:f, s:I, s:o, s:o}", "name", row->kernel.name, "rounds",
+                     (json_int_t)row->kernel.rounds, "gas", (json_int_t)row->gas,
+                     "gas_per_dispatch", row->gas_per_dispatch, "checksum",
                      (json_int_t)row->checksum, "ns", ns, "times_ours", ratios);
 }
 
@@ -180,9 +184,10 @@ static json_t *report_json(const struct report *report)
                                         "worst_kernel", summary.min_name, "program", program);
         json_object_set_new(peers, peer->name, about);
     }
-    return json_pack("{s:s, s:s, s:i, s:f, s:o, s:o}", "version", WH_VERSION, "dispatch",
-                     vm_dispatch_name(), "repeats", (int)report->repeats, "gas_per_second",
-                     gas_per_second(report), "peers", peers, "kernels", rows);
+    return json_pack("{s:s, s:s, s:i, s:f, s:f, s:o, s:o}", "version", WH_VERSION, "dispatch",
+                     vm_dispatch_name(), "repeats", (int)report->repeats, "cycle_ns",
+                     report->cycle_ns, "gas_per_second", gas_per_second(report), "peers", peers,
+                     "kernels", rows);
 }
 
 static bool write_file(const char *path, const struct buffer *content, struct err *err)

@@ -17,6 +17,7 @@ struct cell { /* one peer at one kernel */
 struct row {
     struct kernel kernel;
     uint64_t gas;
+    double gas_per_dispatch; /* 0: not known */
     uint32_t checksum;
     struct cell cells[PEERS_MAX]; /* the first is ours */
 };
@@ -25,6 +26,7 @@ struct report {
     const struct peer *peers;
     size_t peer_count;
     uint32_t repeats;
+    double cycle_ns; /* of the processor, while one core is busy */
     struct row *rows;
     size_t row_count;
 };

@@ -14,7 +14,17 @@
 #include <assert.h>
 #include <string.h>
 
-enum run_flag { RUN_INVOKE = 1, RUN_GAS, RUN_TIMEOUT, RUN_MEMORY, RUN_SLICE, RUN_JSON };
+enum run_flag {
+    RUN_INVOKE = 1,
+    RUN_GAS,
+    RUN_TIMEOUT,
+    RUN_MEMORY,
+    RUN_SLICE,
+    RUN_PROFILE,
+    RUN_JSON
+};
+
+enum { RUN_PROFILE_ROWS = 16 };
 
 static const uint64_t run_slice_gas = 1000000; /* about a millisecond */
 static const uint64_t run_memory_bytes = UINT64_C(64) * 1024 * 1024;
@@ -27,7 +37,8 @@ struct runner {
     struct vm_store *store;
     struct vm_instance *instance;
     struct vm_run *run;
-    uint64_t deadline_ns; /* 0: none */
+    uint64_t deadline_ns;       /* 0: none */
+    struct vm_profile *profile; /* NULL: none */
 };
 
 /* Runs what has been begun to its end. False: it did not return, and the outcome says why. */
@@ -35,7 +46,9 @@ static bool runner_finish(struct runner *runner)
 {
     enum vm_status status = VM_SUSPENDED;
     while (status == VM_SUSPENDED) {
-        status = vm_run_slice(runner->run, runner->request->slice_gas);
+        uint64_t gas = runner->request->slice_gas;
+        status = runner->profile != NULL ? vm_profile_slice(runner->profile, runner->run, gas)
+                                         : vm_run_slice(runner->run, gas);
         if (status == VM_SUSPENDED && runner->deadline_ns > 0 &&
             clock_monotonic_ns(&clock_system) >= runner->deadline_ns) {
             vm_run_interrupt(runner->run);
@@ -181,7 +194,7 @@ static bool resolve_calls(struct run_request *request, const struct vm_module *m
 
 static void run_module(struct run_request *request, const struct cli_module *module,
                        const struct vm_limits *limits, struct arena *arena,
-                       struct run_outcome *outcome)
+                       struct vm_profile *profile, struct run_outcome *outcome)
 {
     struct budget budget;
     budget_init(&budget, NULL,
@@ -191,6 +204,7 @@ static void run_module(struct run_request *request, const struct cli_module *mod
         .request = request,
         .outcome = outcome,
         .arena = arena,
+        .profile = profile,
         .store = vm_store_new(limits, &budget),
         .deadline_ns = request->timeout_seconds > 0
                            ? begin_ns + request->timeout_seconds * UINT64_C(1000000000)
@@ -222,14 +236,21 @@ static int run_file(const struct cli_command *command, struct run_request *reque
     struct arena arena;
     arena_init(&arena, NULL);
     int code;
+    struct vm_profile *profile = request->profile ? vm_profile_new() : NULL;
     if (!cli_module_open(&module, request->path, &limits, &outcome.err) ||
         !refuse_imports(module.module, &outcome.err) ||
         !resolve_calls(request, module.module, &outcome.err)) {
         outcome.end = RUN_REFUSED;
     } else {
-        run_module(request, &module, &limits, &arena, &outcome);
+        run_module(request, &module, &limits, &arena, profile, &outcome);
     }
     code = run_report(command, request, &outcome);
+    if (request->profile && outcome.end != RUN_REFUSED &&
+        (profile == NULL || !vm_profile_print(profile, RUN_PROFILE_ROWS, stderr))) {
+        cli_complain(command, "out of memory for the profile");
+        code = CLI_INTERNAL;
+    }
+    vm_profile_free(profile);
     cli_module_close(&module);
     arena_release(&arena);
     return code;
@@ -286,6 +307,9 @@ static bool take_option(const struct cli_options *options, struct run_request *r
                                   &request->memory_bytes_max);
     case RUN_SLICE:
         return cli_options_number(options, "slice", text, 1, INT64_MAX, &request->slice_gas);
+    case RUN_PROFILE:
+        request->profile = true;
+        return true;
     case RUN_JSON:
         request->json = true;
         return true;
@@ -329,6 +353,9 @@ static const struct cli_option run_options[] = {
     {RUN_TIMEOUT, "timeout", "S", "stop after S seconds (default: never)"},
     {RUN_MEMORY, "memory", "BYTES", "linear memory the program may have (default 67108864)"},
     {RUN_SLICE, "slice", "N", "run in slices of N gas (default 1000000); the result is the same"},
+    {RUN_PROFILE, "profile", NULL,
+     "print to stderr what the run consisted of: straight runs, instructions,\n"
+     "pairs and triples, of internal code and of WebAssembly; a few times slower"},
     {RUN_JSON, "json", NULL, "print one JSON object instead of text"},
 };
 

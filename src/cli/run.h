@@ -40,6 +40,7 @@ struct run_request {
     uint64_t timeout_seconds; /* 0: none */
     uint64_t memory_bytes_max;
     uint64_t slice_gas;
+    bool profile;
     bool json;
 };
 

@@ -168,7 +168,10 @@ extern const struct handler_layout handler_layouts[HANDLER_COUNT];
 /* The handler that does what `first` and then `second`, which follows it in the code, do;
  * HANDLER_COUNT: none. It takes the first one's place; see fusions.def. */
 enum handler handler_fused(enum handler first, enum handler second);
+/* Whether it is such a one: what follows its instruction is not dispatched by itself. */
+bool handler_is_fused(enum handler handler);
 
+uint32_t code_instruction_bytes(const struct handler_layout *layout, const uint8_t *pc);
 /* The word that an instruction of that handler begins with. */
 uint64_t handler_word(enum handler handler);
 /* The other way round, for printing; HANDLER_COUNT if it is none. */

@@ -23,7 +23,7 @@ static uint32_t address_bytes(uint8_t kind)
     return row->index == CODE_N && row->base != CODE_I ? 16 : 24;
 }
 
-static uint32_t instruction_bytes(const struct handler_layout *layout, const uint8_t *pc)
+uint32_t code_instruction_bytes(const struct handler_layout *layout, const uint8_t *pc)
 {
     bool has_immediate = layout->a == CODE_I || layout->b == CODE_I; /* not of a LOAD or STORE */
     switch ((enum code_format)layout->format) {
@@ -281,6 +281,6 @@ void code_disassemble(const struct vm_module *module, uint32_t function_index, F
         fprintf(out, "  %04" PRIx32 "  %-24s", offset, layout->name);
         print_control(out, layout, pc, offset);
         fputc('\n', out);
-        offset += instruction_bytes(layout, pc);
+        offset += code_instruction_bytes(layout, pc);
     }
 }

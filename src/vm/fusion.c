@@ -61,6 +61,12 @@ enum handler handler_fused(enum handler first, enum handler second)
     return HANDLER_COUNT;
 }
 
+/* They are the last ones of handlers.def. */
+bool handler_is_fused(enum handler handler)
+{
+    return handler >= fusions[0].fused;
+}
+
 #else
 
 enum handler handler_fused(enum handler first, enum handler second)
@@ -68,6 +74,12 @@ enum handler handler_fused(enum handler first, enum handler second)
     (void)first;
     (void)second;
     return HANDLER_COUNT;
+}
+
+bool handler_is_fused(enum handler handler)
+{
+    (void)handler;
+    return false;
 }
 
 #endif

@@ -12,11 +12,14 @@
  */
 #include "vm/gas.h"
 #include "vm/interp.h"
+#include "vm/profile.h"
 #include "vm/translate.h"
 
 #include <assert.h>
 
 enum { STACK_FIRST_BYTES = 16384 };
+
+#define RUN_GAS_MAX (INT64_MAX - 1) /* a step owes one unit */
 
 struct vm_run {
     struct vm_store *store;
@@ -53,7 +56,7 @@ struct vm_run *vm_run_new(struct vm_store *store, uint64_t gas_limit)
     }
     struct machine *machine = &run->machine;
     run->store = store;
-    run->gas_limit = gas_limit < INT64_MAX ? (int64_t)gas_limit : INT64_MAX;
+    run->gas_limit = gas_limit < RUN_GAS_MAX ? (int64_t)gas_limit : RUN_GAS_MAX;
     run->left = run->gas_limit;
     machine->budget = store->budget;
     machine->stack_bytes = store->limits.stack_bytes_max & ~(uint64_t)7;
@@ -306,14 +309,11 @@ static bool init_segments(struct vm_run *run)
     return true;
 }
 
-enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas)
+/* With `gas` in the machine's register, which must be less than what is left. */
+static enum vm_status run_with(struct vm_run *run, int64_t gas)
 {
-    assert(run->begun && gas > 0);
     struct machine *machine = &run->machine;
-    if (run->status != VM_SUSPENDED || (run->starting != NULL && !init_segments(run))) {
-        return run->status;
-    }
-    machine->gas = gas < (uint64_t)run->left ? (int64_t)gas : run->left;
+    machine->gas = gas;
     machine->reserve = run->left - machine->gas;
     run->paid_ahead = 0;
     interp_run(machine);
@@ -333,6 +333,36 @@ enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas)
     }
     run->paid_ahead = machine->edge_cost;
     return VM_SUSPENDED;
+}
+
+static bool is_over(struct vm_run *run)
+{
+    assert(run->begun);
+    return run->status != VM_SUSPENDED || (run->starting != NULL && !init_segments(run));
+}
+
+enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas)
+{
+    assert(gas > 0);
+    if (is_over(run)) {
+        return run->status;
+    }
+    return run_with(run, gas < (uint64_t)run->left ? (int64_t)gas : run->left);
+}
+
+/* Owing one unit, even an edge that costs nothing ends the slice. */
+enum vm_status run_step(struct vm_run *run)
+{
+    return is_over(run) ? run->status : run_with(run, -1);
+}
+
+struct run_point run_point_of(const struct vm_run *run)
+{
+    const struct machine *machine = &run->machine;
+    bool runs = run->status == VM_SUSPENDED && run->starting == NULL && machine->instance != NULL;
+    return (struct run_point){.pc = machine->pc,
+                              .module = runs ? machine->instance->module : NULL,
+                              .price = run->paid_ahead};
 }
 
 void vm_run_interrupt(struct vm_run *run)

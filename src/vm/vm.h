@@ -281,6 +281,26 @@ struct vm_trap_info {
 };
 struct vm_trap_info vm_run_trap(const struct vm_run *run);
 
+/* ---- Profiles: what the instructions of a run are, how often, and in which order ---- */
+
+struct vm_profile;
+
+/* NULL: no memory. One profile may take in several runs; modules must live until it is printed. */
+struct vm_profile *vm_profile_new(void);
+void vm_profile_free(struct vm_profile *profile);
+/* As vm_run_slice, with the same results and gas, a few times slower. */
+enum vm_status vm_profile_slice(struct vm_profile *profile, struct vm_run *run, uint64_t gas);
+
+struct vm_profile_totals {
+    uint64_t dispatches;   /* of internal instructions */
+    uint64_t instructions; /* of WebAssembly, those that cost gas */
+};
+/* False: there was no memory, then or now. */
+bool vm_profile_totals(const struct vm_profile *profile, struct vm_profile_totals *out) MUST_CHECK;
+/* Prints the totals, and so many rows each of the straight runs, instructions, pairs and triples
+ * that are most of it. */
+bool vm_profile_print(const struct vm_profile *profile, uint32_t rows, FILE *out) MUST_CHECK;
+
 enum {
     VM_GAS_SCHEDULE = 1
 }; /* the version of the gas column of opcodes.def; stands in every receipt */

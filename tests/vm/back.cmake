@@ -9,4 +9,4 @@ foreach(name sweep gas start callee caller fold)
     list(APPEND vm_wasm_files ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm)
 endforeach()
 
-set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_gas.c test_run.c test_hostile.c test_features.c ${vm_wasm_files})
+set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_gas.c test_run.c test_hostile.c test_features.c test_profile.c ${vm_wasm_files})
