@@ -85,9 +85,18 @@ void engine_close(struct engine *engine)
 struct vm_instance *engine_add(struct engine *engine, const char *name,
                                const struct vm_extern *imports)
 {
+    return engine_add_with(engine, name, imports, (struct engine_options){0});
+}
+
+struct vm_instance *engine_add_with(struct engine *engine, const char *name,
+                                    const struct vm_extern *imports, struct engine_options options)
+{
     struct err err;
     struct vm_instance *instance;
     struct vm_module *module = load(name);
+    if (options.slots_only) {
+        translate_to_slots(module);
+    }
     cr_assert(vm_instantiate(engine->store, module, imports, &instance, &err), "%s", err.message);
     vm_module_unref(module);
     return instance;
@@ -186,6 +195,42 @@ struct outcome engine_call_on_threads(struct engine *engine, const char *name, u
                                       uint64_t gas_limit, uint64_t slice)
 {
     return call(engine, name, argument, gas_limit, slice, true);
+}
+
+static struct outcome run_anew(struct engine (*open)(bool slots_only), bool slots_only,
+                               const char *name, uint32_t argument, uint64_t gas_limit,
+                               uint64_t slice)
+{
+    struct engine engine = open(slots_only);
+    bool on_threads = slice == 7 && slots_only;
+    struct outcome outcome = call(&engine, name, argument, gas_limit, slice, on_threads);
+    engine_close(&engine);
+    return outcome;
+}
+
+struct outcome engine_assert_sweep(struct engine (*open)(bool slots_only), const char *name,
+                                   uint32_t argument, uint64_t first)
+{
+    static const uint64_t slices[] = {1, 7, 1000, ENGINE_NO_LIMIT};
+    struct outcome all = run_anew(open, false, name, argument, ENGINE_NO_LIMIT, ENGINE_NO_LIMIT);
+    for (size_t i = 0; i < 2 * sizeof slices / sizeof slices[0]; i++) {
+        struct outcome other =
+            run_anew(open, i % 2 == 1, name, argument, ENGINE_NO_LIMIT, slices[i / 2]);
+        engine_assert_equal(&all, &other);
+    }
+    for (uint64_t limit = first; limit <= all.gas + 1; limit++) {
+        struct outcome folded = run_anew(open, false, name, argument, limit, ENGINE_NO_LIMIT);
+        struct outcome slots = run_anew(open, true, name, argument, limit, 13);
+        engine_assert_equal(&folded, &slots);
+        if (limit >= all.gas) {
+            engine_assert_equal(&folded, &all);
+        } else {
+            cr_assert_eq(folded.status, VM_OUT_OF_GAS);
+            cr_assert_eq(folded.gas, limit);
+        }
+        limit += limit > 500 && limit + 100 < all.gas ? 37 : 0; /* memory.grow is long */
+    }
+    return all;
 }
 
 void engine_assert_equal(const struct outcome *a, const struct outcome *b)

@@ -24,6 +24,8 @@ void engine_close(struct engine *engine);
 /* Another module in the same store; its start is not run. */
 struct vm_instance *engine_add(struct engine *engine, const char *name,
                                const struct vm_extern *imports);
+struct vm_instance *engine_add_with(struct engine *engine, const char *name,
+                                    const struct vm_extern *imports, struct engine_options options);
 struct vm_func *engine_func(const struct vm_instance *instance, const char *name);
 struct vm_value engine_i32(uint32_t value);
 
@@ -44,6 +46,11 @@ struct outcome engine_call(struct engine *engine, const char *name, uint32_t arg
 /* The same, each slice in a thread of its own. */
 struct outcome engine_call_on_threads(struct engine *engine, const char *name, uint32_t argument,
                                       uint64_t gas_limit, uint64_t slice);
+/* Asserts that an export comes to the same in folded code and in slots only, in slices of 1, 7 and
+ * 1000, on changing threads, and with every gas limit from `first` on: out of gas with exactly that
+ * much, and the same memory. `open` makes the engine anew. Returns the run with no limit. */
+struct outcome engine_assert_sweep(struct engine (*open)(bool slots_only), const char *name,
+                                   uint32_t argument, uint64_t first);
 /* Asserts that two runs cannot be told apart (slices aside). */
 void engine_assert_equal(const struct outcome *a, const struct outcome *b);
 

@@ -1,0 +1,63 @@
+;; Memory 0 with 64-bit addresses, and a trap of the kind that is asked for.
+(module
+  (memory (export "memory") i64 1 3)
+  (data (i64.const 64) "0123456789abcdefghij")
+
+  (func $sum (param $at i64) (param $end i64) (result i64) (local $sum i64) (local $x f64) (local $y f32)
+    (loop $next
+      (local.set $sum (i64.add (local.get $sum) (i64.load8_u (local.get $at))))
+      (local.set $sum (i64.mul (local.get $sum) (i64.load16_u offset=1 (local.get $at))))
+      (local.set $sum (i64.xor (local.get $sum) (i64.load32_s (i64.add (local.get $at) (i64.const 2)))))
+      (local.set $sum (i64.sub (local.get $sum) (i64.extend_i32_s (i32.load (i64.load8_u (local.get $at))))))
+      (local.set $x (f64.add (local.get $x) (f64.load (local.get $at))))
+      (local.set $y (f32.sub (f32.load (local.get $at)) (local.get $y)))
+      (br_if $next (i64.lt_u (local.tee $at (i64.add (local.get $at) (i64.const 1))) (local.get $end))))
+    (f64.store offset=300 (local.get $at) (local.get $x))
+    (f64.store offset=320 (local.get $at) (f64.mul (local.get $x) (f64.const 2)))
+    (f32.store offset=340 (local.get $at) (local.get $y))
+    (f32.store offset=350 (local.get $at) (f32.const 1.5))
+    (i64.add (local.get $sum) (i64.add (i64.load8_s (i64.const 70)) (i64.load16_s offset=3 (local.get $at)))))
+
+  (func $write (param $at i64) (local $i i32)
+    (loop $next
+      (i32.store8 (local.get $at) (local.get $i))
+      (i64.store offset=8 (local.get $at) (local.get $at))
+      (i64.store (i64.add (local.get $at) (i64.const 16)) (i64.const 0x123456789abcdef))
+      (i32.store16 offset=24 (local.get $at) (i32.mul (local.get $i) (i32.const 1000)))
+      (i64.store32 offset=28 (local.get $at) (i64.mul (local.get $at) (local.get $at)))
+      (i32.store offset=32 (local.get $at) (i32.const 7))
+      (i32.store8 (i64.const 9) (i32.load8_s (local.get $at)))
+      (i32.store16 (i64.const 10) (i32.load16_s (local.get $at)))
+      (i64.store8 (i64.load8_u offset=1 (local.get $at)) (i64.load32_u (local.get $at)))
+      (i64.store16 (i64.const 12) (i64.extend_i32_u (i32.add (i32.load8_u (local.get $at)) (i32.load16_u (local.get $at)))))
+      (local.set $at (i64.add (local.get $at) (i64.const 40)))
+      (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3)))))
+
+  (func $trap (param $kind i32) (result i64)
+    (if (i32.eq (local.get $kind) (i32.const 1)) (then (return (i64.load (i64.const 131065)))))
+    (if (i32.eq (local.get $kind) (i32.const 2)) (then (return (i64.load8_u offset=131072 (i64.const 0)))))
+    (if (i32.eq (local.get $kind) (i32.const 3)) (then (return (i64.load8_u offset=2 (i64.const -1)))))
+    (if (i32.eq (local.get $kind) (i32.const 4)) (then (i32.store8 offset=0xffffffff (i64.const 0xffffffff00000001) (local.get $kind))))
+    (if (i32.eq (local.get $kind) (i32.const 5)) (then (i64.store16 (i64.const 0x100000000) (i64.const 1))))
+    (if (i32.eq (local.get $kind) (i32.const 6)) (then (memory.fill (i64.const -1) (i32.const 1) (i64.const 2))))
+    (if (i32.eq (local.get $kind) (i32.const 7)) (then (memory.copy (i64.const 0) (i64.const 1) (i64.const -1))))
+    (if (i32.eq (local.get $kind) (i32.const 8)) (then (drop (memory.grow (i64.const 0x1000000000000)))))
+    (i64.add (i64.load (i64.const 131064)) (i64.load8_u offset=131071 (i64.const 0))))
+
+  (func (export "run") (param $kind i32) (result i64)
+    (i64.store (i64.const 0) (call $sum (i64.const 64) (i64.const 70)))
+    (call $write (i64.const 100))
+    (memory.fill (i64.const 500) (i32.const 3) (i64.const 70))
+    (memory.copy (i64.const 600) (i64.const 100) (i64.const 200))
+    (i64.store (i64.const 16) (memory.size))
+    (i64.store (i64.const 24) (memory.grow (i64.const 1)))
+    (i64.store (i64.const 32) (memory.grow (i64.const 2)))
+    (i64.store (i64.const 40) (call $trap (local.get $kind)))
+    (i64.load (i64.const 0)))
+
+  ;; the sum of as many bytes as are asked for, for a look at the code
+  (func (export "total") (param $at i64) (result i64) (local $sum i64)
+    (loop $next
+      (local.set $sum (i64.add (local.get $sum) (i64.load8_u (local.get $at))))
+      (br_if $next (i64.ne (local.tee $at (i64.sub (local.get $at) (i64.const 1))) (i64.const 0))))
+    (local.get $sum)))
