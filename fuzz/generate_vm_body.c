@@ -297,6 +297,37 @@ static void block(struct generator *g, uint32_t type, uint32_t depth)
 
 /* ---- Calls ---- */
 
+static void put_call(struct generator *g, uint32_t func, uint32_t depth, bool is_tail)
+{
+    if (generate_choose(g, 3) != 2) {
+        generate_indexed(g, is_tail ? OP_RETURN_CALL : OP_CALL, func);
+        return;
+    }
+    if (generate_choose(g, 4) > 0) { /* the function that is meant to be there */
+        generate_i32(g, (int32_t)func - 1);
+    } else {
+        masked(g, depth, TABLE_MASK);
+    }
+    generate_indexed(g, is_tail ? OP_RETURN_CALL_INDIRECT : OP_CALL_INDIRECT, g->func_types[func]);
+    generate_u32(g, generate_choose(g, 8) == 7 ? 2 : 0);
+}
+
+/* Leaves the function for one that gives the same results, if there is one; else does nothing. */
+static void tail_call(struct generator *g, uint32_t depth)
+{
+    uint32_t first = generate_choose(g, g->func_count);
+    for (uint32_t i = 0; i < g->func_count; i++) {
+        uint32_t func = (first + i) % g->func_count;
+        const struct generate_func_type *type = &g->types[g->func_types[func]];
+        if (is_same(&type->results, &g->labels[0].types)) {
+            generate_burn(g);
+            values(g, &type->params, depth);
+            put_call(g, func, depth, true);
+            return;
+        }
+    }
+}
+
 /* The type that was called: its results are there. */
 static const struct generate_func_type *call(struct generator *g, uint32_t depth)
 {
@@ -304,17 +335,7 @@ static const struct generate_func_type *call(struct generator *g, uint32_t depth
     const struct generate_func_type *type = &g->types[g->func_types[func]];
     generate_burn(g);
     values(g, &type->params, depth);
-    if (generate_choose(g, 3) != 2) {
-        generate_indexed(g, OP_CALL, func);
-        return type;
-    }
-    if (generate_choose(g, 4) > 0) { /* the function that is meant to be there */
-        generate_i32(g, (int32_t)func - 1);
-    } else {
-        masked(g, depth, TABLE_MASK);
-    }
-    generate_indexed(g, OP_CALL_INDIRECT, g->func_types[func]);
-    generate_u32(g, generate_choose(g, 8) == 7 ? 2 : 0);
+    put_call(g, func, depth, false);
     return type;
 }
 
@@ -522,7 +543,7 @@ static void rare_statement(struct generator *g, uint32_t depth)
         value(g, VM_I32, depth);
         generate_indexed(g, OP_IF, 0x40);
         g->labels[g->label_count++] = (struct generate_label){.is_loop = false};
-        branch(g, depth);
+        generate_choose(g, 3) == 2 ? tail_call(g, depth) : branch(g, depth);
         generate_op(g, OP_END);
         g->label_count--;
         return;

@@ -68,38 +68,56 @@ static void hot_leaf(struct generator *g, uint8_t type)
 
 /* ---- Memory: a, a + c, a + b, a + (b << c), and an offset ---- */
 
-static void address(struct generator *g)
+/* Some of them in an expression that no address takes in. */
+static void computed(struct generator *g)
 {
-    small(g);
-    switch (generate_choose(g, 6)) {
+    hot_leaf(g, VM_I32);
+    if (generate_choose(g, 2) == 1) {
+        hot_leaf(g, VM_I32);
+        generate_op(g, OP_I32_XOR);
+    }
+    generate_i32(g, generate_choose(g, 2) == 0 ? 0xff : INDEX_MASK);
+    generate_op(g, OP_I32_AND);
+}
+
+static void shifted(struct generator *g)
+{
+    generate_choose(g, 3) == 0 ? computed(g) : small(g);
+    generate_i32(g, (int32_t)generate_choose(g, 4));
+    generate_op(g, OP_I32_SHL);
+}
+
+static void small_constant(struct generator *g)
+{
+    generate_i32(g, (int32_t)generate_choose(g, 1000));
+}
+
+/* One operand of a sum, or all of an address. */
+static void part(struct generator *g)
+{
+    switch (generate_choose(g, 8)) {
     case 0:
+        small_constant(g);
         return;
     case 1:
-        generate_i32(g, (int32_t)generate_choose(g, 1000));
-        generate_op(g, OP_I32_ADD);
+        computed(g);
         return;
     case 2:
-        small(g);
-        generate_op(g, OP_I32_ADD);
-        return;
     case 3:
-        small(g);
-        generate_i32(g, (int32_t)generate_choose(g, 4));
-        generate_op(g, OP_I32_SHL);
-        generate_op(g, OP_I32_ADD);
-        return;
-    case 4: /* the shifted one first */
-        generate_i32(g, (int32_t)generate_choose(g, 4));
-        generate_op(g, OP_I32_SHL);
-        small(g);
-        generate_op(g, OP_I32_ADD);
+        shifted(g);
         return;
     default:
-        hot_leaf(g, VM_I32);
-        generate_i32(g, INDEX_MASK);
-        generate_op(g, OP_I32_AND);
-        generate_op(g, generate_choose(g, 2) == 0 ? OP_I32_ADD : OP_I32_OR);
+        small(g);
         return;
+    }
+}
+
+static void address(struct generator *g)
+{
+    part(g);
+    if (generate_choose(g, 3) > 0) {
+        part(g);
+        generate_op(g, generate_choose(g, 16) == 15 ? OP_I32_OR : OP_I32_ADD);
     }
 }
 
@@ -107,7 +125,7 @@ static void access(struct generator *g, enum opcode opcode)
 {
     generate_op(g, opcode);
     generate_u32(g, 0); /* alignment */
-    generate_u32(g, generate_choose(g, 2) == 0 ? 0 : generate_choose(g, 300));
+    generate_u32(g, generate_choose(g, 2) == 0 ? 0 : generate_choose(g, 250));
 }
 
 static const enum opcode loads[][7] = {
@@ -391,19 +409,85 @@ static void assign(struct generator *g, uint32_t depth)
     generate_indexed(g, OP_LOCAL_SET, local);
 }
 
+/* x = op x; x = y < z; x = y / 7 */
+static void assign_small(struct generator *g, uint32_t depth)
+{
+    static const enum opcode divisions[] = {OP_I32_DIV_S, OP_I32_DIV_U, OP_I32_REM_S, OP_I32_REM_U,
+                                            OP_I64_DIV_S, OP_I64_DIV_U, OP_I64_REM_S, OP_I64_REM_U};
+    uint8_t type = GENERATE_FROM(g, numbers);
+    enum opcode division = GENERATE_FROM(g, divisions);
+    switch (generate_choose(g, 3)) {
+    case 0:
+        converted(g, type, generate_choose(g, 2) == 0 ? 0 : depth);
+        break;
+    case 1:
+        type = VM_I32;
+        condition(g, depth);
+        break;
+    default:
+        type = division < OP_I64_DIV_S ? VM_I32 : VM_I64;
+        hot_value(g, type, depth);
+        generate_op(g, type == VM_I32 ? OP_I32_CONST : OP_I64_CONST);
+        generate_signed(g, 1 + (int64_t)generate_choose(g, 20));
+        generate_op(g, division);
+        break;
+    }
+    uint32_t local = generate_find(g, g->locals, g->local_count, type);
+    if (local < g->local_count) {
+        generate_indexed(g, OP_LOCAL_SET, local);
+    } else {
+        generate_op(g, OP_DROP);
+    }
+}
+
 static void step_index(struct generator *g, uint32_t depth)
 {
+    static const enum opcode short_loads[] = {OP_I32_LOAD8_U, OP_I32_LOAD16_U, OP_I32_LOAD8_U,
+                                              OP_I32_LOAD};
     uint32_t index = choose_index(g);
-    if (generate_choose(g, 2) == 0) {
-        generate_indexed(g, OP_LOCAL_GET, index);
+    switch (generate_choose(g, 6)) {
+    case 0:
+    case 1:
+        generate_indexed(g, OP_LOCAL_GET, generate_choose(g, 3) == 0 ? choose_index(g) : index);
         generate_i32(g, 1 << generate_choose(g, 4));
         generate_op(g, OP_I32_ADD);
-    } else {
+        break;
+    case 2: /* as in a list */
+        address(g);
+        access(g, GENERATE_FROM(g, short_loads));
+        break;
+    case 3:
+        small(g);
+        break;
+    case 4:
+        small_constant(g);
+        break;
+    default:
         hot_value(g, VM_I32, depth);
         generate_i32(g, INDEX_MASK);
         generate_op(g, OP_I32_AND);
+        break;
     }
     generate_indexed(g, OP_LOCAL_SET, index);
+}
+
+/* Moves and steps in a row. */
+static void shuffle(struct generator *g)
+{
+    for (uint32_t i = 2 + generate_choose(g, 3); i > 0; i--) {
+        uint8_t type = GENERATE_FROM(g, numbers);
+        uint32_t local = generate_find(g, g->locals, g->local_count, type);
+        if (type == VM_I32 && generate_choose(g, 2) == 0) {
+            step_index(g, 0);
+        } else if (local < g->local_count) {
+            hot_leaf(g, type);
+            if (generate_choose(g, 2) == 0) {
+                hot_constant(g, type);
+                generate_op(g, choose_binary(g, type));
+            }
+            generate_indexed(g, OP_LOCAL_SET, local);
+        }
+    }
 }
 
 /* x = m[a] op y; m[a] = x */
@@ -431,7 +515,7 @@ static void hot_statement(struct generator *g, uint32_t depth)
     }
     g->left--;
     depth--;
-    switch (generate_choose(g, 20)) {
+    switch (generate_choose(g, 24)) {
     case 0:
         hot_if(g, depth);
         return;
@@ -466,6 +550,14 @@ static void hot_statement(struct generator *g, uint32_t depth)
         generate_accumulate(g, type);
         return;
     }
+    case 13:
+    case 14:
+        assign_small(g, depth);
+        return;
+    case 15:
+    case 16:
+        shuffle(g);
+        return;
     default:
         assign(g, depth);
         return;
