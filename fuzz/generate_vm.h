@@ -82,6 +82,7 @@ struct generator {
     uint8_t locals[GENERATE_LOCALS_MAX];
     uint32_t local_count;     /* that any statement may write; the next ones belong to loops: */
     uint32_t loops_under_way; /* each has a counter; there are also indexes, mostly small */
+    uint8_t focus;            /* what most numbers of the loops are */
     struct generate_label labels[GENERATE_LABELS_MAX];
     uint32_t label_count;
 };

@@ -22,9 +22,37 @@ static uint32_t counter(const struct generator *g, uint32_t loop)
     return g->local_count + loop;
 }
 
+/* The first of them is a favourite. */
 static uint32_t choose_index(struct generator *g)
 {
-    return g->local_count + GENERATE_COUNTERS + generate_choose(g, GENERATE_INDEXES);
+    uint32_t index = generate_choose(g, 2 * GENERATE_INDEXES);
+    return g->local_count + GENERATE_COUNTERS + (index < GENERATE_INDEXES ? index : 0);
+}
+
+/* A local of the type, mostly the first or the second one, as few are pinned; local_count if there
+ * is none. */
+static uint32_t hot_local(struct generator *g, uint8_t type)
+{
+    uint32_t skip = generate_choose(g, 5) / 3, found = g->local_count;
+    if (generate_choose(g, 4) == 3) {
+        return generate_find(g, g->locals, g->local_count, type);
+    }
+    for (uint32_t i = 0; i < g->local_count; i++) {
+        if (g->locals[i] == type) {
+            found = i;
+            if (skip-- == 0) {
+                break;
+            }
+        }
+    }
+    return found;
+}
+
+/* Of a loop's numbers, most are of one type. */
+static uint8_t hot_type(struct generator *g)
+{
+    static const uint8_t numbers[] = {VM_I32, VM_I32, VM_I64, VM_F64, VM_F32};
+    return generate_choose(g, 3) == 0 ? GENERATE_FROM(g, numbers) : g->focus;
 }
 
 /* One that may be read where an address is made: an index or the counter of a loop around. */
@@ -53,11 +81,11 @@ static void hot_constant(struct generator *g, uint8_t type)
 
 static void hot_leaf(struct generator *g, uint8_t type)
 {
-    uint32_t local = generate_find(g, g->locals, g->local_count, type);
+    uint32_t local = hot_local(g, type);
     uint32_t choice = generate_choose(g, 8);
-    if (choice == 0) {
+    if (choice < 2) {
         hot_constant(g, type);
-    } else if (choice == 1 && type == VM_I32) {
+    } else if (choice == 2 && type == VM_I32) {
         small(g);
     } else if (local < g->local_count) {
         generate_indexed(g, OP_LOCAL_GET, local);
@@ -192,10 +220,11 @@ static enum opcode choose_binary(struct generator *g, uint8_t type)
 /* A comparison of any type, a test, or a bit. */
 static void condition(struct generator *g, uint32_t depth)
 {
-    static const uint8_t types[] = {VM_I32, VM_I32, VM_I64, VM_F32, VM_F64};
-    static const enum opcode first[] = {OP_I32_EQ, OP_I32_EQ, OP_I64_EQ, OP_F32_EQ, OP_F64_EQ};
-    uint32_t choice = generate_choose(g, 5);
-    uint8_t type = types[choice];
+    uint8_t type = hot_type(g);
+    enum opcode first = type == VM_I32   ? OP_I32_EQ
+                        : type == VM_I64 ? OP_I64_EQ
+                        : type == VM_F32 ? OP_F32_EQ
+                                         : OP_F64_EQ;
     hot_value(g, type, depth);
     switch (generate_choose(g, 6)) {
     case 0:
@@ -215,7 +244,8 @@ static void condition(struct generator *g, uint32_t depth)
         break;
     }
     hot_leaf(g, type);
-    generate_op(g, (enum opcode)(first[choice] + generate_choose(g, choice < 3 ? 10 : 6)));
+    generate_op(
+        g, (enum opcode)(first + generate_choose(g, type == VM_I32 || type == VM_I64 ? 10 : 6)));
 }
 
 /* What is of another type becomes one of this: also what no loop needs. */
@@ -236,7 +266,7 @@ static void converted(struct generator *g, uint8_t type, uint32_t depth)
 
 static void hot_value(struct generator *g, uint8_t type, uint32_t depth)
 {
-    uint32_t local = generate_find(g, g->locals, g->local_count, type);
+    uint32_t local = hot_local(g, type);
     uint32_t choice = generate_choose(g, 12);
     if (depth == 0 || choice == 0) {
         hot_leaf(g, type);
@@ -385,13 +415,11 @@ static void leave_function(struct generator *g, uint32_t depth)
 
 /* ---- Statements ---- */
 
-static const uint8_t numbers[] = {VM_I32, VM_I32, VM_I64, VM_F64, VM_F32};
-
 /* x = x op y, x = y op z; often the value goes to a second local too. */
 static void assign(struct generator *g, uint32_t depth)
 {
-    uint8_t type = GENERATE_FROM(g, numbers);
-    uint32_t local = generate_find(g, g->locals, g->local_count, type);
+    uint8_t type = hot_type(g);
+    uint32_t local = hot_local(g, type);
     if (local == g->local_count) {
         hot_store(g, depth);
         return;
@@ -404,7 +432,7 @@ static void assign(struct generator *g, uint32_t depth)
         hot_value(g, type, depth);
     }
     for (uint32_t more = generate_choose(g, 4); more > 2; more--) {
-        generate_indexed(g, OP_LOCAL_TEE, generate_find(g, g->locals, g->local_count, type));
+        generate_indexed(g, OP_LOCAL_TEE, hot_local(g, type));
     }
     generate_indexed(g, OP_LOCAL_SET, local);
 }
@@ -414,7 +442,7 @@ static void assign_small(struct generator *g, uint32_t depth)
 {
     static const enum opcode divisions[] = {OP_I32_DIV_S, OP_I32_DIV_U, OP_I32_REM_S, OP_I32_REM_U,
                                             OP_I64_DIV_S, OP_I64_DIV_U, OP_I64_REM_S, OP_I64_REM_U};
-    uint8_t type = GENERATE_FROM(g, numbers);
+    uint8_t type = hot_type(g);
     enum opcode division = GENERATE_FROM(g, divisions);
     switch (generate_choose(g, 3)) {
     case 0:
@@ -432,7 +460,7 @@ static void assign_small(struct generator *g, uint32_t depth)
         generate_op(g, division);
         break;
     }
-    uint32_t local = generate_find(g, g->locals, g->local_count, type);
+    uint32_t local = hot_local(g, type);
     if (local < g->local_count) {
         generate_indexed(g, OP_LOCAL_SET, local);
     } else {
@@ -475,8 +503,8 @@ static void step_index(struct generator *g, uint32_t depth)
 static void shuffle(struct generator *g)
 {
     for (uint32_t i = 2 + generate_choose(g, 3); i > 0; i--) {
-        uint8_t type = GENERATE_FROM(g, numbers);
-        uint32_t local = generate_find(g, g->locals, g->local_count, type);
+        uint8_t type = hot_type(g);
+        uint32_t local = hot_local(g, type);
         if (type == VM_I32 && generate_choose(g, 2) == 0) {
             step_index(g, 0);
         } else if (local < g->local_count) {
@@ -493,7 +521,7 @@ static void shuffle(struct generator *g)
 /* x = m[a] op y; m[a] = x */
 static void update_memory(struct generator *g)
 {
-    uint8_t type = GENERATE_FROM(g, numbers);
+    uint8_t type = hot_type(g);
     address(g);
     hot_load(g, type);
     hot_leaf(g, type);
@@ -545,7 +573,7 @@ static void hot_statement(struct generator *g, uint32_t depth)
         generate_choose(g, 2) == 0 ? leave_by_table(g, depth) : leave_function(g, depth);
         return;
     case 12: {
-        uint8_t type = GENERATE_FROM(g, numbers);
+        uint8_t type = hot_type(g);
         hot_value(g, type, depth);
         generate_accumulate(g, type);
         return;
@@ -604,6 +632,10 @@ void generate_loop(struct generator *g, uint32_t depth)
         depth == 0) {
         assign(g, depth);
         return;
+    }
+    static const uint8_t types[] = {VM_I32, VM_I32, VM_I32, VM_I64, VM_I64, VM_F64, VM_F32};
+    if (g->loops_under_way == 0) {
+        g->focus = GENERATE_FROM(g, types);
     }
     uint32_t local = counter(g, g->loops_under_way);
     generate_burn(g);
