@@ -61,7 +61,7 @@ endif()
 
 # Labels as values, `goto *` and `return f()` of a void function are the point of these files, not an oversight. The stack protector
 # would cost every handler; it protects arrays, of which they have none.
-set(wh_interp_flags -Wno-pedantic -fno-stack-protector)
+set(wh_interp_flags -Wno-pedantic -fno-stack-protector -fno-asynchronous-unwind-tables)
 if(WH_CPU STREQUAL "native" OR WH_CPU STREQUAL "x86-64-v3")
     list(APPEND wh_interp_flags -march=${WH_CPU})
 elseif(WH_CPU STREQUAL "auto" AND WH_HAS_X86_64_V3)

@@ -442,8 +442,9 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 #define BEGIN_FRAME(code, return_pc)                                                               \
     do {                                                                                           \
         uint64_t *word = fp + (code)->return_slot;                                                 \
+        const uint64_t *last = word + (code)->zero_count;                                          \
         *word = (uint64_t)(uintptr_t)(return_pc);                                                  \
-        for (uint32_t left = (code)->zero_count; left > 0; left--) {                               \
+        while (word != last) {                                                                     \
             *++word = 0;                                                                           \
             __asm__ volatile("" ::: "memory");                                                     \
         }                                                                                          \
@@ -454,13 +455,15 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 /* The same at `frame`, one call deeper. */
 #define CALL_INTO(code, frame, return_pc)                                                          \
     do {                                                                                           \
-        uint64_t stack_wanted = (uint64_t)(uintptr_t)(frame) + (uint64_t)(code)->frame_slots * 8;  \
+        uint64_t *begin = (frame);                                                                 \
+        __asm__("" : "+r"(begin)); /* or it would be computed twice */                             \
+        uint64_t stack_wanted = (uint64_t)(uintptr_t)(begin + (code)->frame_slots);                \
         if (UNLIKELY(stack_wanted > machine->stack_end || machine->depth_left == 0)) {             \
             machine->stack_wanted = stack_wanted;                                                  \
             GOTO(STACK);                                                                           \
         }                                                                                          \
         machine->depth_left--;                                                                     \
-        fp = (frame);                                                                              \
+        fp = begin;                                                                                \
         BEGIN_FRAME(code, return_pc);                                                              \
     } while (0)
 
@@ -480,7 +483,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 
 /* Defines `func`. An i32 index is zero-extended. */
 #define FIND_INDIRECT(a)                                                                           \
-    const struct vm_table *table = machine->instance->tables[code_u32(pc, CODE_CALL_TABLE)];       \
+    const struct vm_table *table = machine->tables[code_u32(pc, CODE_CALL_TABLE)];                 \
     uint64_t index = ONE_##a(i64, CODE_CALL_A, CODE_IMM64);                                        \
     if (UNLIKELY(index >= table->count)) {                                                         \
         TRAP_WITH(VM_TRAP_UNDEFINED_ELEMENT);                                                      \
@@ -489,7 +492,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
     if (UNLIKELY(func == NULL)) {                                                                  \
         TRAP_WITH(VM_TRAP_UNINITIALIZED_ELEMENT);                                                  \
     }                                                                                              \
-    if (UNLIKELY(func->type_id != machine->instance->type_ids[code_u32(pc, CODE_CALL_TARGET)])) {  \
+    if (UNLIKELY(func->type_id != machine->type_ids[code_u32(pc, CODE_CALL_TARGET)])) {            \
         TRAP_WITH(VM_TRAP_INDIRECT_CALL_TYPE_MISMATCH);                                            \
     }
 

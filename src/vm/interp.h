@@ -37,8 +37,10 @@ struct machine {
     vector_register f0, f1;
 
     struct vm_instance *instance; /* whose code runs; NULL before the first call */
-    struct vm_global **globals;   /* of the instance, as the next two */
+    struct vm_global **globals;   /* of the instance, as the next ones */
     struct vm_func **funcs;
+    struct vm_table **tables;
+    const uint32_t *type_ids;
     uint8_t *memory;       /* base of memory 0; NULL if there is none */
     uint64_t memory_bytes; /* its size */
     uint64_t bound;        /* the first address at which an access must look closer: 7 less, or 0 */

@@ -51,6 +51,8 @@ void machine_enter_instance(struct machine *machine, struct vm_instance *instanc
     machine->instance = instance;
     machine->globals = instance != NULL ? instance->globals : NULL;
     machine->funcs = instance != NULL ? instance->funcs : NULL;
+    machine->tables = instance != NULL ? instance->tables : NULL;
+    machine->type_ids = instance != NULL ? instance->type_ids : NULL;
     machine_reload_memory(machine);
 }
 
