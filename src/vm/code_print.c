@@ -3,8 +3,8 @@
  *   0018  I32_ADD_S_RI       s3 = r0, 1
  *   0028  BRANCH_I32_LT_S_SS -> 0000 [5], [2]  s3, s0
  *
- * the offset, the handler, operands (rN and fN are the registers, sN slots), where a branch goes
- * and in brackets what its edges cost.
+ * the offset, the handler (with a + if it does the next instruction too), operands (rN and fN are
+ * the registers, sN slots), where a branch goes and in brackets what its edges cost.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -265,6 +265,17 @@ static void print_control(FILE *out, const struct handler_layout *layout, const 
     }
 }
 
+/* A handler that does the next instruction too has that one's name in its own; here a plus says so.
+ */
+static void print_name(FILE *out, uint32_t offset, const char *name)
+{
+    const char *then = strstr(name, "_THEN_");
+    int length = (int)(then != NULL ? then - name : (ptrdiff_t)strlen(name));
+    int padding = 24 - length - (then != NULL);
+    fprintf(out, "  %04" PRIx32 "  %.*s%s%*s", offset, length, name, then != NULL ? "+" : "",
+            padding > 0 ? padding : 0, "");
+}
+
 void code_disassemble(const struct vm_module *module, uint32_t function_index, FILE *out)
 {
     const struct code *code = module->funcs[function_index].code;
@@ -278,7 +289,7 @@ void code_disassemble(const struct vm_module *module, uint32_t function_index, F
             return;
         }
         const struct handler_layout *layout = &handler_layouts[handler];
-        fprintf(out, "  %04" PRIx32 "  %-24s", offset, layout->name);
+        print_name(out, offset, layout->name);
         print_control(out, layout, pc, offset);
         fputc('\n', out);
         offset += code_instruction_bytes(layout, pc);

@@ -19,6 +19,18 @@ static void finish(struct translator *t, struct emission *e, enum code_type type
 
 /* ---- Numeric ---- */
 
+/* Subtracting a constant is adding its contrary, which more fusions know. */
+static void add_instead(struct emission *e)
+{
+    if (e->opcode == OP_I32_SUB) {
+        e->opcode = OP_I32_ADD;
+        e->b.value = (uint32_t)(0 - e->b.value);
+    } else if (e->opcode == OP_I64_SUB) {
+        e->opcode = OP_I64_ADD;
+        e->b.value = 0 - e->b.value;
+    }
+}
+
 static void binary(struct translator *t, enum opcode opcode)
 {
     struct emission e = {.kind = EMISSION_NUMERIC, .opcode = opcode};
@@ -26,6 +38,9 @@ static void binary(struct translator *t, enum opcode opcode)
     e.a = stack_pop(t);
     if (e.a.kind == CODE_I && e.b.kind == CODE_I) {
         operand_settle(t, &e.a);
+    }
+    if (e.b.kind == CODE_I && !t->slots_only) {
+        add_instead(&e);
     }
     finish(t, &e, family_rows[opcode].out);
 }
