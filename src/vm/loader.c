@@ -20,6 +20,7 @@ struct vm_loader {
     struct vm_module *module; /* NULL once handed over */
     struct decoder decoder;
     struct validator *validator;
+    struct translator *translator;
     enum loader_phase phase;
     uint32_t next_func;
     struct err failure; /* FAILED: told again at each step */
@@ -79,6 +80,7 @@ void vm_loader_free(struct vm_loader *loader)
         return;
     }
     validator_free(loader->validator);
+    translator_free(loader->translator);
     vm_module_unref(loader->module);
     budget_release(loader->budget, sizeof *loader);
     heap_free(loader);
@@ -90,8 +92,9 @@ static bool begin_bodies(struct vm_loader *loader, struct err *err)
         return false;
     }
     loader->validator = validator_new(loader->module, loader->budget);
-    if (loader->validator == NULL) {
-        return err_set(err, ERR_NO_MEMORY, "no memory to validate a module");
+    loader->translator = translator_new(loader->budget);
+    if (loader->validator == NULL || loader->translator == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory to validate and translate a module");
     }
     loader->next_func = loader->module->func_import_count;
     loader->phase = LOADER_BODIES;
@@ -120,7 +123,7 @@ static bool load_body(struct vm_loader *loader, size_t *bytes, struct err *err)
     if (!validator_func(loader->validator, index, err)) {
         return false;
     }
-    if (!translate_func(loader->module, index, err)) {
+    if (!translator_func(loader->translator, loader->module, index, err)) {
         return module_err_in_func(err, index);
     }
     *bytes = validator_effort(loader->validator);

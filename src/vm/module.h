@@ -171,8 +171,13 @@ bool validator_func(struct validator *validator, uint32_t function_index,
                     struct err *err) MUST_CHECK;
 /* The work that the last function was, and its translation will be, in bytes of ordinary code. */
 size_t validator_effort(const struct validator *validator);
-/* translate.c: after validator_func said yes. Fails with LIMIT or NO_MEMORY only. */
-bool translate_func(struct vm_module *module, uint32_t function_index, struct err *err) MUST_CHECK;
+/* translate.c: after validator_func said yes. Fails with LIMIT or NO_MEMORY only. The translator
+ * keeps its room between bodies, charged to the budget. */
+struct translator;
+struct translator *translator_new(struct budget *budget);
+void translator_free(struct translator *translator);
+bool translator_func(struct translator *translator, struct vm_module *module,
+                     uint32_t function_index, struct err *err) MUST_CHECK;
 /* The internal code of a defined function, for vm_module_disassemble. */
 void code_disassemble(const struct vm_module *module, uint32_t function_index, FILE *out);
 

@@ -14,7 +14,7 @@
 
 #include <assert.h>
 
-static const struct opcode_info opcode_infos[OPCODE_COUNT] = {
+const struct opcode_info opcode_infos[OPCODE_COUNT] = {
 #define OP(prefix, code, name, text, immediate, signature, gas)                                    \
     [OP_##name] = {prefix, code, text, OPCODE_##immediate, signature, gas},
 #include "vm/opcodes.def"
@@ -52,12 +52,6 @@ const struct opcode_entry opcode_pages[][OPCODE_PAGE_ENTRIES] = {
 static bool is_prefix(uint8_t byte)
 {
     return byte >= PREFIX_MISC && (size_t)PAGE(byte) < sizeof opcode_pages / sizeof opcode_pages[0];
-}
-
-const struct opcode_info *opcode_info(enum opcode opcode)
-{
-    assert(opcode < OPCODE_COUNT);
-    return &opcode_infos[opcode];
 }
 
 enum opcode opcode_find(uint8_t prefix, uint32_t code)

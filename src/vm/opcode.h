@@ -7,6 +7,8 @@
 
 #include "base/bytes.h"
 
+#include <assert.h>
+
 enum opcode_immediate {
     OPCODE_NONE,
     OPCODE_BLOCK,         /* block type: 0x40, a value type, or an s33 type index */
@@ -53,7 +55,14 @@ struct opcode_info {
     uint8_t gas;
 };
 
-const struct opcode_info *opcode_info(enum opcode opcode);
+extern const struct opcode_info opcode_infos[OPCODE_COUNT];
+
+static inline const struct opcode_info *opcode_info(enum opcode opcode)
+{
+    assert(opcode < OPCODE_COUNT);
+    return &opcode_infos[opcode];
+}
+
 /* OPCODE_COUNT if there is no such row. */
 enum opcode opcode_find(uint8_t prefix, uint32_t code);
 

@@ -33,11 +33,6 @@ enum code_type code_type_of(enum vm_type type)
     return CODE_i64;
 }
 
-uint32_t code_type_slots(enum code_type type)
-{
-    return type == CODE_v128 ? 2 : 1;
-}
-
 uint32_t label_type_slots(struct label_type types)
 {
     uint32_t slots = 0;
@@ -78,9 +73,7 @@ bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, 
     return true;
 }
 
-/* Room for whatever one instruction pushes, so that pushing cannot fail; what pushes many makes
- * room itself. */
-static bool reserve(struct translator *t)
+static bool make_room(struct translator *t)
 {
     return translator_reserve(t, (void **)&t->entries, &t->entry_capacity,
                               (uint64_t)t->height + RESERVE_ENTRIES, sizeof t->entries[0]) &&
@@ -93,6 +86,18 @@ static bool reserve(struct translator *t)
                               sizeof t->sites[0]);
 }
 
+/* Room for whatever one instruction pushes, so that pushing cannot fail; what pushes many makes
+ * room itself. */
+static inline bool reserve(struct translator *t)
+{
+    bool is_there =
+        (uint64_t)t->height + RESERVE_ENTRIES <= t->entry_capacity &&
+        t->control_count < t->control_capacity &&
+        (uint64_t)t->site_count + t->fixup_count + RESERVE_BRANCHES <= t->site_capacity &&
+        (uint64_t)t->fixup_count + RESERVE_BRANCHES <= t->fixup_capacity;
+    return is_there || make_room(t);
+}
+
 /* Lays `count` locals of a type at `slot`; returns the slot after them. One that is past 65535
  * makes the translation fail in the end. */
 static uint32_t lay_locals(struct translator *t, uint32_t first, uint32_t count, enum vm_type type,
@@ -100,8 +105,7 @@ static uint32_t lay_locals(struct translator *t, uint32_t first, uint32_t count,
 {
     enum code_type code_type = code_type_of(type);
     for (uint32_t local = first; local < first + count; local++) {
-        t->local_types[local] = (uint8_t)code_type;
-        t->local_slots[local] = (uint16_t)slot;
+        t->locals[local] = (struct local){.slot = (uint16_t)slot, .type = (uint8_t)code_type};
         slot += code_type_slots(code_type);
     }
     return slot;
@@ -111,11 +115,9 @@ static bool begin_locals(struct translator *t)
 {
     const struct module_func *func = t->func;
     const struct vm_func_type *type = func->type;
-    t->local_types = ARENA_ARRAY(&t->arena, uint8_t, func->local_count);
-    t->local_slots = ARENA_ARRAY(&t->arena, uint16_t, func->local_count);
-    t->local_refs = ARENA_ARRAY(&t->arena, uint32_t, func->local_count);
-    if (t->local_types == NULL || t->local_slots == NULL || t->local_refs == NULL) {
-        return translator_fail(t, ERR_NO_MEMORY, "locals");
+    if (!translator_reserve(t, (void **)&t->locals, &t->local_capacity, func->local_count,
+                            sizeof t->locals[0])) {
+        return false;
     }
     for (uint32_t i = 0; i < type->param_count; i++) {
         t->param_slots = lay_locals(t, i, 1, type->types[i], t->param_slots);
@@ -139,21 +141,33 @@ static bool begin_locals(struct translator *t)
     return true;
 }
 
-static bool translator_init(struct translator *t, const struct vm_module *module,
-                            uint32_t function_index, bool slots_only, struct budget *budget,
-                            struct err *err)
+/* Before the first function. */
+static void translator_init(struct translator *t, struct budget *budget)
 {
-    *t = (struct translator){.module = module,
-                             .func = &module->funcs[function_index],
-                             .slots_only = slots_only,
-                             .err = err,
-                             .previous = {.handler = HANDLER_COUNT},
-                             .owner = {TRANSLATE_NONE, TRANSLATE_NONE},
-                             .open_loop = TRANSLATE_NONE,
-                             .stop_gas = TRANSLATE_TO_THE_END,
-                             .code_max = module->limits.code_bytes_max & ~7u};
+    memset(t, 0, sizeof *t);
     arena_init(&t->arena, budget);
-    return reserve(t) && begin_locals(t) && pin_plan(t);
+}
+
+static void translator_release(struct translator *t)
+{
+    arena_release_wiped(&t->arena); /* it holds code of somebody's program */
+}
+
+static void translator_begin(struct translator *t, const struct vm_module *module,
+                             uint32_t function_index, bool slots_only, struct err *err)
+{
+    size_t kept = offsetof(struct translator, module);
+    memset((uint8_t *)t + kept, 0, sizeof *t - kept);
+    t->module = module;
+    t->func = &module->funcs[function_index];
+    t->slots_only = slots_only;
+    t->err = err;
+    t->previous.handler = HANDLER_COUNT;
+    t->owner[0] = TRANSLATE_NONE;
+    t->owner[1] = TRANSLATE_NONE;
+    t->open_loop = TRANSLATE_NONE;
+    t->stop_gas = TRANSLATE_TO_THE_END;
+    t->code_max = module->limits.code_bytes_max & ~7u;
 }
 
 static void translate_one(struct translator *t, const struct instruction *instruction)
@@ -178,6 +192,9 @@ static void translate_one(struct translator *t, const struct instruction *instru
 
 static bool run(struct translator *t)
 {
+    if (!reserve(t) || !begin_locals(t) || !pin_plan(t)) {
+        return false;
+    }
     struct reader reader = reader_of(t->func->body);
     control_push_function(t);
     site_open(t, SITE_ENTRY);
@@ -220,24 +237,56 @@ static bool keep(struct translator *t, struct vm_module *module, struct module_f
     return true;
 }
 
+static bool translate(struct translator *t, struct vm_module *module, uint32_t function_index,
+                      bool slots_only, struct err *err)
+{
+    translator_begin(t, module, function_index, slots_only, err);
+    size_t left = module->limits.code_bytes_max - module->code_bytes;
+    t->code_max = (uint32_t)left & ~7u;
+    return (run(t) && keep(t, module, &module->funcs[function_index])) ||
+           err_wrap(err, "function %u", function_index);
+}
+
+struct translator *translator_new(struct budget *budget)
+{
+    if (!budget_charge(budget, sizeof(struct translator))) {
+        return NULL;
+    }
+    struct translator *t = HEAP_NEW(struct translator);
+    if (t == NULL) {
+        budget_release(budget, sizeof *t);
+        return NULL;
+    }
+    translator_init(t, budget);
+    return t;
+}
+
+void translator_free(struct translator *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    struct budget *budget = t->arena.budget;
+    translator_release(t);
+    memory_wipe(t, sizeof *t);
+    heap_free(t);
+    budget_release(budget, sizeof *t);
+}
+
+bool translator_func(struct translator *t, struct vm_module *module, uint32_t function_index,
+                     struct err *err)
+{
+    return translate(t, module, function_index, false, err);
+}
+
 bool translate_func_with(struct vm_module *module, uint32_t function_index,
                          const struct translate_options *options, struct err *err)
 {
     struct translator t;
-    struct module_func *func = &module->funcs[function_index];
-    bool ok =
-        translator_init(&t, module, function_index, options->slots_only, module->arena.budget, err);
-    size_t left = module->limits.code_bytes_max - module->code_bytes;
-    t.code_max = (uint32_t)left & ~7u;
-    ok = ok && run(&t) && keep(&t, module, func);
-    arena_release(&t.arena);
-    return ok || err_wrap(err, "function %u", function_index);
-}
-
-bool translate_func(struct vm_module *module, uint32_t function_index, struct err *err)
-{
-    const struct translate_options options = {.slots_only = false};
-    return translate_func_with(module, function_index, &options, err);
+    translator_init(&t, module->arena.budget);
+    bool ok = translate(&t, module, function_index, options->slots_only, err);
+    translator_release(&t);
+    return ok;
 }
 
 bool translate_locate(const struct vm_module *module, uint32_t function_index, uint32_t code_offset,
@@ -245,17 +294,18 @@ bool translate_locate(const struct vm_module *module, uint32_t function_index, u
 {
     struct err err;
     struct translator t;
-    bool slots_only = module->funcs[function_index].code->slots_only;
-    bool ok = translator_init(&t, module, function_index, slots_only, NULL, &err);
+    translator_init(&t, NULL);
+    translator_begin(&t, module, function_index, module->funcs[function_index].code->slots_only,
+                     &err);
     t.stop_gas = stop_gas;
     t.query.active = true;
     t.query.at = code_offset;
-    ok = ok && run(&t) && t.query.ended;
+    bool ok = run(&t) && t.query.ended;
     if (ok) {
         *out = (struct translate_location){
             .offset = t.query.source.offset, .gas = t.query.source.gas, .end_gas = t.query.end_gas};
     }
-    arena_release(&t.arena);
+    translator_release(&t);
     return ok;
 }
 
@@ -264,14 +314,15 @@ uint8_t *translate_until(const struct vm_module *module, uint32_t function_index
 {
     struct err err;
     struct translator t;
-    bool slots_only = module->funcs[function_index].code->slots_only;
-    bool ok = translator_init(&t, module, function_index, slots_only, NULL, &err);
+    translator_init(&t, NULL);
+    translator_begin(&t, module, function_index, module->funcs[function_index].code->slots_only,
+                     &err);
     t.stop_gas = stop_gas;
-    uint8_t *copy = ok && run(&t) ? heap_alloc(t.code_size) : NULL;
+    uint8_t *copy = run(&t) ? heap_alloc(t.code_size) : NULL;
     if (copy != NULL) {
         memcpy(copy, t.code, t.code_size);
         *size = t.code_size;
     }
-    arena_release(&t.arena);
+    translator_release(&t);
     return copy;
 }

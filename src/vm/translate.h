@@ -32,7 +32,8 @@ struct translate_options {
     bool slots_only; /* fold and fuse nothing: every value goes through its home slot */
 };
 
-/* translate_func with other options than the default; replaces code that is there. */
+/* As translator_func, but once and with other options than the default; replaces code that is
+ * there. */
 bool translate_func_with(struct vm_module *module, uint32_t function_index,
                          const struct translate_options *options, struct err *err) MUST_CHECK;
 
@@ -131,6 +132,27 @@ struct pin_loop { /* one for each outermost loop, in the body's order */
     struct pins pins;
 };
 
+struct local {
+    uint16_t slot;
+    uint8_t type;  /* enum code_type */
+    uint32_t refs; /* entries that are LOCAL of it */
+};
+
+struct survey_room { /* what translate_pin.c counts in */
+    struct use *uses;
+    uint32_t use_capacity;
+    uint8_t *blocks;
+    uint32_t block_capacity;
+    uint32_t *places; /* all zero between functions */
+    uint32_t place_capacity;
+};
+
+/* How many slots a value takes. */
+static inline uint32_t code_type_slots(enum code_type type)
+{
+    return type == CODE_v128 ? 2 : 1;
+}
+
 struct fixup { /* a branch to a label that is not there yet */
     int32_t next;
     uint32_t base; /* the instruction that rel counts from */
@@ -175,47 +197,54 @@ struct query {
 };
 
 struct translator {
+    /* Room, which is kept from function to function. */
+    struct arena arena;
+    uint8_t *code;
+    uint32_t code_capacity;
+    struct entry *entries;
+    uint32_t entry_capacity;
+    struct control *controls;
+    uint32_t control_capacity;
+    struct fixup *fixups;
+    uint32_t fixup_capacity;
+    struct site *sites;
+    uint32_t site_capacity;
+    struct local *locals;
+    uint32_t local_capacity;
+    struct pin_loop *pin_loops;
+    uint32_t pin_loop_capacity;
+    struct survey_room survey;
+    struct emission history[HISTORY_MAX]; /* the newest one last */
+
+    /* From here on everything belongs to one function and begins as zero. */
     const struct vm_module *module;
     const struct module_func *func;
     bool slots_only;
-    struct arena arena; /* scratch */
     struct err *err;
     bool failed; /* err is set */
     bool done;
     bool unreachable;
     uint32_t skipped_blocks; /* nesting inside unreachable code */
 
-    uint8_t *code;
-    uint32_t code_size, code_capacity, code_max;
+    uint32_t code_size, code_max;
     uint64_t overflow[8]; /* where writes go once it failed */
 
-    struct entry *entries;
-    uint32_t height, entry_capacity;
+    uint32_t height;
     uint32_t frame_slots; /* as far as homes have reached */
     uint32_t settled;     /* entries below are SLOT or CONSTANT */
     int32_t owner[2];     /* the entry that is in r0, in f0 */
 
-    struct control *controls;
-    uint32_t control_count, control_capacity;
-    struct fixup *fixups;
-    uint32_t fixup_count, fixup_capacity;
-    struct site *sites;
-    uint32_t site_count, site_capacity;
+    uint32_t control_count, fixup_count, site_count;
     int32_t open_loop; /* the innermost loop whose cost is not known yet */
 
-    uint8_t *local_types; /* enum code_type */
-    uint16_t *local_slots;
-    uint32_t *local_refs; /* entries that are LOCAL of it */
     uint32_t param_slots, result_slots, return_slot, zero_count, temp_base;
 
     struct previous previous;
-    struct emission history[HISTORY_MAX]; /* the newest one last */
     uint32_t history_count;
     uint32_t serial; /* of the last emission */
 
     struct pins pins; /* where the walk is */
-    struct pin_loop *pin_loops;
-    uint32_t pin_loop_count, pin_loop_capacity, pin_loop_next;
+    uint32_t pin_loop_count, pin_loop_next;
     bool pins_any;     /* the function pins something somewhere */
     uint32_t pin_save; /* the slots where the caller's pinned registers are kept */
 
@@ -228,8 +257,7 @@ struct translator {
 
 /* translate.c */
 enum code_type code_type_of(enum vm_type type);
-/* How many slots a value takes; several values. */
-uint32_t code_type_slots(enum code_type type);
+/* The slots of several values. */
 uint32_t label_type_slots(struct label_type types);
 /* Always false. The first failure counts. */
 bool translator_fail(struct translator *t, enum err_code code, const char *what);

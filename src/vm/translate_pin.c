@@ -40,13 +40,12 @@ struct survey_loop {
 
 struct survey { /* of a body */
     struct translator *t;
-    uint8_t *blocks; /* whether each open block is a loop */
-    uint32_t block_count, block_capacity;
+    struct survey_room *room; /* blocks: whether each open one is a loop; places, of each local:
+                                 where its use is, counted from 1 and from first_use */
+    uint32_t block_count;
     uint32_t loop_depth;
     struct survey_loop loops[SURVEY_DEPTH_MAX];
-    struct use *uses;
-    uint32_t use_count, use_capacity;
-    uint32_t *places; /* of each local: where its use is, counted from 1 and from first_use */
+    uint32_t use_count;
 };
 
 static bool survey_loop_begins(struct survey *survey, uint32_t offset)
@@ -68,11 +67,11 @@ static bool survey_loop_begins(struct survey *survey, uint32_t offset)
 /* Makes one use of each local from all of the loop's. */
 static void add_up(struct survey *survey, const struct survey_loop *loop)
 {
-    struct use *uses = survey->uses + loop->first_use;
+    struct use *uses = survey->room->uses + loop->first_use;
     uint32_t count = survey->use_count - loop->first_use;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t *place = &survey->places[uses[i].local];
+        uint32_t *place = &survey->room->places[uses[i].local];
         if (*place == 0) {
             uses[kept] = uses[i];
             *place = ++kept;
@@ -81,7 +80,7 @@ static void add_up(struct survey *survey, const struct survey_loop *loop)
         }
     }
     for (uint32_t i = 0; i < kept; i++) {
-        survey->places[uses[i].local] = 0;
+        survey->room->places[uses[i].local] = 0;
     }
     survey->use_count = loop->first_use + kept;
 }
@@ -94,8 +93,8 @@ static uint16_t heaviest(const struct survey *survey, const struct survey_loop *
     uint16_t best = PIN_NOTHING;
     uint64_t best_weight = WEIGHT_MIN - 1;
     for (uint32_t i = loop->first_use; i < survey->use_count; i++) {
-        const struct use *use = &survey->uses[i];
-        uint8_t type = t->local_types[use->local];
+        const struct use *use = &survey->room->uses[i];
+        uint8_t type = t->locals[use->local].type;
         uint16_t slot = (uint16_t)stack_local_slot(t, use->local);
         bool fits =
             is_float ? type == CODE_f32 || type == CODE_f64 : type == CODE_i32 || type == CODE_i64;
@@ -130,7 +129,7 @@ static void survey_loop_ends(struct survey *survey)
     }
     loop[-1].calls_itself |= loop->calls_itself;
     for (uint32_t i = loop->first_use; i < survey->use_count; i++) {
-        survey->uses[i].weight <<= WEIGHT_STEP_LOG2;
+        survey->room->uses[i].weight <<= WEIGHT_STEP_LOG2;
     }
 }
 
@@ -139,11 +138,11 @@ static bool survey_local(struct survey *survey, uint32_t local)
     if (survey->loop_depth == 0) {
         return true;
     }
-    if (!translator_reserve(survey->t, (void **)&survey->uses, &survey->use_capacity,
-                            (uint64_t)survey->use_count + 1, sizeof survey->uses[0])) {
+    if (!translator_reserve(survey->t, (void **)&survey->room->uses, &survey->room->use_capacity,
+                            (uint64_t)survey->use_count + 1, sizeof survey->room->uses[0])) {
         return false;
     }
-    survey->uses[survey->use_count++] = (struct use){.local = local, .weight = 1};
+    survey->room->uses[survey->use_count++] = (struct use){.local = local, .weight = 1};
     return true;
 }
 
@@ -159,11 +158,11 @@ static void survey_call(struct survey *survey, uint32_t callee)
 
 static bool survey_block_begins(struct survey *survey, bool is_loop, uint32_t offset)
 {
-    if (!translator_reserve(survey->t, (void **)&survey->blocks, &survey->block_capacity,
-                            (uint64_t)survey->block_count + 1, 1)) {
+    if (!translator_reserve(survey->t, (void **)&survey->room->blocks,
+                            &survey->room->block_capacity, (uint64_t)survey->block_count + 1, 1)) {
         return false;
     }
-    survey->blocks[survey->block_count++] = is_loop;
+    survey->room->blocks[survey->block_count++] = is_loop;
     return !is_loop || survey_loop_begins(survey, offset);
 }
 
@@ -175,7 +174,7 @@ static bool survey_one(struct survey *survey, const struct instruction *instruct
     case OP_LOOP:
         return survey_block_begins(survey, instruction->opcode == OP_LOOP, instruction->offset);
     case OP_END:
-        if (survey->block_count > 0 && survey->blocks[--survey->block_count]) {
+        if (survey->block_count > 0 && survey->room->blocks[--survey->block_count]) {
             survey_loop_ends(survey);
         }
         return true;
@@ -197,10 +196,10 @@ bool pin_plan(struct translator *t)
     if (t->slots_only || memchr(t->func->body.ptr, 0x03, t->func->body.size) == NULL) {
         return true; /* 0x03: loop */
     }
-    struct survey survey = {.t = t};
-    survey.places = ARENA_ARRAY(&t->arena, uint32_t, t->func->local_count);
-    if (survey.places == NULL) {
-        return translator_fail(t, ERR_NO_MEMORY, "locals");
+    struct survey survey = {.t = t, .room = &t->survey};
+    if (!translator_reserve(t, (void **)&t->survey.places, &t->survey.place_capacity,
+                            t->func->local_count, sizeof t->survey.places[0])) {
+        return false;
     }
     struct reader reader = reader_of(t->func->body);
     while (reader.ptr < reader.end) {

@@ -34,7 +34,7 @@ uint32_t stack_home(const struct translator *t, uint32_t index)
 
 uint32_t stack_local_slot(const struct translator *t, uint32_t local)
 {
-    return t->local_slots[local];
+    return t->locals[local].slot;
 }
 
 struct operand stack_peek(const struct translator *t, uint32_t index)
@@ -66,7 +66,7 @@ struct operand stack_peek(const struct translator *t, uint32_t index)
 static void release(struct translator *t, struct entry *entry)
 {
     if (entry->kind == ENTRY_LOCAL) {
-        t->local_refs[entry->local]--;
+        t->locals[entry->local].refs--;
     } else if (entry->kind == ENTRY_REGISTER) {
         t->owner[class_of(entry->type)] = TRANSLATE_NONE;
     }
@@ -119,8 +119,8 @@ void stack_push_slots(struct translator *t, struct label_type types)
 
 void stack_push_local(struct translator *t, uint32_t local)
 {
-    push(t, (struct entry){.kind = ENTRY_LOCAL, .type = t->local_types[local], .local = local});
-    t->local_refs[local]++;
+    push(t, (struct entry){.kind = ENTRY_LOCAL, .type = t->locals[local].type, .local = local});
+    t->locals[local].refs++;
     if (t->slots_only) {
         stack_settle(t, t->height - 1);
     }
@@ -229,7 +229,7 @@ void stack_truncate(struct translator *t, uint32_t height)
 void stack_detach_local(struct translator *t, uint32_t local)
 {
     uint32_t looked_at = 0;
-    for (uint32_t i = t->height; i > t->settled && t->local_refs[local] > 0; i--) {
+    for (uint32_t i = t->height; i > t->settled && t->locals[local].refs > 0; i--) {
         if (++looked_at > DETACH_SCAN_MAX) {
             settle_all(t);
             break;
@@ -238,5 +238,5 @@ void stack_detach_local(struct translator *t, uint32_t local)
             stack_settle(t, i - 1);
         }
     }
-    assert(t->local_refs[local] == 0);
+    assert(t->locals[local].refs == 0);
 }
