@@ -71,7 +71,25 @@ if(wh_dispatch STREQUAL "computed-goto" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
     # Keep one indirect jump for each handler.
     list(APPEND wh_interp_flags -fno-gcse -fno-crossjumping)
 endif()
-set_source_files_properties(${wh_interp_sources} PROPERTIES COMPILE_OPTIONS "${wh_interp_flags}")
+
+# For measuring what metering or canonical NaNs cost, never for use: such an engine does not stop, or is not deterministic.
+set(WH_MEASURE_WITHOUT "" CACHE STRING "Leave out of the interpreter, to measure what it costs: gas or nan")
+set_property(CACHE WH_MEASURE_WITHOUT PROPERTY STRINGS "" gas nan)
+set(wh_dispatch_name ${wh_dispatch})
+if(WH_MEASURE_WITHOUT)
+    if(NOT WH_MEASURE_WITHOUT MATCHES "^(gas|nan)$")
+        message(FATAL_ERROR "WH_MEASURE_WITHOUT=${WH_MEASURE_WITHOUT}: not gas or nan")
+    endif()
+    if(WH_TESTS)
+        message(FATAL_ERROR "WH_MEASURE_WITHOUT is for measuring only: it needs -DWH_TESTS=OFF")
+    endif()
+    message(WARNING "an engine WITHOUT ${WH_MEASURE_WITHOUT}: measure with it, run nothing else on it")
+    string(TOUPPER ${WH_MEASURE_WITHOUT} wh_without)
+    list(APPEND wh_interp_flags -DWH_WITHOUT_${wh_without} -Wno-unused-parameter -Wno-unused-function)
+    string(APPEND wh_dispatch_name ", WITHOUT ${WH_MEASURE_WITHOUT}")
+endif()
+set_source_files_properties(${wh_interp_sources} PROPERTIES
+    COMPILE_OPTIONS "${wh_interp_flags}" COMPILE_DEFINITIONS "WH_DISPATCH_NAME=\"${wh_dispatch_name}\"")
 
 set(WH_VM_BACK_SOURCES
     gas.c code.c fusion.c translate.c translate_stack.c translate_emit.c translate_choose.c translate_pin.c translate_plain.c

@@ -134,7 +134,15 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         DISPATCH();                                                                                \
     } while (0)
 
-/* Pays for the edge to pc and goes on there. */
+/* Pays for the edge to pc and goes on there. WH_WITHOUT_GAS: in builds that measure what that
+ * costs, and can do nothing else (docs/benchmarks.md). */
+#ifdef WH_WITHOUT_GAS
+#define FOLLOW(price)                                                                              \
+    do {                                                                                           \
+        (void)(price);                                                                             \
+        DISPATCH();                                                                                \
+    } while (0)
+#else
 #define FOLLOW(price)                                                                              \
     do {                                                                                           \
         uint32_t cost = (price);                                                                   \
@@ -145,6 +153,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         }                                                                                          \
         DISPATCH();                                                                                \
     } while (0)
+#endif
 
 /* After whatever may have grown memory 0 or changed the instance. */
 #define RELOAD_MEMORY()                                                                            \

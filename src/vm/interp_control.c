@@ -32,5 +32,5 @@ void interp_run(struct machine *machine)
 
 const char *vm_dispatch_name(void)
 {
-    return "tail-call";
+    return WH_DISPATCH_NAME;
 }

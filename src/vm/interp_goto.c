@@ -58,5 +58,5 @@ void interp_run(struct machine *machine)
 
 const char *vm_dispatch_name(void)
 {
-    return "computed-goto";
+    return WH_DISPATCH_NAME;
 }
