@@ -47,7 +47,7 @@ if(wh_dispatch STREQUAL "tail-call")
     if(NOT WH_HAS_TAIL_CALL_DISPATCH)
         message(FATAL_ERROR "WH_DISPATCH=tail-call: this compiler has no musttail with preserve_none (clang 19 has)")
     endif()
-    set(wh_interp_sources interp_integer.c interp_float.c interp_memory.c interp_far.c interp_control.c interp_fused.c)
+    set(wh_interp_sources interp_integer.c interp_float.c interp_memory.c interp_simd.c interp_far.c interp_control.c interp_fused.c)
     set(wh_pins 1)
 elseif(wh_dispatch STREQUAL "computed-goto")
     set(wh_interp_sources interp_goto.c)
@@ -92,6 +92,6 @@ set_source_files_properties(${wh_interp_sources} PROPERTIES
     COMPILE_OPTIONS "${wh_interp_flags}" COMPILE_DEFINITIONS "WH_DISPATCH_NAME=\"${wh_dispatch_name}\"")
 
 set(WH_VM_BACK_SOURCES
-    gas.c code.c fusion.c translate.c translate_stack.c translate_emit.c translate_choose.c translate_pin.c translate_plain.c
-    translate_control.c translate_far.c translate_tail.c
+    gas.c code.c fusion.c translate.c translate_stack.c translate_emit.c translate_choose.c translate_pin.c translate_simd.c
+    translate_plain.c translate_control.c translate_far.c translate_tail.c
     interp_cold.c interp_rare.c ${wh_interp_sources} run.c code_print.c profile.c profile_print.c)

@@ -31,7 +31,12 @@ SHAPE_NUMBERS(PAIRS_COMMUTES_PQ, PAIR_NUMBER)
 SHAPE_NUMBERS(PAIRS_ORDERED_NONE, PAIR_NUMBER)
 SHAPE_NUMBERS(PAIRS_ORDERED_P, PAIR_NUMBER)
 SHAPE_NUMBERS(PAIRS_ORDERED_PQ, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_COMMUTES_V, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_ORDERED_V, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_ORDERED_SHIFT, PAIR_NUMBER)
+SHAPE_NUMBERS(PAIRS_ORDERED_REPLACE, PAIR_NUMBER)
 SHAPE_NUMBERS(KINDS_NONE, KIND_NUMBER)
+SHAPE_NUMBERS(KINDS_V, KIND_NUMBER)
 SHAPE_NUMBERS(KINDS_P, KIND_NUMBER)
 SHAPE_NUMBERS(KINDS_PQ, KIND_NUMBER)
 SHAPE_NUMBERS(VALUES_NONE, KIND_NUMBER)
@@ -44,20 +49,28 @@ SHAPE_NUMBERS(ADDRESSES_SCALED, ADDRESS_NUMBER)
 const struct pair_shape pair_shapes[2][SHAPES] = {
     {[SHAPE_NONE] = SHAPE_TABLE(PAIRS_COMMUTES_NONE, PAIR_PLACE),
      [SHAPE_P] = SHAPE_TABLE(PAIRS_COMMUTES_P, PAIR_PLACE),
-     [SHAPE_PQ] = SHAPE_TABLE(PAIRS_COMMUTES_PQ, PAIR_PLACE)},
+     [SHAPE_PQ] = SHAPE_TABLE(PAIRS_COMMUTES_PQ, PAIR_PLACE),
+     [SHAPE_V] = SHAPE_TABLE(PAIRS_COMMUTES_V, PAIR_PLACE)},
     {[SHAPE_NONE] = SHAPE_TABLE(PAIRS_ORDERED_NONE, PAIR_PLACE),
      [SHAPE_P] = SHAPE_TABLE(PAIRS_ORDERED_P, PAIR_PLACE),
-     [SHAPE_PQ] = SHAPE_TABLE(PAIRS_ORDERED_PQ, PAIR_PLACE)},
+     [SHAPE_PQ] = SHAPE_TABLE(PAIRS_ORDERED_PQ, PAIR_PLACE),
+     [SHAPE_V] = SHAPE_TABLE(PAIRS_ORDERED_V, PAIR_PLACE),
+     [SHAPE_SHIFT] = SHAPE_TABLE(PAIRS_ORDERED_SHIFT, PAIR_PLACE),
+     [SHAPE_REPLACE] = SHAPE_TABLE(PAIRS_ORDERED_REPLACE, PAIR_PLACE)},
 };
 const struct kind_shape kind_shapes[SHAPES] = {
     [SHAPE_NONE] = SHAPE_TABLE(KINDS_NONE, KIND_PLACE),
     [SHAPE_P] = SHAPE_TABLE(KINDS_P, KIND_PLACE),
     [SHAPE_PQ] = SHAPE_TABLE(KINDS_PQ, KIND_PLACE),
+    [SHAPE_V] = SHAPE_TABLE(KINDS_V, KIND_PLACE),
+    [SHAPE_SHIFT] = SHAPE_TABLE(KINDS_V, KIND_PLACE),
+    [SHAPE_REPLACE] = SHAPE_TABLE(KINDS_V, KIND_PLACE),
 };
 const struct kind_shape value_shapes[SHAPES] = {
     [SHAPE_NONE] = SHAPE_TABLE(VALUES_NONE, KIND_PLACE),
     [SHAPE_P] = SHAPE_TABLE(VALUES_P, KIND_PLACE),
     [SHAPE_PQ] = SHAPE_TABLE(VALUES_PQ, KIND_PLACE),
+    [SHAPE_V] = SHAPE_TABLE(KINDS_V, KIND_PLACE),
 };
 const struct address_shape address_shapes[SHAPES] = {
     [SHAPE_NONE] = SHAPE_TABLE(ADDRESSES_NONE, ADDRESS_PLACE),
@@ -74,6 +87,24 @@ const struct code_address_row code_address_rows[CODE_ADDRESSES] = {
 /* ---- Families. The first handler is named after R and the first pair, address or value kind. ----
  */
 
+#if VM_PINS
+#define FIRST_V(op, rest) HANDLER_##op##_R_R##rest
+#define FIRST_S(op, rest) HANDLER_##op##_R_##rest
+#define FIRST_KIND(op) HANDLER_##op##_R
+#else
+#define FIRST_V(op, rest) HANDLER_##op##_S_S##rest
+#define FIRST_S(op, rest) HANDLER_##op##_S_##rest
+#define FIRST_KIND(op) HANDLER_##op##_S
+#endif
+#define FIRST_PAIR_NONE(op) HANDLER_##op##_R_RS
+#define FIRST_PAIR_P(op) HANDLER_##op##_R_RS
+#define FIRST_PAIR_PQ(op) HANDLER_##op##_R_RS
+#define FIRST_PAIR_V(op) FIRST_V(op, S)
+#define FIRST_ONE_NONE(op) HANDLER_##op##_R_R
+#define FIRST_ONE_P(op) HANDLER_##op##_R_R
+#define FIRST_ONE_PQ(op) HANDLER_##op##_R_R
+#define FIRST_ONE_V(op) FIRST_V(op, )
+
 #define ORDERED_COMMUTES false
 #define ORDERED_ORDERED true
 #define BINARY(op, body, type, pairs, pinned)                                                      \
@@ -82,7 +113,7 @@ const struct code_address_row code_address_rows[CODE_ADDRESSES] = {
                  .out = CODE_##type,                                                               \
                  .ordered = ORDERED_##pairs,                                                       \
                  .pins = SHAPE_##pinned,                                                           \
-                 .first = HANDLER_##op##_R_RS,                                                     \
+                 .first = FIRST_PAIR_##pinned(op),                                                 \
                  .swapped = OP_##op},
 #define DIVISION(op, body, type, pairs, pinned) BINARY(op, body, type, pairs, pinned)
 #define COMPARE(op, body, type, pinned, other, contrary)                                           \
@@ -116,7 +147,7 @@ const struct code_address_row code_address_rows[CODE_ADDRESSES] = {
                  .in = CODE_##from,                                                                \
                  .out = CODE_##to,                                                                 \
                  .pins = SHAPE_##pinned,                                                           \
-                 .first = HANDLER_##op##_R_R},
+                 .first = FIRST_ONE_##pinned(op)},
 #define TRUNCATION(op, body, from, to, pinned) UNARY(op, body, from, to, pinned)
 #define LOAD(op, body, type, bytes, pinned, shape)                                                 \
     [OP_##op] = {.family = FAMILY_LOAD,                                                            \
@@ -133,11 +164,53 @@ const struct code_address_row code_address_rows[CODE_ADDRESSES] = {
                  .addresses = SHAPE_##shape,                                                       \
                  .far = HANDLER_##op##_WIDE_R_R,                                                   \
                  .first = HANDLER_##op##_R_R},
+#define LOAD_V(op, body, bytes, shape)                                                             \
+    [OP_##op] = {.family = FAMILY_LOAD,                                                            \
+                 .in = CODE_i32,                                                                   \
+                 .out = CODE_v128,                                                                 \
+                 .pins = SHAPE_V,                                                                  \
+                 .addresses = SHAPE_##shape,                                                       \
+                 .first = FIRST_S(op, R),                                                          \
+                 .far = HANDLER_##op##_FAR_S_S},
+#define STORE_V(op, body, bytes, shape)                                                            \
+    [OP_##op] = {.family = FAMILY_STORE,                                                           \
+                 .in = CODE_v128,                                                                  \
+                 .pins = SHAPE_V,                                                                  \
+                 .addresses = SHAPE_##shape,                                                       \
+                 .first = FIRST_S(op, R),                                                          \
+                 .far = HANDLER_##op##_FAR_S_S},
+#define LOAD_LANE(op, body, bytes)                                                                 \
+    [OP_##op] = {.family = FAMILY_LOAD_LANE,                                                       \
+                 .in = CODE_v128,                                                                  \
+                 .out = CODE_v128,                                                                 \
+                 .pins = SHAPE_V,                                                                  \
+                 .first = FIRST_V(op, _R),                                                         \
+                 .far = HANDLER_##op##_FAR},
+#define STORE_LANE(op, body, bytes)                                                                \
+    [OP_##op] = {.family = FAMILY_STORE_LANE,                                                      \
+                 .in = CODE_v128,                                                                  \
+                 .pins = SHAPE_V,                                                                  \
+                 .first = FIRST_S(op, R),                                                          \
+                 .far = HANDLER_##op##_FAR},
+#define VECTORS(op, its_family, shape, number)                                                     \
+    [OP_##op] = {.family = FAMILY_##its_family,                                                    \
+                 .in = CODE_v128,                                                                  \
+                 .out = CODE_v128,                                                                 \
+                 .ordered = true,                                                                  \
+                 .pins = SHAPE_##shape,                                                            \
+                 .first = number},
+#define CONSTANT(op) VECTORS(op, CONSTANT, V, FIRST_KIND(op))
+#define SHUFFLE(op, body) VECTORS(op, SHUFFLE, V, FIRST_V(op, S))
+#define TERNARY(op, body) VECTORS(op, TERNARY, V, FIRST_V(op, SS))
+#define SHIFT(op, body) VECTORS(op, BINARY, SHIFT, FIRST_V(op, R))
+#define REPLACE(op, body, from) VECTORS(op, BINARY, REPLACE, FIRST_V(op, R))
+#define EXTRACT(op, body, to) UNARY(op, body, v128, to, NONE)
 
 const struct family_row family_rows[OPCODE_COUNT] = {
 #include "vm/families_float.def"
 #include "vm/families_integer.def"
 #include "vm/families_memory.def"
+#include "vm/families_simd.def"
 };
 
 enum handler handler_of_word(uint64_t word)

@@ -12,6 +12,8 @@
  * address64@16 store       the same with v@8, the value's slot; its immediate comes last far load
  * handler@0  d@8  a@10  memory@12  offset64@16               a far store: v@8, imm64@24 select
  * handler@0  d@8  a@10  b@12  c@14 | imm64 a@16  imm64 b@24 jump        handler@0  rel@8  cost@12
+ *   lane        a load or store: d@8  a@10  offset32@12  b@16  lane8@18; far: offset64@16  b@24
+ * lane8@26 vectors     d@8  a@10  b@12 | c@14 | lane8@14 | imm128@16                16 or 32 bytes
  *   table       handler@0  a@10  count@12, then (count + 1) x {rel32 cost32}
  *   return      handler@0  return slot@8  a@10  count@12 | imm64@16
  *   call        handler@0  target@8..  a@16  delta@18  cost@20     the last six bytes are read by
@@ -86,6 +88,15 @@ enum code_field {
     CODE_FAR_MEMORY = 12,
     CODE_FAR_OFFSET = 16,
     CODE_FAR_IMM = 24,
+    CODE_LANE = 14, /* of EXTRACT and REPLACE */
+    CODE_IMM128 = 16,
+    CODE_IMM128_BYTES = 32,
+    CODE_LANE_B = 16,
+    CODE_LANE_NUMBER = 18,
+    CODE_LANE_BYTES = 24,
+    CODE_FAR_LANE_B = 24,
+    CODE_FAR_LANE_NUMBER = 26,
+    CODE_FAR_LANE_BYTES = 32,
     CODE_RARE_COST = 12,
     CODE_RARE_X = 16,
     CODE_RARE_Y = 20,
@@ -136,6 +147,15 @@ enum code_format {
     CODE_STORE,
     CODE_FAR_LOAD,
     CODE_FAR_STORE,
+    CODE_CONSTANT,
+    CODE_SHUFFLE,
+    CODE_EXTRACT, /* these three: what is no vector is of the layout's type */
+    CODE_REPLACE,
+    CODE_SHIFTED,
+    CODE_TERNARY,
+    CODE_LOAD_LANE,
+    CODE_STORE_LANE,
+    CODE_FAR_LANE,
     CODE_SELECT,
     CODE_JUMP,
     CODE_TABLE,
@@ -186,10 +206,24 @@ enum family {
     FAMILY_UNARY,
     FAMILY_LOAD,
     FAMILY_STORE,
+    FAMILY_CONSTANT, /* this and the next are of vectors only: translate_simd.c */
+    FAMILY_SHUFFLE,
+    FAMILY_TERNARY,
+    FAMILY_LOAD_LANE,
+    FAMILY_STORE_LANE,
 };
 
-/* How far a family knows pinned locals; see shapes.h. */
-enum shape_pins { SHAPE_NONE, SHAPE_P, SHAPE_PQ, SHAPE_SCALED, SHAPES };
+/* How far a family knows pinned locals; see shapes.h. Those before P do not. */
+enum shape_pins {
+    SHAPE_NONE,
+    SHAPE_V,
+    SHAPE_SHIFT,
+    SHAPE_REPLACE,
+    SHAPE_P,
+    SHAPE_PQ,
+    SHAPE_SCALED,
+    SHAPES
+};
 
 struct family_row {
     uint8_t family;
@@ -198,7 +232,7 @@ struct family_row {
     uint8_t pins;        /* enum shape_pins */
     uint8_t addresses;   /* the same, of a LOAD's or STORE's address */
     uint16_t far;        /* LOAD, STORE: enum handler: the first for memories that are no plain 0 */
-    uint16_t first;      /* enum handler: d = R with the first combination of operands */
+    uint16_t first;      /* enum handler: the first destination and combination of operands */
     uint16_t branch;     /* the first branch on it; 0: none */
     uint16_t branch_not; /* the first branch on its contrary; 0: use `inverse` */
     uint16_t swapped;    /* enum opcode with the same result when the operands change places */
@@ -224,5 +258,12 @@ extern const struct pair_shape pair_shapes[2][SHAPES]; /* [is it ordered] */
 extern const struct kind_shape kind_shapes[SHAPES];    /* destinations, single operands */
 extern const struct kind_shape value_shapes[SHAPES];   /* what is stored */
 extern const struct address_shape address_shapes[SHAPES];
+
+/* The first select of two vectors. */
+#if VM_PINS
+#define SIMD_SELECT_FIRST HANDLER_SELECT_v128_R_RS_R
+#else
+#define SIMD_SELECT_FIRST HANDLER_SELECT_v128_S_SS_R
+#endif
 
 #endif

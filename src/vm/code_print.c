@@ -43,6 +43,19 @@ uint32_t code_instruction_bytes(const struct handler_layout *layout, const uint8
         return CODE_FAR_IMM;
     case CODE_FAR_STORE:
         return CODE_FAR_IMM + (layout->d == CODE_I ? 8 : 0);
+    case CODE_CONSTANT:
+    case CODE_SHUFFLE:
+        return CODE_IMM128_BYTES;
+    case CODE_EXTRACT:
+    case CODE_REPLACE:
+    case CODE_SHIFTED:
+    case CODE_TERNARY:
+        return 16;
+    case CODE_LOAD_LANE:
+    case CODE_STORE_LANE:
+        return CODE_LANE_BYTES;
+    case CODE_FAR_LANE:
+        return CODE_FAR_LANE_BYTES;
     case CODE_SELECT:
         return has_immediate ? 32 : 16;
     case CODE_JUMP:
@@ -66,7 +79,8 @@ uint32_t code_instruction_bytes(const struct handler_layout *layout, const uint8
 static void print_operand(FILE *out, const struct handler_layout *layout, uint8_t kind,
                           uint32_t slot, uint64_t immediate)
 {
-    bool is_float = layout->type == CODE_f32 || layout->type == CODE_f64;
+    bool is_float =
+        layout->type == CODE_f32 || layout->type == CODE_f64 || layout->type == CODE_v128;
     switch ((enum code_kind)kind) {
     case CODE_R:
         fputs(is_float ? " f0" : " r0", out);
@@ -194,6 +208,56 @@ static void print_plain(FILE *out, const struct handler_layout *layout, const ui
     }
 }
 
+/* ---- Vectors ---- */
+
+static void print_lane_access(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    bool is_far = layout->format == CODE_FAR_LANE;
+    if (layout->d != CODE_N) {
+        print_destination(out, layout, pc);
+    }
+    print_operand(out, layout, layout->b, code_u16(pc, is_far ? CODE_FAR_LANE_B : CODE_LANE_B), 0);
+    fprintf(out, " lane %u,", pc[is_far ? CODE_FAR_LANE_NUMBER : CODE_LANE_NUMBER]);
+    if (is_far) {
+        fprintf(out, " memory %" PRIu32, code_u32(pc, CODE_FAR_MEMORY));
+    }
+    fputs(" [", out);
+    print_address_part(out, layout->a, code_u16(pc, CODE_A), 0);
+    fprintf(out, " + %" PRIu64 "]",
+            is_far ? code_u64(pc, CODE_FAR_OFFSET) : code_u32(pc, CODE_OFFSET));
+}
+
+static void print_imm128(FILE *out, const uint8_t *pc)
+{
+    fprintf(out, " 0x%016" PRIx64 "%016" PRIx64, code_u64(pc, CODE_IMM128 + 8),
+            code_u64(pc, CODE_IMM128));
+}
+
+static void print_simd(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
+{
+    struct handler_layout vector = *layout;
+    vector.type = CODE_v128;
+    print_destination(out, layout->format == CODE_EXTRACT ? layout : &vector, pc);
+    print_operand(out, &vector, layout->a, code_u16(pc, CODE_A), 0);
+    switch ((int)layout->format) {
+    case CODE_EXTRACT:
+        fprintf(out, " lane %u", pc[CODE_LANE]);
+        return;
+    case CODE_REPLACE:
+        print_operand(out, layout, layout->b, code_u16(pc, CODE_B), 0);
+        fprintf(out, " lane %u", pc[CODE_LANE]);
+        return;
+    case CODE_SHIFTED:
+        print_operand(out, layout, layout->b, code_u16(pc, CODE_B), code_u32(pc, CODE_IMM32));
+        return;
+    default:
+        print_operand(out, &vector, layout->b, code_u16(pc, CODE_B), 0);
+        if (layout->format != CODE_TERNARY) {
+            print_imm128(out, pc);
+        }
+    }
+}
+
 static void print_pins(FILE *out, const struct handler_layout *layout, const uint8_t *pc)
 {
     if (layout->d == CODE_P) {
@@ -250,6 +314,19 @@ static void print_control(FILE *out, const struct handler_layout *layout, const 
     case CODE_FAR_LOAD:
     case CODE_FAR_STORE:
         print_far(out, layout, pc);
+        return;
+    case CODE_CONSTANT:
+    case CODE_SHUFFLE:
+    case CODE_EXTRACT:
+    case CODE_REPLACE:
+    case CODE_SHIFTED:
+    case CODE_TERNARY:
+        print_simd(out, layout, pc);
+        return;
+    case CODE_LOAD_LANE:
+    case CODE_STORE_LANE:
+    case CODE_FAR_LANE:
+        print_lane_access(out, layout, pc);
         return;
     case CODE_RARE:
         fprintf(out, " s%u.. %" PRIu32 " %" PRIu32, (unsigned)code_u16(pc, CODE_A),

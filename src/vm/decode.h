@@ -26,14 +26,15 @@ bool decode_name(const struct vm_module *module, struct reader *reader, struct b
  * most max, a limit of that name. Allocate what it says only after this. */
 bool decode_count(struct reader *reader, const char *limit, uint32_t max, uint32_t *out,
                   struct err *err) MUST_CHECK;
-bool decode_value_type(struct reader *reader, enum vm_type *out, struct err *err) MUST_CHECK;
+bool decode_value_type(const struct vm_module *module, struct reader *reader, enum vm_type *out,
+                       struct err *err) MUST_CHECK;
 bool decode_ref_type(struct reader *reader, enum vm_type *out, struct err *err) MUST_CHECK;
 bool decode_table_type(const struct vm_module *module, struct reader *reader,
                        struct module_table *out, struct err *err) MUST_CHECK;
 bool decode_memory_type(const struct vm_module *module, struct reader *reader,
                         struct module_memory *out, struct err *err) MUST_CHECK;
-bool decode_global_type(struct reader *reader, struct module_global *out,
-                        struct err *err) MUST_CHECK;
+bool decode_global_type(const struct vm_module *module, struct reader *reader,
+                        struct module_global *out, struct err *err) MUST_CHECK;
 /* An array of the module's arena; NULL and NO_MEMORY. */
 void *decode_array(struct vm_module *module, size_t count, size_t size, struct err *err);
 

@@ -5,12 +5,13 @@
  */
 #include "vm/decode.h"
 
-static bool decode_local_runs(struct reader *reader, struct module_local_run *runs, uint32_t count,
-                              uint64_t *total, struct err *err)
+static bool decode_local_runs(const struct vm_module *module, struct reader *reader,
+                              struct module_local_run *runs, uint32_t count, uint64_t *total,
+                              struct err *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (!decode_u32(reader, &runs[i].count, err) ||
-            !decode_value_type(reader, &runs[i].type, err)) {
+            !decode_value_type(module, reader, &runs[i].type, err)) {
             return false;
         }
         *total += runs[i].count;
@@ -28,7 +29,8 @@ static bool decode_locals(struct vm_module *module, struct reader *reader, struc
     }
     struct module_local_run *runs = decode_array(module, func->local_run_count, sizeof *runs, err);
     uint64_t total = func->type->param_count;
-    if (runs == NULL || !decode_local_runs(reader, runs, func->local_run_count, &total, err)) {
+    if (runs == NULL ||
+        !decode_local_runs(module, reader, runs, func->local_run_count, &total, err)) {
         return false;
     }
     if (total > UINT32_MAX) {

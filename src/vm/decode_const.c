@@ -8,6 +8,8 @@
  */
 #include "vm/decode.h"
 
+#include <string.h>
+
 bool module_const_of(const struct instruction *instruction, struct module_const *out)
 {
     *out = (struct module_const){.offset = instruction->offset};
@@ -28,6 +30,10 @@ bool module_const_of(const struct instruction *instruction, struct module_const 
     case OP_F64_CONST:
         value->type = VM_F64;
         value->as.f64 = instruction->as.f64;
+        return true;
+    case OP_V128_CONST:
+        value->type = VM_V128;
+        memcpy(value->as.v128, instruction->as.v128, sizeof value->as.v128);
         return true;
     case OP_REF_NULL:
         value->type = (enum vm_type)instruction->as.index;

@@ -50,7 +50,7 @@ static bool decode_import(struct vm_module *module, struct reader *reader, struc
     case VM_EXTERN_MEMORY:
         return decode_memory_type(module, reader, &out->memory, err);
     case VM_EXTERN_GLOBAL:
-        return decode_global_type(reader, &out->global, err);
+        return decode_global_type(module, reader, &out->global, err);
     default:
         return decode_fail(&at, err, "malformed import kind");
     }

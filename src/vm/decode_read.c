@@ -81,7 +81,8 @@ bool decode_count(struct reader *reader, const char *limit, uint32_t max, uint32
     return *out <= max || decode_limit(&at, err, limit, *out, max);
 }
 
-bool decode_value_type(struct reader *reader, enum vm_type *out, struct err *err)
+bool decode_value_type(const struct vm_module *module, struct reader *reader, enum vm_type *out,
+                       struct err *err)
 {
     struct reader at = *reader;
     uint8_t byte;
@@ -89,6 +90,9 @@ bool decode_value_type(struct reader *reader, enum vm_type *out, struct err *err
         return false;
     }
     *out = (enum vm_type)byte;
+    if (byte == VM_V128 && !module->limits.features.simd) {
+        return decode_fail(&at, err, "malformed value type v128: the feature simd is off");
+    }
     return vm_type_is_value(byte) || decode_fail(&at, err, "malformed value type");
 }
 
@@ -166,10 +170,11 @@ bool decode_memory_type(const struct vm_module *module, struct reader *reader,
     return decode_limits(module, reader, &out->is_64, &out->min, &out->max, err);
 }
 
-bool decode_global_type(struct reader *reader, struct module_global *out, struct err *err)
+bool decode_global_type(const struct vm_module *module, struct reader *reader,
+                        struct module_global *out, struct err *err)
 {
     uint8_t mutability;
-    if (!decode_value_type(reader, &out->type, err)) {
+    if (!decode_value_type(module, reader, &out->type, err)) {
         return false;
     }
     struct reader at = *reader;

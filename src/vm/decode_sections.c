@@ -51,7 +51,7 @@ static bool decode_func_type(struct vm_module *module, struct reader *reader,
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!decode_value_type(i < out->param_count ? &first : &second, &types[i], err)) {
+        if (!decode_value_type(module, i < out->param_count ? &first : &second, &types[i], err)) {
             return false;
         }
     }
@@ -174,7 +174,7 @@ bool decode_globals(struct vm_module *module, struct reader *reader, struct err 
         return false;
     }
     for (uint32_t i = module->global_import_count; i < count; i++) {
-        if (!decode_global_type(reader, &globals[i], err) ||
+        if (!decode_global_type(module, reader, &globals[i], err) ||
             !decode_const(module, reader, &globals[i].init, err)) {
             return false;
         }

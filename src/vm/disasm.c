@@ -137,6 +137,35 @@ static void print_memarg(const struct instruction *instruction, FILE *out)
     }
 }
 
+static void print_v128(const struct instruction *instruction, FILE *out)
+{
+    bool is_shuffle = opcode_info(instruction->opcode)->immediate == OPCODE_SHUFFLE;
+    fputs(is_shuffle ? "" : " i8x16", out);
+    for (size_t i = 0; i < sizeof instruction->as.v128; i++) {
+        fprintf(out, is_shuffle ? " %u" : " 0x%02x", instruction->as.v128[i]);
+    }
+}
+
+static void print_constant(const struct instruction *instruction, FILE *out)
+{
+    switch ((int)opcode_info(instruction->opcode)->immediate) {
+    case OPCODE_I32:
+        fprintf(out, " %" PRId32, (int32_t)instruction->as.i32);
+        return;
+    case OPCODE_I64:
+        fprintf(out, " %" PRId64, (int64_t)instruction->as.i64);
+        return;
+    case OPCODE_F32:
+        print_f32(instruction->as.f32, out);
+        return;
+    case OPCODE_F64:
+        print_f64(instruction->as.f64, out);
+        return;
+    default:
+        print_v128(instruction, out);
+    }
+}
+
 static void print_immediate(const struct instruction *instruction, FILE *out)
 {
     switch (opcode_info(instruction->opcode)->immediate) {
@@ -183,16 +212,25 @@ static void print_immediate(const struct instruction *instruction, FILE *out)
         print_memarg(instruction, out);
         return;
     case OPCODE_I32:
-        fprintf(out, " %" PRId32, (int32_t)instruction->as.i32);
-        return;
     case OPCODE_I64:
-        fprintf(out, " %" PRId64, (int64_t)instruction->as.i64);
-        return;
     case OPCODE_F32:
-        print_f32(instruction->as.f32, out);
-        return;
     case OPCODE_F64:
-        print_f64(instruction->as.f64, out);
+    case OPCODE_V128:
+    case OPCODE_SHUFFLE:
+        print_constant(instruction, out);
+        return;
+    case OPCODE_LANE2:
+    case OPCODE_LANE4:
+    case OPCODE_LANE8:
+    case OPCODE_LANE16:
+        fprintf(out, " %u", instruction->lane);
+        return;
+    case OPCODE_MEM1_LANE:
+    case OPCODE_MEM2_LANE:
+    case OPCODE_MEM4_LANE:
+    case OPCODE_MEM8_LANE:
+        print_memarg(instruction, out);
+        fprintf(out, " %u", instruction->lane);
         return;
     }
 }

@@ -370,7 +370,7 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
 #define ADDRESS_BYTES_ILP 24
 #define ADDRESS_BYTES_ILQ 24
 
-/* bound is 7 less than the size: below it every access fits; from there on look closer. */
+/* bound is 15 less than the size: below it every access fits; from there on look closer. */
 #define CHECK(address, bytes)                                                                      \
     if (UNLIKELY(address >= bound)) {                                                              \
         if (machine->memory_bytes < (bytes) || address > machine->memory_bytes - (bytes)) {        \
@@ -661,5 +661,6 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
     }
 
 #include "vm/handler_far.h"
+#include "vm/handler_simd.h"
 
 #endif

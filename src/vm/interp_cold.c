@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-enum { STACK_STEP_BYTES = 65536, ACCESS_BYTES_MAX = 8 };
+enum { STACK_STEP_BYTES = 65536, ACCESS_BYTES_MAX = 16 };
 
 enum vm_trap machine_stack_grow(struct machine *machine)
 {

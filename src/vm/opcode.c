@@ -13,6 +13,7 @@
 #include "vm/module.h"
 
 #include <assert.h>
+#include <string.h>
 
 const struct opcode_info opcode_infos[OPCODE_COUNT] = {
 #define OP(prefix, code, name, text, immediate, signature, gas)                                    \
@@ -241,6 +242,16 @@ static bool source_end(const struct source *source)
     return source_fail(source, "unexpected end of section or function");
 }
 
+static bool source_v128(const struct source *source, struct instruction *out)
+{
+    struct bytes bytes;
+    if (!reader_take(source->reader, sizeof out->as.v128, &bytes)) {
+        return source_end(source);
+    }
+    memcpy(out->as.v128, bytes.ptr, sizeof out->as.v128);
+    return true;
+}
+
 static bool source_immediate(const struct source *source, enum opcode_immediate immediate,
                              struct instruction *out)
 {
@@ -289,6 +300,19 @@ static bool source_immediate(const struct source *source, enum opcode_immediate 
         return reader_u32le(source->reader, &out->as.f32) || source_end(source);
     case OPCODE_F64:
         return reader_u64le(source->reader, &out->as.f64) || source_end(source);
+    case OPCODE_V128:
+    case OPCODE_SHUFFLE:
+        return source_v128(source, out);
+    case OPCODE_LANE2:
+    case OPCODE_LANE4:
+    case OPCODE_LANE8:
+    case OPCODE_LANE16:
+        return source_u8(source, &out->lane);
+    case OPCODE_MEM1_LANE:
+    case OPCODE_MEM2_LANE:
+    case OPCODE_MEM4_LANE:
+    case OPCODE_MEM8_LANE:
+        return source_memarg(source, out) && source_u8(source, &out->lane);
     }
     assert(false && "an immediate kind without a reader");
     return false;

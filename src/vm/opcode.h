@@ -37,6 +37,16 @@ enum opcode_immediate {
     OPCODE_I64,
     OPCODE_F32,
     OPCODE_F64,
+    OPCODE_V128,    /* 16 bytes */
+    OPCODE_SHUFFLE, /* 16 lanes of two vectors, a byte each */
+    OPCODE_LANE2,   /* one byte: a lane of so many */
+    OPCODE_LANE4,
+    OPCODE_LANE8,
+    OPCODE_LANE16,
+    OPCODE_MEM1_LANE, /* memarg, then a lane of so many bytes */
+    OPCODE_MEM2_LANE,
+    OPCODE_MEM4_LANE,
+    OPCODE_MEM8_LANE,
 };
 
 enum opcode {
@@ -45,6 +55,8 @@ enum opcode {
 #undef OP
     OPCODE_COUNT
 };
+
+enum { OPCODE_PREFIX_SIMD = 0xfd };
 
 struct opcode_info {
     uint8_t prefix;
@@ -72,6 +84,7 @@ struct instruction {
     enum opcode opcode;
     uint32_t offset;   /* in the module's bytes, of the first byte */
     bool names_memory; /* by anything but a zero byte, which multi_memory alone allows */
+    uint8_t lane;      /* LANE, MEM_LANE */
     union {
         uint32_t index; /* LABEL FUNC LOCAL GLOBAL TABLE ELEM DATA MEMORY REF_TYPE(byte) */
         struct {
@@ -92,6 +105,7 @@ struct instruction {
         uint64_t i64;
         uint32_t f32;
         uint64_t f64;
+        uint8_t v128[16]; /* V128, SHUFFLE */
     } as;
 };
 

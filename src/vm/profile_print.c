@@ -101,6 +101,15 @@ static bool ends_straight_run(enum handler handler)
     case CODE_STORE:
     case CODE_FAR_LOAD:
     case CODE_FAR_STORE:
+    case CODE_CONSTANT:
+    case CODE_SHUFFLE:
+    case CODE_EXTRACT:
+    case CODE_REPLACE:
+    case CODE_SHIFTED:
+    case CODE_TERNARY:
+    case CODE_LOAD_LANE:
+    case CODE_STORE_LANE:
+    case CODE_FAR_LANE:
     case CODE_SELECT:
     case CODE_GLOBAL:
     case CODE_PIN:

@@ -6,9 +6,9 @@
  * for floats), PQ (two, for integers). Without pins (VM_PINS 0) all three are the same.
  *
  * The kinds: R transient register, S slot, I immediate, P and Q pinned locals. There is one
- * transient register of each class, so R occurs at most once. Where operands may change places they
- * are in the order R P Q S I. The first of each list is R or R S: a family's first handler is named
- * after it.
+ * transient register of each class, so R occurs at most once for operands of one class. Where
+ * operands may change places they are in the order R P Q S I. The first of each list is R or R S (but
+ * of vectors), which a family's first handler is named after.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -41,6 +41,36 @@
 #define VALUES_NONE(ROW, ...) KINDS_NONE(ROW, __VA_ARGS__) ROW(__VA_ARGS__, I)
 #define VALUES_P(ROW, ...) KINDS_P(ROW, __VA_ARGS__) ROW(__VA_ARGS__, I)
 #define VALUES_PQ(ROW, ...) KINDS_PQ(ROW, __VA_ARGS__) ROW(__VA_ARGS__, I)
+
+/* Vectors, as destinations, single operands and pairs. Without pins they only live in slots: each
+ * handler counts where all are one function. */
+#if VM_PINS
+#define KINDS_V(ROW, ...) ROW(__VA_ARGS__, R) ROW(__VA_ARGS__, S)
+#define KINDS_V_AGAIN(ROW, ...) ROW(__VA_ARGS__, R) ROW(__VA_ARGS__, S)
+#define PAIRS_COMMUTES_V(ROW, ...) ROW(__VA_ARGS__, R, S) ROW(__VA_ARGS__, S, S)
+#define PAIRS_ORDERED_V(ROW, ...) PAIRS_COMMUTES_V(ROW, __VA_ARGS__) ROW(__VA_ARGS__, S, R)
+#define TRIPLES_V(ROW, ...) \
+    ROW(__VA_ARGS__, R, S, S) ROW(__VA_ARGS__, S, S, S) ROW(__VA_ARGS__, S, R, S) ROW(__VA_ARGS__, S, S, R)
+#else
+#define KINDS_V(ROW, ...) ROW(__VA_ARGS__, S)
+#define KINDS_V_AGAIN(ROW, ...) ROW(__VA_ARGS__, S)
+#define PAIRS_COMMUTES_V(ROW, ...) ROW(__VA_ARGS__, S, S)
+#define PAIRS_ORDERED_V(ROW, ...) ROW(__VA_ARGS__, S, S)
+#define TRIPLES_V(ROW, ...) ROW(__VA_ARGS__, S, S, S)
+#endif
+
+/* A vector and an i32 that may be a constant; a vector and a scalar, which is in the other register
+ * or in the same. */
+#if VM_PINS
+#define PAIRS_ORDERED_SHIFT(ROW, ...) \
+    ROW(__VA_ARGS__, R, R) ROW(__VA_ARGS__, R, S) ROW(__VA_ARGS__, R, I) \
+    ROW(__VA_ARGS__, S, R) ROW(__VA_ARGS__, S, S) ROW(__VA_ARGS__, S, I)
+#define PAIRS_ORDERED_REPLACE(ROW, ...) \
+    ROW(__VA_ARGS__, R, R) ROW(__VA_ARGS__, R, S) ROW(__VA_ARGS__, S, R) ROW(__VA_ARGS__, S, S)
+#else
+#define PAIRS_ORDERED_SHIFT(ROW, ...) ROW(__VA_ARGS__, S, R) ROW(__VA_ARGS__, S, S) ROW(__VA_ARGS__, S, I)
+#define PAIRS_ORDERED_REPLACE(ROW, ...) ROW(__VA_ARGS__, S, R) ROW(__VA_ARGS__, S, S)
+#endif
 
 /* Pairs of operands. */
 #define PAIRS_COMMUTES_NONE(ROW, ...) \

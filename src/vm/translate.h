@@ -17,7 +17,8 @@
  *
  * Files: translate.c walks · translate_stack.c the picture of the stack · translate_emit.c bytes,
  * costs, history · translate_choose.c from emissions to handlers · translate_pin.c which locals are
- * pinned · translate_plain.c instructions without control · translate_control.c the rest.
+ * pinned · translate_simd.c the forms that only vectors have · translate_plain.c instructions
+ * without control · translate_control.c the rest.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -88,6 +89,7 @@ enum emission_kind {
     EMISSION_FAR_LOAD,
     EMISSION_SELECT,
     EMISSION_GLOBAL,
+    EMISSION_SIMD, /* the families of vectors only */
 };
 
 struct source {
@@ -113,6 +115,9 @@ struct emission { /* an instruction with a destination */
                                   FAR_LOAD: b.value is the offset */
     uint8_t shift;             /* LOAD */
     uint32_t offset;           /* LOAD; or the index of a GLOBAL, of a WIDE or FAR_LOAD's memory */
+    uint8_t lane;              /* of a vector */
+    bool is_far;      /* of a lane in memory: as a FAR_LOAD; c.value is the offset always */
+    uint8_t v128[16]; /* SIMD: a constant, or lanes */
     struct source source;
     uint32_t start; /* in the code */
     uint32_t serial;
@@ -346,6 +351,11 @@ void far_load(struct translator *t, const struct instruction *instruction);
 void far_store(struct translator *t, const struct instruction *instruction);
 /* translate_tail.c: what comes after is unreachable. */
 void translate_tail_call(struct translator *t, const struct instruction *instruction);
+
+/* translate_simd.c: the families of vectors only. */
+void translate_simd(struct translator *t, const struct instruction *instruction);
+void simd_choose(struct translator *t, const struct emission *emission);
+void simd_choose_select(struct translator *t, const struct emission *emission);
 
 /* translate_plain.c: all the others. */
 void translate_plain(struct translator *t, const struct instruction *instruction);

@@ -26,7 +26,7 @@ static enum code_kind pinned_kind(const struct translator *t, const struct opera
                                   enum shape_pins pins)
 {
     const uint16_t *slot = t->pins.slot;
-    if (operand->kind != CODE_S || pins == SHAPE_NONE) {
+    if (operand->kind != CODE_S || pins < SHAPE_P) {
         return operand->kind;
     }
     if (is_float(operand->type)) {
@@ -119,6 +119,9 @@ static void choose_binary(struct translator *t, const struct emission *e)
     put_slot(at, CODE_D, &e->d);
     put_slot(at, CODE_A, &pair.a);
     put_slot(at, left ? CODE_A : CODE_B, &pair.b);
+    if (row->pins == SHAPE_REPLACE) {
+        at[CODE_LANE] = e->lane;
+    }
     if (has_immediate) {
         uint64_t value = left ? pair.a.value : pair.b.value;
         if (is_wide(row->in)) {
@@ -141,6 +144,7 @@ static void choose_unary(struct translator *t, const struct emission *e)
     uint8_t *at = emit_append(t, row->first + number, 16);
     put_slot(at, CODE_D, &e->d);
     put_slot(at, CODE_A, &e->a);
+    at[CODE_LANE] = e->lane;
     reload_pins(t, &e->d, d);
 }
 
@@ -227,13 +231,14 @@ static void choose_load(struct translator *t, const struct emission *e)
     reload_pins(t, &e->d, d);
 }
 
-enum { WIDE_LOADS = 4 }; /* before the FAR one, in families_far.def */
+enum { WIDE_LOADS = 4 }; /* before the FAR one, in families_far.def; vectors have none */
 
 static void choose_far_load(struct translator *t, const struct emission *e)
 {
     uint32_t kinds = (e->d.kind == CODE_S ? 2u : 0u) + (e->a.kind == CODE_S ? 1u : 0u);
+    uint32_t far = e->d.type == CODE_v128 ? 0 : WIDE_LOADS;
     enum handler handler =
-        family_rows[e->opcode].far + (e->kind == EMISSION_FAR_LOAD ? WIDE_LOADS : kinds);
+        family_rows[e->opcode].far + (e->kind == EMISSION_FAR_LOAD ? far : kinds);
     uint8_t *at = emit_append(t, handler, CODE_FAR_IMM);
     put_slot(at, CODE_D, &e->d);
     put_slot(at, CODE_A, &e->a);
@@ -265,6 +270,10 @@ void choose_store(struct translator *t, enum opcode opcode, const struct address
 
 static void choose_select(struct translator *t, const struct emission *e)
 {
+    if (e->d.type == CODE_v128) {
+        simd_choose_select(t, e);
+        return;
+    }
     enum handler first = e->d.type == CODE_f32   ? HANDLER_SELECT_f32_R_RS_R
                          : e->d.type == CODE_f64 ? HANDLER_SELECT_f64_R_RS_R
                                                  : HANDLER_SELECT_i64_R_RS_R;
@@ -286,9 +295,10 @@ static void choose_select(struct translator *t, const struct emission *e)
 
 static void choose_global(struct translator *t, const struct emission *e)
 {
-    enum handler first = e->d.type == CODE_f32   ? HANDLER_GLOBAL_GET_f32_R
-                         : e->d.type == CODE_f64 ? HANDLER_GLOBAL_GET_f64_R
-                                                 : HANDLER_GLOBAL_GET_i64_R;
+    enum handler first = e->d.type == CODE_f32    ? HANDLER_GLOBAL_GET_f32_R
+                         : e->d.type == CODE_f64  ? HANDLER_GLOBAL_GET_f64_R
+                         : e->d.type == CODE_v128 ? HANDLER_GLOBAL_GET_v128_R
+                                                  : HANDLER_GLOBAL_GET_i64_R;
     uint8_t *at = emit_append(t, first + (e->d.kind == CODE_S ? 1u : 0u), 16);
     put_slot(at, CODE_D, &e->d);
     emit_put_u32(at + CODE_OFFSET, e->offset);
@@ -298,7 +308,7 @@ static void choose_global(struct translator *t, const struct emission *e)
 /* Floats that no register holds move as integers do. HANDLER_COUNT: no such move. */
 static enum handler move_handler(enum code_type type, enum code_kind d, enum code_kind a)
 {
-    static const uint16_t handlers[CODE_f64 + 1][CODE_KINDS][CODE_KINDS] = {
+    static const uint16_t handlers[CODE_v128 + 1][CODE_KINDS][CODE_KINDS] = {
 #define MOVE_ROW(type, d, a) [CODE_##type][CODE_##d][CODE_##a] = HANDLER_MOVE_##type##_##d##_##a,
 #include "vm/moves.def"
 #undef MOVE_ROW
@@ -354,6 +364,9 @@ void choose_emission(struct translator *t, const struct emission *e)
         return;
     case EMISSION_GLOBAL:
         choose_global(t, e);
+        return;
+    case EMISSION_SIMD:
+        simd_choose(t, e);
         return;
     }
 }

@@ -146,6 +146,8 @@ static void emit_return(struct translator *t, begin_cb *begin)
             handler = HANDLER_RETURN_f32_R;
         } else if (value.kind == CODE_R && value.type == CODE_f64) {
             handler = HANDLER_RETURN_f64_R;
+        } else if (value.type == CODE_v128) {
+            handler = value.kind == CODE_R ? HANDLER_RETURN_v128_R : HANDLER_RETURN_v128_S;
         }
     } else if (count > 1) {
         for (uint32_t i = t->height - count; i < t->height; i++) {

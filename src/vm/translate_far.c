@@ -1,17 +1,23 @@
 /* translate_far.c: loads and stores whose memory is not memory 0 with 32-bit addresses.
  *
- * Memory 0 with 64-bit addresses (WIDE) takes its operands where they are, as long as the address
- * is no constant; any other (FAR) takes slots and gives a slot. No address arithmetic is fused.
+ * Numbers in memory 0 with 64-bit addresses (WIDE) are moved from and to where they are wanted, as
+ * long as the address is no constant; all else (FAR) takes slots and gives a slot. No address
+ * arithmetic is fused.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "vm/translate.h"
 
-enum { WIDE_STORES = 6 }; /* before the FAR one, in families_far.def */
+enum { WIDE_STORES = 6 }; /* before the FAR one, in families_far.def; vectors have none */
+
+static bool is_vector(const struct instruction *instruction)
+{
+    return instruction->opcode >= OP_V128_LOAD;
+}
 
 static bool is_wide(const struct instruction *instruction)
 {
-    return instruction->as.memarg.memory == 0;
+    return instruction->as.memarg.memory == 0 && !is_vector(instruction);
 }
 
 bool far_is_needed(const struct translator *t, const struct instruction *instruction)
@@ -58,7 +64,8 @@ void far_store(struct translator *t, const struct instruction *instruction)
                       : value.kind == CODE_S ? 2u
                                              : 4u) +
                      (address.kind == CODE_S ? 1u : 0u);
-    enum handler handler = family_rows[instruction->opcode].far + (wide ? kinds : WIDE_STORES);
+    uint32_t far = is_vector(instruction) ? 0 : WIDE_STORES;
+    enum handler handler = family_rows[instruction->opcode].far + (wide ? kinds : far);
     bool has_immediate = value.kind == CODE_I;
     uint8_t *at = emit_begin(t, handler, CODE_FAR_IMM + (has_immediate ? 8 : 0));
     emit_put_u16(at + CODE_D, value.slot);

@@ -31,11 +31,21 @@ static void add_instead(struct emission *e)
     }
 }
 
-static void binary(struct translator *t, enum opcode opcode)
+/* Only of vector instructions is there a lane. */
+static uint8_t lane_of(const struct instruction *instruction)
 {
-    struct emission e = {.kind = EMISSION_NUMERIC, .opcode = opcode};
+    return instruction->opcode >= OP_V128_LOAD ? instruction->lane : 0;
+}
+
+static void binary(struct translator *t, const struct instruction *instruction)
+{
+    enum opcode opcode = instruction->opcode;
+    struct emission e = {.kind = EMISSION_NUMERIC, .opcode = opcode, .lane = lane_of(instruction)};
     e.b = stack_pop(t);
     e.a = stack_pop(t);
+    if (family_rows[opcode].pins == SHAPE_REPLACE) {
+        operand_settle(t, &e.b);
+    }
     if (e.a.kind == CODE_I && e.b.kind == CODE_I) {
         operand_settle(t, &e.a);
     }
@@ -64,12 +74,12 @@ static bool invert_comparison(struct translator *t)
     return true;
 }
 
-static void unary(struct translator *t, enum opcode opcode)
+static void unary(struct translator *t, enum opcode opcode, uint8_t lane)
 {
     if (opcode == OP_I32_EQZ && invert_comparison(t)) {
         return;
     }
-    struct emission e = {.kind = EMISSION_NUMERIC, .opcode = opcode};
+    struct emission e = {.kind = EMISSION_NUMERIC, .opcode = opcode, .lane = lane};
     e.a = stack_pop(t);
     operand_settle(t, &e.a);
     finish(t, &e, family_rows[opcode].out);
@@ -214,9 +224,10 @@ static void global_set(struct translator *t, uint32_t index)
 {
     struct operand value = stack_pop(t);
     enum code_type type = global_type(t, index);
-    enum handler handler = type == CODE_f32   ? HANDLER_GLOBAL_SET_f32_R
-                           : type == CODE_f64 ? HANDLER_GLOBAL_SET_f64_R
-                                              : HANDLER_GLOBAL_SET_i64_R;
+    enum handler handler = type == CODE_f32    ? HANDLER_GLOBAL_SET_f32_R
+                           : type == CODE_f64  ? HANDLER_GLOBAL_SET_f64_R
+                           : type == CODE_v128 ? HANDLER_GLOBAL_SET_v128_R
+                                               : HANDLER_GLOBAL_SET_i64_R;
     uint8_t *at = emit_begin(t, handler + (uint32_t)value.kind, value.kind == CODE_I ? 24 : 16);
     emit_put_u32(at + CODE_OFFSET, index);
     if (value.kind == CODE_S) {
@@ -279,7 +290,7 @@ static bool reference_or_table(struct translator *t, const struct instruction *i
         stack_push_constant(t, CODE_i64, 0);
         return true;
     case OP_REF_IS_NULL:
-        unary(t, OP_I64_EQZ);
+        unary(t, OP_I64_EQZ, 0);
         return true;
     case OP_REF_FUNC:
         rare(t, RARE(REF_FUNC, 0, 1), index, 0, CODE_i64);
@@ -399,12 +410,12 @@ void translate_plain(struct translator *t, const struct instruction *instruction
     switch ((enum family)family_rows[opcode].family) {
     case FAMILY_BINARY:
     case FAMILY_COMPARE:
-        binary(t, opcode);
+        binary(t, instruction);
         return;
     case FAMILY_TEST:
     case FAMILY_UNARY:
         if (!is_rename(opcode) || !rename_value(t, opcode)) {
-            unary(t, opcode);
+            unary(t, opcode, lane_of(instruction));
         }
         return;
     case FAMILY_LOAD:
@@ -412,6 +423,13 @@ void translate_plain(struct translator *t, const struct instruction *instruction
         return;
     case FAMILY_STORE:
         far_is_needed(t, instruction) ? far_store(t, instruction) : store(t, instruction);
+        return;
+    case FAMILY_CONSTANT:
+    case FAMILY_SHUFFLE:
+    case FAMILY_TERNARY:
+    case FAMILY_LOAD_LANE:
+    case FAMILY_STORE_LANE:
+        translate_simd(t, instruction);
         return;
     case FAMILY_NONE:
         break;

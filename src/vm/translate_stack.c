@@ -16,7 +16,7 @@ enum { DETACH_SCAN_MAX = 64 };
 
 static int class_of(enum code_type type)
 {
-    return type == CODE_f32 || type == CODE_f64;
+    return type == CODE_f32 || type == CODE_f64 || type == CODE_v128;
 }
 
 uint32_t stack_home(const struct translator *t, uint32_t index)
@@ -87,9 +87,6 @@ struct operand stack_pop(struct translator *t)
 static void push(struct translator *t, struct entry entry)
 {
     assert(t->height < t->entry_capacity);
-    if (entry.type == CODE_v128) {
-        translator_fail(t, ERR_LIMIT, "v128 value");
-    }
     entry.home = stack_home(t, t->height);
     uint32_t end = entry.home + code_type_slots(entry.type);
     if (end > UINT16_MAX + 1) {
@@ -137,7 +134,8 @@ void stack_push_constant(struct translator *t, enum code_type type, uint64_t val
 struct operand stack_destination(const struct translator *t, enum code_type type)
 {
     struct operand d = {.type = type, .home = (uint16_t)stack_home(t, t->height)};
-    d.kind = t->slots_only || t->owner[class_of(type)] != TRANSLATE_NONE ? CODE_S : CODE_R;
+    bool may_register = !t->slots_only && (type != CODE_v128 || VM_PINS); /* KINDS_V */
+    d.kind = may_register && t->owner[class_of(type)] == TRANSLATE_NONE ? CODE_R : CODE_S;
     d.slot = d.home;
     return d;
 }

@@ -63,6 +63,8 @@ bool validator_unknown(struct validator *validator, const char *what, uint32_t i
 /* The instruction needs a feature that may be off; text: what it is without it. */
 bool validator_feature(struct validator *validator, bool is_on, const char *text,
                        const char *feature) MUST_CHECK;
+/* May a module with these features have such values? */
+bool validator_type(struct validator *validator, enum vm_type type) MUST_CHECK;
 bool validator_limit(struct validator *validator, const char *limit, uint32_t max);
 
 static inline struct validate_frame *validator_frame(const struct validator *validator)

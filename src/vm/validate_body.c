@@ -37,6 +37,12 @@ bool validator_feature(struct validator *validator, bool is_on, const char *text
                    text, feature, validator->instruction.offset);
 }
 
+bool validator_type(struct validator *validator, enum vm_type type)
+{
+    return type != VM_V128 || validator_feature(validator, validator->module->limits.features.simd,
+                                                "malformed value type v128", "simd");
+}
+
 bool validator_limit(struct validator *validator, const char *limit, uint32_t max)
 {
     return err_set(validator->err, ERR_LIMIT, "%s: over the limit of %u at offset 0x%x", limit, max,
@@ -285,6 +291,11 @@ static inline bool apply_quickly(struct validator *validator, const char *signat
 static bool validate_instruction(struct validator *validator)
 {
     const struct opcode_info *info = opcode_info(validator->instruction.opcode);
+    if (info->prefix == OPCODE_PREFIX_SIMD &&
+        !validator_feature(validator, validator->module->limits.features.simd, "illegal opcode",
+                           "simd")) {
+        return false;
+    }
     if (info->signature[0] != '*') {
         return validate_immediate(validator, info) && (apply_quickly(validator, info->signature) ||
                                                        apply_signature(validator, info->signature));

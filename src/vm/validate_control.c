@@ -40,6 +40,7 @@ static bool block_types(struct validator *validator, struct validate_types *para
         *results = results_of(&validator->module->types[block_type]);
     } else if (block_type != -64) {
         *results = (struct validate_types){single_type((uint8_t)(block_type & 0x7f)), 1};
+        return validator_type(validator, results->types[0]);
     }
     return true;
 }

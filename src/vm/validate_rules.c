@@ -53,8 +53,9 @@ static bool select_type(struct validator *validator)
         return validator_fail(validator, "invalid result arity");
     }
     uint8_t type = validator->instruction.as.vector.labels.ptr[0];
-    return validator_pop(validator, VM_I32) && validator_pop(validator, type) &&
-           validator_pop(validator, type) && validator_push(validator, type);
+    return validator_type(validator, (enum vm_type)type) && validator_pop(validator, VM_I32) &&
+           validator_pop(validator, type) && validator_pop(validator, type) &&
+           validator_push(validator, type);
 }
 
 static bool local(struct validator *validator)
@@ -271,6 +272,22 @@ static bool table_copy(struct validator *validator)
            validator_fail(validator, "type mismatch: tables of different types");
 }
 
+static bool lane(struct validator *validator, uint32_t lanes)
+{
+    return validator->instruction.lane < lanes || validator_fail(validator, "invalid lane index");
+}
+
+/* Lanes of two vectors. */
+static bool shuffle(struct validator *validator)
+{
+    for (size_t i = 0; i < sizeof validator->instruction.as.v128; i++) {
+        if (validator->instruction.as.v128[i] >= 2 * sizeof validator->instruction.as.v128) {
+            return validator_fail(validator, "invalid lane index");
+        }
+    }
+    return true;
+}
+
 bool validate_immediate(struct validator *validator, const struct opcode_info *info)
 {
     switch ((int)info->immediate) {
@@ -302,6 +319,24 @@ bool validate_immediate(struct validator *validator, const struct opcode_info *i
         return table_init(validator);
     case OPCODE_TABLE_COPY:
         return table_copy(validator);
+    case OPCODE_SHUFFLE:
+        return shuffle(validator);
+    case OPCODE_LANE2:
+        return lane(validator, 2);
+    case OPCODE_LANE4:
+        return lane(validator, 4);
+    case OPCODE_LANE8:
+        return lane(validator, 8);
+    case OPCODE_LANE16:
+        return lane(validator, 16);
+    case OPCODE_MEM1_LANE:
+        return memarg(validator, 1) && lane(validator, 16);
+    case OPCODE_MEM2_LANE:
+        return memarg(validator, 2) && lane(validator, 8);
+    case OPCODE_MEM4_LANE:
+        return memarg(validator, 4) && lane(validator, 4);
+    case OPCODE_MEM8_LANE:
+        return memarg(validator, 8) && lane(validator, 2);
     default: /* constants are as good as they are */
         return true;
     }

@@ -11,6 +11,7 @@
 const struct vm_limits vm_limits_default = {
     .features =
         {
+            .simd = true,
             .tail_call = true,
             .extended_const = true,
             .multi_memory = true,

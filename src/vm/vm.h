@@ -60,9 +60,10 @@ bool vm_func_type_equal(const struct vm_func_type *a, const struct vm_func_type 
 
 /* ---- Limits: every one has a name, and the error that tells of it says the name ---- */
 
-/* What a module may use beyond WebAssembly 2.0; one that uses what is off is not valid, and the
- * error names the feature. */
+/* What a module may use beside the rest of WebAssembly 2.0; one that uses what is off is not valid,
+ * and the error names the feature. */
 struct vm_features {
+    bool simd; /* v128 and its instructions */
     bool tail_call;
     bool extended_const;
     bool multi_memory;

@@ -16,7 +16,6 @@ static const struct {
     const char *folder;
     const char *reason;
 } folders[] = {
-    {"simd", "vector instructions are not there yet"},
     {"relaxed-simd", "relaxed vector instructions are not there"},
     {"exceptions", EXCEPTIONS},
     {"gc", REFERENCES},

@@ -1,4 +1,5 @@
-/* test_features: what came after WebAssembly 2.0, each with its feature on and off; its limits.
+/* test_features: vectors and what came after WebAssembly 2.0, each with its feature on and off; its
+ * limits.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,8 +9,11 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static const struct vm_features all = {
-    .tail_call = true, .extended_const = true, .multi_memory = true, .memory64 = true};
+static const struct vm_features all = {.simd = true,
+                                       .tail_call = true,
+                                       .extended_const = true,
+                                       .multi_memory = true,
+                                       .memory64 = true};
 
 static struct buffer body_of(const uint8_t *bytes, size_t size)
 {
@@ -35,6 +39,29 @@ static void needs(struct vm_features only, struct vm_features others, struct buf
 Test(vm_features, all_are_on_by_default)
 {
     cr_assert_eq(memcmp(&vm_limits_default.features, &all, sizeof all), 0);
+}
+
+Test(vm_features, simd_on_and_off)
+{
+    const struct vm_features only = {.simd = true};
+    struct vm_features others = all;
+    others.simd = false;
+    /* v128.not in code that is never reached; a block, a select, a local, a global and a parameter
+     */
+    needs(only, others, BODY(0x00, 0xfd, 0x4d, 0x1a), "illegal opcode: the feature simd is off");
+    needs(only, others, BODY(0x00, 0x02, 0x7b, 0x00, 0x0b, 0x1a),
+          "malformed value type v128: the feature simd is off");
+    needs(only, others, BODY(0x00, 0x1c, 1, 0x7b, 0x1a),
+          "malformed value type v128: the feature simd is off");
+    needs(only, others,
+          WASM({1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)}, {10, BYTES(1, 4, 1, 1, 0x7b, 0x0b)}),
+          "malformed value type v128: the feature simd is off");
+    needs(only, others,
+          WASM({6, BYTES(1, 0x7b, 0, 0xfd, 0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                         0x0b)}),
+          "malformed value type v128: the feature simd is off");
+    needs(only, others, WASM({1, BYTES(1, 0x60, 1, 0x7b, 0)}),
+          "malformed value type v128: the feature simd is off");
 }
 
 Test(vm_features, tail_call_on_and_off)

@@ -23,6 +23,7 @@ Test(vm_opcode, bytes_without_a_row_are_not_found)
     for (uint32_t code = 0; code < 1000; code++) {
         found += opcode_find(0, code) != OPCODE_COUNT;
         found += opcode_find(0xfc, code) != OPCODE_COUNT;
+        found += opcode_find(0xfd, code) != OPCODE_COUNT;
     }
     cr_assert_eq(found, OPCODE_COUNT);
     cr_assert_eq(opcode_find(1, 0), OPCODE_COUNT);
@@ -56,6 +57,11 @@ static const struct sample samples[] = {
     {BYTES(0x42, 0x7f), OP_I64_CONST},
     {BYTES(0x43, 0, 0, 0x80, 0x3f), OP_F32_CONST},
     {BYTES(0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f), OP_F64_CONST},
+    {BYTES(0xfd, 0x0c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), OP_V128_CONST},
+    {BYTES(0xfd, 0x0d, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), OP_I8X16_SHUFFLE},
+    {BYTES(0xfd, 0x15, 0x0f), OP_I8X16_EXTRACT_LANE_S},
+    {BYTES(0xfd, 0xe4, 0x01), OP_F32X4_ADD},
+    {BYTES(0xfd, 0x57, 0x03, 0x80, 0x01, 0x01), OP_V128_LOAD64_LANE},
 };
 enum { SAMPLE_COUNT = sizeof samples / sizeof samples[0] };
 
@@ -115,7 +121,9 @@ Test(vm_opcode, malformed_instructions_are_refused_in_the_words_of_the_spec)
         {BYTES(0xff), "illegal opcode 0xff at offset 0x7"},
         {BYTES(0x06), "illegal opcode 0x06"},
         {BYTES(0xfc, 0x7f), "illegal opcode 0xfc 0x7f"},
-        {BYTES(0xfd, 0x00), "illegal opcode 0xfd"},
+        {BYTES(0xfd, 0x9a, 0x01), "illegal opcode 0xfd 0x9a"},
+        {BYTES(0xfd, 0x80, 0x02), "illegal opcode 0xfd 0x100"},
+        {BYTES(0xfe, 0x00), "illegal opcode 0xfe"},
         {BYTES(0x0c, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00), "integer representation too long"},
         {BYTES(0x0c, 0xff, 0xff, 0xff, 0xff, 0x1f), "integer too large"},
         {BYTES(0x41, 0xff, 0xff, 0xff, 0xff, 0x4f), "integer too large"},
