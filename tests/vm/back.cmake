@@ -5,7 +5,7 @@ set(wat_flags_far --enable-all --no-check) # wat2wasm does not know that a const
 set(wat_flags_wide --enable-all)
 set(wat_flags_tail --enable-all)
 set(wat_flags_tail_other --enable-all)
-foreach(name sweep gas start callee caller fold far wide tail tail_other)
+foreach(name sweep gas start callee caller fold far wide tail tail_other simd simd_user)
     add_custom_command(
         OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm
         COMMAND ${WAT2WASM} ${wat_flags_${name}} ${CMAKE_CURRENT_SOURCE_DIR}/wat/${name}.wat -o ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm
@@ -13,5 +13,5 @@ foreach(name sweep gas start callee caller fold far wide tail tail_other)
     list(APPEND vm_wasm_files ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm)
 endforeach()
 
-set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_gas.c test_run.c test_hostile.c test_features.c test_far.c test_tail.c
+set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_gas.c test_run.c test_hostile.c test_features.c test_simd.c test_far.c test_tail.c
     test_profile.c ${vm_wasm_files})

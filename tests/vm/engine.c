@@ -174,8 +174,10 @@ static struct outcome call(struct engine *engine, const char *name, uint32_t arg
     if (outcome.status == VM_RETURNED) {
         uint32_t count;
         const struct vm_value *results = vm_run_results(run, &count);
+        uint32_t slot = 0;
         for (uint32_t i = 0; i < count; i++) {
-            value_to_slots(&results[i], &outcome.results[i]);
+            value_to_slots(&results[i], &outcome.results[slot]);
+            slot += vm_type_slots(results[i].type);
         }
     } else if (outcome.status == VM_TRAPPED) {
         outcome.trap = vm_run_trap(run);

@@ -1,0 +1,17 @@
+;; Passes vectors to the host, to another instance and to its globals.
+(module
+  (type $mixed (func (param v128 i32 v128) (result v128 i32 v128)))
+  (import "host" "swap" (func $swap (param i32 v128 i64 v128) (result v128 f64 v128)))
+  (import "simd" "mixed" (func $mixed (type $mixed)))
+  (import "simd" "global" (global $global (mut v128)))
+  (import "host" "constant" (global $constant v128))
+  (global $copy v128 (global.get $constant))
+  (table funcref (elem $mixed))
+  (func (export "host") (param v128 v128) (result v128 f64 v128)
+    (call $swap (i32.const 5) (local.get 0) (i64.const 6) (v128.not (v128.not (local.get 1)))))
+  (func (export "bridge") (param v128 v128) (result v128 i32 v128)
+    (call $mixed (local.get 0) (i32.const 7) (local.get 1)))
+  (func (export "indirect") (param v128 v128) (result v128 i32 v128)
+    (call_indirect (type $mixed) (local.get 0) (i32.const 7) (local.get 1) (i32.const 0)))
+  (func (export "constant") (result v128) (global.get $copy))
+  (func (export "set_global") (param v128) (global.set $global (local.get 0))))
