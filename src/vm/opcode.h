@@ -134,25 +134,32 @@ enum { OPCODE_SHORT_BYTES = 8 }; /* more than opcode_read looks at without askin
 /* A LEB128 of at most two bytes: how many it has, 3 if it has more. */
 static inline uint32_t opcode_short_leb(const uint8_t *at, uint32_t *out)
 {
-    uint32_t more = at[0] >> 7;
-    *out = (at[0] & 0x7fu) | ((uint32_t)at[1] << 7 & (0u - more));
-    return 1 + more + (more & at[1] >> 7);
+    *out = at[0];
+    if (at[0] < 0x80) {
+        return 1;
+    }
+    *out = (at[0] & 0x7fu) | (uint32_t)at[1] << 7;
+    return at[1] < 0x80 ? 2 : 3;
 }
 
-/* Everything is computed and then chosen from: what comes next is hard to predict. 0: not short. */
+/* Whether a number follows or not is chosen without a branch: it is hard to predict. 0: not short.
+ */
 static inline uint32_t opcode_short_number(const uint8_t *at, uint32_t shape,
                                            struct instruction *out)
 {
-    uint32_t number;
-    uint32_t size = opcode_short_leb(at, &number);
-    uint32_t unused = size == 1 ? 25 : 18; /* bits above the sign */
+    uint32_t number = at[0];
+    uint32_t size = 1 + (shape & OPCODE_SHORT_LEB) / OPCODE_SHORT_LEB;
+    uint32_t unused = 25; /* bits above the sign */
+    if (number >= 0x80 && size > 1) {
+        number = (number & 0x7f) | (uint32_t)at[1] << 7;
+        unused = 18;
+        size = at[1] < 0x80 && (shape & OPCODE_SHORT_BLOCK) == 0 ? 3 : 0;
+    }
     int64_t with_sign = (int32_t)(number << unused) >> unused;
-    bool is_block = (shape & OPCODE_SHORT_BLOCK) != 0;
-    bool is_odd = (shape & OPCODE_SHORT_LEB) != 0 && size > 2;
-    /* 0x40 or a number type; as s33 it is the byte with its sign spread */
-    bool is_odd_block = is_block && at[0] != 0x40 && (at[0] < 0x7c || at[0] > 0x7f);
     out->as.i64 = (shape & OPCODE_SHORT_SIGNED) != 0 ? (uint64_t)with_sign : number;
-    return is_odd || is_odd_block ? 0 : 1 + ((shape & OPCODE_SHORT_LEB) != 0 ? size : 0);
+    /* A block type is 0x40 or a number type: as s33 the byte with its sign spread. */
+    bool is_odd = (shape & OPCODE_SHORT_BLOCK) != 0 && at[0] != 0x40 && at[0] < 0x7c;
+    return is_odd ? 0 : size;
 }
 
 static inline uint32_t opcode_short_memarg(const uint8_t *at, struct instruction *out)
