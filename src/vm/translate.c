@@ -73,11 +73,9 @@ bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, 
     return true;
 }
 
-static bool make_room(struct translator *t)
+bool translator_reserve_control(struct translator *t)
 {
-    return translator_reserve(t, (void **)&t->entries, &t->entry_capacity,
-                              (uint64_t)t->height + RESERVE_ENTRIES, sizeof t->entries[0]) &&
-           translator_reserve(t, (void **)&t->controls, &t->control_capacity,
+    return translator_reserve(t, (void **)&t->controls, &t->control_capacity,
                               (uint64_t)t->control_count + 1, sizeof t->controls[0]) &&
            translator_reserve(t, (void **)&t->fixups, &t->fixup_capacity,
                               (uint64_t)t->fixup_count + RESERVE_BRANCHES, sizeof t->fixups[0]) &&
@@ -88,14 +86,12 @@ static bool make_room(struct translator *t)
 
 /* Room for whatever one instruction pushes, so that pushing cannot fail; what pushes many makes
  * room itself. */
-static inline bool reserve(struct translator *t)
+static inline bool reserve_entries(struct translator *t)
 {
-    bool is_there =
-        (uint64_t)t->height + RESERVE_ENTRIES <= t->entry_capacity &&
-        t->control_count < t->control_capacity &&
-        (uint64_t)t->site_count + t->fixup_count + RESERVE_BRANCHES <= t->site_capacity &&
-        (uint64_t)t->fixup_count + RESERVE_BRANCHES <= t->fixup_capacity;
-    return is_there || make_room(t);
+    uint64_t count = (uint64_t)t->height + RESERVE_ENTRIES;
+    return count <= t->entry_capacity ||
+           translator_reserve(t, (void **)&t->entries, &t->entry_capacity, count,
+                              sizeof t->entries[0]);
 }
 
 /* Lays `count` locals of a type at `slot`; returns the slot after them. One that is past 65535
@@ -170,29 +166,39 @@ static void translator_begin(struct translator *t, const struct vm_module *modul
     t->code_max = module->limits.code_bytes_max & ~7u;
 }
 
-static void translate_one(struct translator *t, const struct instruction *instruction)
+/* Is there gas for the instruction before the position where translation stops? */
+static bool pay(struct translator *t, const struct instruction *instruction, bool is_control)
 {
-    if (t->unreachable) {
-        translate_skipped(t, instruction);
-        return;
+    uint64_t gas = t->gas + opcode_info(instruction->opcode)->gas;
+    if (is_control) {
+        gas += gas_values(control_values(t, instruction));
     }
-    uint64_t gas =
-        t->gas + opcode_info(instruction->opcode)->gas + gas_values(control_values(t, instruction));
     if (gas > t->stop_gas) {
         (void)emit_begin_control(t, HANDLER_STOP, 8);
         t->done = true;
-        return;
+        return false;
     }
     t->gas = gas;
     t->source = (struct source){.offset = instruction->offset, .gas = gas};
-    if (!translate_control(t, instruction)) {
-        translate_plain(t, instruction);
+    return true;
+}
+
+static void translate_one(struct translator *t, const struct instruction *instruction)
+{
+    bool is_control = instruction->opcode <= OP_RETURN_CALL_INDIRECT;
+    if (is_control && !translator_reserve_control(t)) {
+        return;
+    }
+    if (t->unreachable) {
+        translate_skipped(t, instruction);
+    } else if (pay(t, instruction, is_control)) {
+        is_control ? translate_control(t, instruction) : translate_plain(t, instruction);
     }
 }
 
 static bool run(struct translator *t)
 {
-    if (!reserve(t) || !begin_locals(t) || !pin_plan(t)) {
+    if (!reserve_entries(t) || !translator_reserve_control(t) || !begin_locals(t) || !pin_plan(t)) {
         return false;
     }
     struct reader reader = reader_of(t->func->body);
@@ -201,15 +207,13 @@ static bool run(struct translator *t)
     t->frame_slots = t->temp_base;
     pin_enter_function(t);
     t->gas = gas_locals(t->zero_count);
-    while (!t->done && !t->failed) {
+    while (!t->done && !t->failed && !t->query.ended) {
         struct instruction instruction;
-        if (!reserve(t) || !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {
+        if (!reserve_entries(t) ||
+            !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {
             return false; /* not of a validated body */
         }
         translate_one(t, &instruction);
-        if (t->query.ended) {
-            break;
-        }
     }
     return !t->failed;
 }

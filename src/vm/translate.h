@@ -219,7 +219,7 @@ struct translator {
     struct pin_loop *pin_loops;
     uint32_t pin_loop_capacity;
     struct survey_room survey;
-    struct emission history[HISTORY_MAX]; /* the newest one last */
+    struct emission history[HISTORY_MAX]; /* a ring */
 
     /* From here on everything belongs to one function and begins as zero. */
     const struct vm_module *module;
@@ -245,8 +245,9 @@ struct translator {
     uint32_t param_slots, result_slots, return_slot, zero_count, temp_base;
 
     struct previous previous;
-    uint32_t history_count;
-    uint32_t serial; /* of the last emission */
+    uint32_t history_count; /* of the ring */
+    uint32_t history_next;  /* where the next one goes, modulo HISTORY_MAX */
+    uint32_t serial;        /* of the last emission */
 
     struct pins pins; /* where the walk is */
     uint32_t pin_loop_count, pin_loop_next;
@@ -266,9 +267,28 @@ enum code_type code_type_of(enum vm_type type);
 uint32_t label_type_slots(struct label_type types);
 /* Always false. The first failure counts. */
 bool translator_fail(struct translator *t, enum err_code code, const char *what);
+/* Room for whatever one control or bulk instruction adds, except br_table. */
+bool translator_reserve_control(struct translator *t);
 /* Makes an array of the scratch arena hold `count` items. */
 bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
                         size_t item_bytes);
+
+/* Slots past 65535 make the translation fail as soon as the stack reaches them. */
+static inline void emit_put_u16(uint8_t *at, uint32_t value)
+{
+    uint16_t narrow = (uint16_t)value;
+    memcpy(at, &narrow, sizeof narrow);
+}
+
+static inline void emit_put_u32(uint8_t *at, uint32_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static inline void emit_put_u64(uint8_t *at, uint64_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
 
 typedef uint8_t *begin_cb(struct translator *t, enum handler handler, uint32_t bytes);
 
@@ -278,9 +298,6 @@ uint8_t *emit_begin(struct translator *t, enum handler handler, uint32_t bytes);
 /* The same for an instruction that ends a straight run. */
 uint8_t *emit_begin_control(struct translator *t, enum handler handler, uint32_t bytes);
 uint8_t *emit_more(struct translator *t, uint32_t bytes);
-void emit_put_u16(uint8_t *at, uint32_t value);
-void emit_put_u32(uint8_t *at, uint32_t value);
-void emit_put_u64(uint8_t *at, uint64_t value);
 void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value);
 /* A straight run begins here; its cost belongs at `at`. */
 void site_open(struct translator *t, uint32_t at);
@@ -337,8 +354,8 @@ void stack_truncate(struct translator *t, uint32_t height);
 /* Before a local is overwritten: entries that stand for it get a copy. */
 void stack_detach_local(struct translator *t, uint32_t local);
 
-/* translate_control.c. translate_control: true if it was a control instruction. */
-bool translate_control(struct translator *t, const struct instruction *instruction);
+/* translate_control.c: opcodes up to OP_RETURN_CALL_INDIRECT. */
+void translate_control(struct translator *t, const struct instruction *instruction);
 /* How many slots of values the instruction passes to a label or over a call. */
 uint32_t control_values(const struct translator *t, const struct instruction *instruction);
 void control_push_function(struct translator *t);

@@ -485,49 +485,51 @@ uint32_t control_values(const struct translator *t, const struct instruction *in
     }
 }
 
-bool translate_control(struct translator *t, const struct instruction *instruction)
+void translate_control(struct translator *t, const struct instruction *instruction)
 {
     switch ((int)instruction->opcode) {
     case OP_BLOCK:
     case OP_LOOP:
     case OP_IF:
         begin_block(t, instruction);
-        return true;
+        return;
     case OP_ELSE:
         begin_else(t);
-        return true;
+        return;
     case OP_END:
         end_block(t);
-        return true;
+        return;
     case OP_BR:
         branch(t, instruction->as.index);
-        return true;
+        return;
     case OP_BR_IF:
         branch_if(t, instruction->as.index);
-        return true;
+        return;
     case OP_BR_TABLE:
         branch_table(t, instruction);
-        return true;
+        return;
     case OP_RETURN:
         branch(t, t->control_count - 1);
-        return true;
+        return;
     case OP_UNREACHABLE:
         (void)emit_begin_control(t, HANDLER_UNREACHABLE, 8);
         set_unreachable(t);
-        return true;
+        return;
     case OP_CALL:
         call(t, instruction->as.index);
-        return true;
+        return;
     case OP_CALL_INDIRECT:
         call_indirect(t, instruction);
-        return true;
+        return;
     case OP_RETURN_CALL:
     case OP_RETURN_CALL_INDIRECT:
         translate_tail_call(t, instruction);
         set_unreachable(t);
-        return true;
+        return;
+    case OP_NOP:
+        return;
     default:
-        return false;
+        assert(false && "a control instruction that nobody translates");
     }
 }
 

@@ -13,23 +13,6 @@
 
 enum { CODE_FIRST_BYTES = 4096 };
 
-/* Slots past 65535 make the translation fail as soon as the stack reaches them. */
-void emit_put_u16(uint8_t *at, uint32_t value)
-{
-    uint16_t narrow = (uint16_t)value;
-    memcpy(at, &narrow, sizeof narrow);
-}
-
-void emit_put_u32(uint8_t *at, uint32_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
-void emit_put_u64(uint8_t *at, uint64_t value)
-{
-    memcpy(at, &value, sizeof value);
-}
-
 void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value)
 {
     if (!t->failed) {
@@ -37,7 +20,8 @@ void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value)
     }
 }
 
-static bool code_reserve(struct translator *t, uint32_t bytes)
+/* False: it failed. */
+static bool code_grow(struct translator *t, uint32_t bytes)
 {
     if (t->failed) {
         return false;
@@ -67,12 +51,15 @@ static bool code_reserve(struct translator *t, uint32_t bytes)
 
 uint8_t *emit_more(struct translator *t, uint32_t bytes)
 {
-    assert(bytes % 8 == 0);
-    if (!code_reserve(t, bytes)) {
+    assert(bytes % 8 == 0 && bytes <= sizeof t->overflow);
+    uint32_t room = t->code_capacity < t->code_max ? t->code_capacity : t->code_max;
+    if ((t->failed || (uint64_t)t->code_size + bytes > room) && !code_grow(t, bytes)) {
         return (uint8_t *)t->overflow;
     }
     uint8_t *at = t->code + t->code_size;
-    memset(at, 0, bytes);
+    for (uint32_t i = 0; i < bytes; i += 8) {
+        emit_put_u64(at + i, 0);
+    }
     t->code_size += bytes;
     return at;
 }
@@ -167,26 +154,18 @@ void emit_label(struct translator *t)
     t->previous.handler = HANDLER_COUNT;
 }
 
-static void remember(struct translator *t, const struct emission *e)
-{
-    if (t->history_count == HISTORY_MAX) {
-        t->history_count /= 2;
-        memmove(t->history, t->history + t->history_count, t->history_count * sizeof t->history[0]);
-    }
-    t->history[t->history_count++] = *e;
-}
-
 void emit(struct translator *t, const struct emission *emission)
 {
-    struct emission e = *emission;
+    struct emission *e = &t->history[t->history_next++ % HISTORY_MAX];
     struct source source = t->source;
-    t->source = e.source; /* of what is emitted again, not of who does it */
-    e.start = t->code_size;
-    e.before = t->previous;
-    choose_emission(t, &e);
+    *e = *emission;
+    t->source = e->source; /* of what is emitted again, not of who does it */
+    e->start = t->code_size;
+    e->before = t->previous;
+    choose_emission(t, e);
     t->source = source;
-    e.serial = ++t->serial;
-    remember(t, &e);
+    e->serial = ++t->serial;
+    t->history_count += t->history_count < HISTORY_MAX;
 }
 
 const struct emission *emit_last(const struct translator *t, uint32_t producer)
@@ -194,14 +173,15 @@ const struct emission *emit_last(const struct translator *t, uint32_t producer)
     if (t->history_count == 0 || t->slots_only) {
         return NULL;
     }
-    const struct emission *last = &t->history[t->history_count - 1];
+    const struct emission *last = &t->history[(t->history_next - 1) % HISTORY_MAX];
     return last->serial == producer ? last : NULL;
 }
 
 struct emission emit_take_back(struct translator *t)
 {
     assert(t->history_count > 0);
-    struct emission last = t->history[--t->history_count];
+    t->history_count--;
+    struct emission last = t->history[--t->history_next % HISTORY_MAX];
     if (!t->failed) {
         t->code_size = last.start;
         if (last.before.handler != HANDLER_COUNT) { /* what was fused is so no longer */

@@ -259,7 +259,7 @@ static void rare(struct translator *t, struct rare rare, uint32_t x, uint32_t y,
     emit_put_u16(at + CODE_A, base);
     emit_put_u32(at + CODE_RARE_X, x);
     emit_put_u32(at + CODE_RARE_Y, y);
-    if (rare.is_bulk) {
+    if (rare.is_bulk && translator_reserve_control(t)) {
         site_open(t, t->code_size - CODE_RARE_BYTES + CODE_RARE_COST);
     }
 }
@@ -389,8 +389,6 @@ static bool variable_or_constant(struct translator *t, const struct instruction 
     case OP_SELECT:
     case OP_SELECT_T:
         select_one(t);
-        return true;
-    case OP_NOP:
         return true;
     default:
         return false;
