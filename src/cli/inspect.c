@@ -36,7 +36,7 @@ static const char *kind_name(enum vm_extern_kind kind)
     return "?";
 }
 
-/* "(i32) -> i32", "funcref 1..8", "2 pages..", "mut i64" */
+/* "(i32) -> i32", "funcref, 1 to 8 elements", "64-bit, 2 to any number of pages", "mut i64" */
 static void type_append(const struct vm_extern_type *type, struct buffer *out)
 {
     switch (type->kind) {
@@ -52,6 +52,7 @@ static void type_append(const struct vm_extern_type *type, struct buffer *out)
     case VM_EXTERN_MEMORY:
         break;
     }
+    buffer_append_string(out, type->is_64 ? "64-bit, " : "");
     buffer_printf(out, "%" PRIu64 " to ", type->min);
     if (type->max == UINT64_MAX) {
         buffer_append_string(out, "any number of");

@@ -230,6 +230,7 @@ static int run_file(const struct cli_command *command, struct run_request *reque
 {
     struct vm_limits limits = vm_limits_default;
     limits.memory_pages_max = (uint32_t)(request->memory_bytes_max / run_page_bytes);
+    limits.memory_pages_total_max = limits.memory_pages_max;
     limits.memory_limit_traps = true;
     struct cli_module module;
     struct run_outcome outcome = {.end = RUN_RETURNED};

@@ -65,9 +65,16 @@ bool buffers_begin_allocate(struct session *session, struct err *err)
                        "(i32) -> i32, or cabi_realloc",
                        argument->position);
     }
-    if (find_memory(program->instance) == NULL) {
+    const struct vm_memory *memory = find_memory(program->instance);
+    if (memory == NULL) {
         return err_set(err, ERR_INVALID_ARGUMENTS,
                        "arguments[%u]: the program exports no memory named \"memory\"",
+                       argument->position);
+    }
+    if (vm_memory_is_64(memory)) {
+        return err_set(err, ERR_INVALID_ARGUMENTS,
+                       "arguments[%u]: the program's memory has 64-bit addresses, a buffer's "
+                       "pointer has 32 bits",
                        argument->position);
     }
     struct vm_value values[ALLOCATOR_PARAMS_MAX];
@@ -118,7 +125,17 @@ static bool type_is_buffer(const struct vm_func_type *type)
 bool buffers_check_result(const struct session *session, const struct vm_func_type *type,
                           struct err *err)
 {
-    return session->request.result_type == EXECUTE_VALUES || type_is_buffer(type) ||
+    struct vm_export memory;
+    if (session->request.result_type == EXECUTE_VALUES) {
+        return true;
+    }
+    if (vm_module_find_export(session->program.module, bytes_of_string("memory"), &memory) &&
+        memory.type.kind == VM_EXTERN_MEMORY && memory.type.is_64) {
+        return err_set(err, ERR_INVALID_ARGUMENTS,
+                       "result_type: the program's memory has 64-bit addresses, a buffer's pointer "
+                       "has 32 bits");
+    }
+    return type_is_buffer(type) ||
            err_set(err, ERR_INVALID_ARGUMENTS,
                    "result_type: the function's results must be (i32, i32), pointer and length, or "
                    "one i64, pointer << 32 | length");

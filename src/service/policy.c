@@ -15,6 +15,7 @@ struct vm_limits policy_limits(const struct session *session)
     struct vm_limits limits = vm_limits_default;
     limits.module_bytes_max = (uint32_t)session->service->config.module_bytes_max;
     limits.memory_pages_max = session->request.memory_limit_bytes / WASM_PAGE_BYTES;
+    limits.memory_pages_total_max = limits.memory_pages_max;
     limits.memory_limit_traps = true;
     return limits;
 }

@@ -85,7 +85,8 @@ struct vm_store {
     struct list instances, memories, tables;
     struct store_type *types; /* sorted */
     uint32_t type_count, type_capacity;
-    uint64_t used, peak; /* bytes of linear memories and tables */
+    uint64_t used, peak;   /* bytes of linear memories and tables */
+    uint64_t memory_pages; /* of all memories */
 };
 
 /* store.c: bytes of a linear memory or table. Charging fails when the budget has no more. */

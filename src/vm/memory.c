@@ -23,6 +23,7 @@ static bool memory_open(struct vm_memory *memory, uint64_t pages)
     if (size > 0 && !mapping_open(&memory->mapping, size)) {
         return false;
     }
+    memory->store->memory_pages += (size - memory->bytes) / VM_PAGE_BYTES;
     memory->bytes = size;
     return true;
 }
@@ -46,14 +47,27 @@ static uint64_t memory_reach(bool is_64)
     return is_64 ? MODULE_MEMORY64_PAGES_MAX : MODULE_MEMORY_PAGES_MAX;
 }
 
+/* Neither has this memory more pages than one may have, nor all together. */
+static bool is_within_limits(const struct vm_store *store, uint64_t pages, uint64_t added,
+                             struct err *err)
+{
+    const struct vm_limits *limits = &store->limits;
+    if (pages > limits->memory_pages_max) {
+        return err_set(err, ERR_MEMORY_EXCEEDED, "memory_pages_max: %llu is over the limit of %u",
+                       (unsigned long long)pages, limits->memory_pages_max);
+    }
+    uint64_t total = store->memory_pages + added;
+    return total <= limits->memory_pages_total_max ||
+           err_set(err, ERR_MEMORY_EXCEEDED, "memory_pages_total_max: %llu is over the limit of %u",
+                   (unsigned long long)total, limits->memory_pages_total_max);
+}
+
 struct vm_memory *memory_new(struct vm_store *store, const struct module_memory *type,
                              struct err *err)
 {
     uint64_t pages_max = store->limits.memory_pages_max;
     uint64_t min = type->min;
-    if (min > pages_max) {
-        err_set(err, ERR_MEMORY_EXCEEDED, "memory_pages_max: %llu is over the limit of %llu",
-                (unsigned long long)min, (unsigned long long)pages_max);
+    if (!is_within_limits(store, min, min, err)) {
         return NULL;
     }
     struct vm_memory *memory = ARENA_NEW(&store->arena, struct vm_memory);
@@ -100,7 +114,8 @@ int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap
     }
     uint64_t pages = old_pages + delta_pages;
     size_t added = (size_t)delta_pages * VM_PAGE_BYTES;
-    if (pages > store->limits.memory_pages_max || !store_charge(store, added)) {
+    struct err ignored;
+    if (!is_within_limits(store, pages, delta_pages, &ignored) || !store_charge(store, added)) {
         if (store->limits.memory_limit_traps) {
             *trap = VM_TRAP_MEMORY_BUDGET;
         }
@@ -161,4 +176,9 @@ bool vm_memory_range(struct vm_memory *memory, uint64_t offset, uint64_t size, u
 uint64_t vm_memory_bytes(const struct vm_memory *memory)
 {
     return memory->bytes;
+}
+
+bool vm_memory_is_64(const struct vm_memory *memory)
+{
+    return memory->is_64;
 }

@@ -36,6 +36,7 @@ const struct vm_limits vm_limits_default = {
     .name_bytes_max = 100000,
     .code_bytes_max = 512u << 20,
     .memory_pages_max = 65536,
+    .memory_pages_total_max = UINT32_MAX,
     .table_elements_max = 10000000,
     .call_depth_max = 50000,
     .stack_bytes_max = 8u << 20,

@@ -93,6 +93,7 @@ struct vm_limits {
     uint32_t code_bytes_max;   /* translated code of one module */
     uint32_t memory_pages_max; /* of 64 KiB; the declared maximum may be larger, growing past this
                                   fails */
+    uint32_t memory_pages_total_max; /* of all memories of a store together */
     uint32_t table_elements_max;
     uint32_t call_depth_max;
     uint32_t stack_bytes_max; /* frames of one run */
@@ -234,6 +235,8 @@ struct vm_value vm_global_get(const struct vm_global *global);
  * until the guest runs again. */
 bool vm_memory_range(struct vm_memory *memory, uint64_t offset, uint64_t size, uint8_t **out);
 uint64_t vm_memory_bytes(const struct vm_memory *memory);
+/* Its addresses are i64. */
+bool vm_memory_is_64(const struct vm_memory *memory);
 /* Peak of all linear memories and tables of the store, in bytes. */
 uint64_t vm_store_memory_peak(const struct vm_store *store);
 

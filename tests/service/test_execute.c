@@ -202,6 +202,33 @@ Test(service_execute, the_same_twice_repeats_hashes_and_gas_but_not_the_commitme
     reply_release(&second);
 }
 
+/* Buffers go through the memory that is exported as "memory", be it not the first one. One with
+ * 64-bit addresses is no hindrance to those who pass values only. */
+Test(service_execute, several_memories_and_64_bit_ones_are_the_programs_affair)
+{
+    const struct {
+        struct bytes wasm;
+        const char *function, *arguments, *extra, *output;
+    } rows[] = {
+        {PROGRAM(memories), "f", "[{\"type\":\"string\",\"value\":\"ab\"}]",
+         "{\"result_type\":\"string\"}", "bb"},
+        {PROGRAM(memories), "grow", "[1]", "{\"memory_limit_bytes\":196608}", NULL},
+        {PROGRAM(memory64), "size", "[]", NULL, "1"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_t *result = NULL;
+        struct reply reply = run(rows[i].wasm, rows[i].function, rows[i].arguments, rows[i].extra,
+                                 i % 2 == 0, &result);
+        cr_assert_eq(reply.status, 200, "%zu: %s", i, reply.text);
+        const json_t *output = json_array_get(json_object_get(result, "outputs"), 0);
+        const char *text = json_string_value(json_object_get(output, "value"));
+        cr_expect(rows[i].output == NULL || (text != NULL && strcmp(text, rows[i].output) == 0),
+                  "row %zu: %s", i, text);
+        json_decref(result);
+        reply_release(&reply);
+    }
+}
+
 /* ---- the program's failures ---- */
 
 struct failure {
@@ -235,6 +262,14 @@ Test(service_execute, every_failure_of_a_program_is_committed_and_sealed)
          ERR_INVALID_ARGUMENTS, "error", "", "no allocator"},
         {PROGRAM(hidden_memory), "f", "[{\"type\":\"string\",\"value\":\"x\"}]", NULL,
          ERR_INVALID_ARGUMENTS, "error", "", "no memory"},
+        {PROGRAM(memory64), "f", "[{\"type\":\"string\",\"value\":\"x\"}]", NULL,
+         ERR_INVALID_ARGUMENTS, "error", "", "arguments[0]: the program's memory has 64-bit"},
+        {PROGRAM(memory64), "f", "[1,2]", "{\"result_type\":\"bytes\"}", ERR_INVALID_ARGUMENTS,
+         "error", "", "result_type: the program's memory has 64-bit"},
+        {PROGRAM(memories), "f", "[1,2]", "{\"memory_limit_bytes\":131071}", ERR_MEMORY_EXCEEDED,
+         "resource_exhausted", "memory", "131071"},
+        {PROGRAM(memories), "grow", "[1]", "{\"memory_limit_bytes\":196607}", ERR_MEMORY_EXCEEDED,
+         "resource_exhausted", "memory", "196607"},
         {PROGRAM(null_malloc), "f", "[{\"type\":\"string\",\"value\":\"x\"}]", NULL,
          ERR_MEMORY_EXCEEDED, "resource_exhausted", "memory", "allocator"},
         {PROGRAM(edge_realloc), "f", "[{\"type\":\"string\",\"value\":\"1234567\"}]", NULL,

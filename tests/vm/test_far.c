@@ -254,6 +254,33 @@ Test(vm_far, the_budget_is_for_all_memories_together)
     }
 }
 
+Test(vm_far, memory_pages_total_max_below_at_and_above)
+{
+    struct vm_limits limits = vm_limits_default;
+    struct err err;
+    for (limits.memory_pages_total_max = 4; limits.memory_pages_total_max <= 6;
+         limits.memory_pages_total_max++) {
+        bool is_made = instantiates(WASM({5, BYTES(2, 4, 2, 0, 3)}), &limits, NULL, &err);
+        cr_assert_eq(is_made, limits.memory_pages_total_max >= 5);
+        cr_assert(is_made || strstr(err.message, "memory_pages_total_max") != NULL);
+    }
+    limits.memory_pages_total_max = 5;
+    struct vm_store *store = vm_store_new(&limits, NULL);
+    struct vm_memory *first = vm_store_host_memory(store, 2, 10);
+    struct vm_memory *second = vm_store_host_memory(store, 1, 10);
+    enum vm_trap trap = VM_TRAP_NONE;
+    cr_assert_eq(memory_grow(first, 3, &trap), -1);
+    cr_assert_eq(memory_grow(first, 1, &trap), 2);
+    cr_assert_eq(memory_grow(second, 2, &trap), -1);
+    cr_assert_eq(memory_grow(second, UINT64_MAX, &trap), -1);
+    cr_assert_eq(memory_grow(second, 1, &trap), 1);
+    cr_assert_eq(memory_grow(first, 1, &trap), -1);
+    cr_assert_null(vm_store_host_memory(store, 1, 1));
+    cr_assert_not_null(vm_store_host_memory(store, 0, 1));
+    cr_assert_eq(trap, VM_TRAP_NONE);
+    vm_store_free(store);
+}
+
 Test(vm_far, memories_max_below_at_and_above)
 {
     struct vm_limits limits = vm_limits_default;
