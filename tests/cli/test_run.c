@@ -236,6 +236,21 @@ static json_int_t gas_of_fac(const char *flag, const char *argument, int code)
     return gas;
 }
 
+Test(cli_run, a_profile_goes_to_stderr_and_changes_nothing_else)
+{
+    struct program_result plain = PROGRAM_RUN("run", WASM("math"), "--invoke", "fac", "20");
+    struct program_result result =
+        PROGRAM_RUN("run", WASM("math"), "--profile", "--invoke", "fac", "20");
+    cr_expect_eq(result.code, 0);
+    cr_expect_str_eq(result.out, plain.out);
+    cr_expect_eq(strncmp(result.err, plain.err, strcspn(plain.err, ",")), 0, "gas: %s", result.err);
+    cr_expect_not_null(strstr(result.err, "dispatches "), "%s", result.err);
+    cr_expect_not_null(strstr(result.err, "  i64.mul\n"), "%s", result.err);
+    program_result_release(&plain);
+    program_result_release(&result);
+    expect_failure(PROGRAM_RUN("run", WASM("imports"), "--profile"), 1, "", "import");
+}
+
 Test(cli_run, gas_is_the_same_however_the_run_is_sliced_and_every_limit_is_exact)
 {
     json_int_t whole = gas_of_fac("--slice", "1000000", 0);
