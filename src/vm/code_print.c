@@ -28,8 +28,8 @@ uint32_t code_instruction_bytes(const struct handler_layout *layout, const uint8
     bool has_immediate = layout->a == CODE_I || layout->b == CODE_I; /* not of a LOAD or STORE */
     switch ((enum code_format)layout->format) {
     case CODE_BINARY:
-        return has_immediate && is_wide(layout) ? 24 : 16;
     case CODE_UNARY:
+        return has_immediate && is_wide(layout) ? 24 : 16;
     case CODE_GLOBAL:
     case CODE_RETURN:
         return has_immediate ? 24 : 16;

@@ -208,12 +208,12 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
         NEXT(16);                                                                                  \
     }
 
-#define MOVE_BYTES(a) (16 + IS_I_##a * 8)
-#define DO_MOVE(type, d, a) SET_##d##_##type(CODE_D, ONE_##a(type, CODE_A, CODE_IMM64));
+#define MOVE_BYTES(type, a) (16 + IS_I_##a * WIDE_##type)
+#define DO_MOVE(type, d, a) SET_##d##_##type(CODE_D, ONE_##a(type, CODE_A, IMMEDIATE_AT_##type));
 #define BODY_MOVE(type, d, a)                                                                      \
     {                                                                                              \
         DO_MOVE(type, d, a)                                                                        \
-        NEXT(MOVE_BYTES(a));                                                                       \
+        NEXT(MOVE_BYTES(type, a));                                                                 \
     }
 
 /* ---- Pinned locals ---- */

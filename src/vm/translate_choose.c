@@ -305,7 +305,7 @@ static void choose_global(struct translator *t, const struct emission *e)
     reload_pins(t, &e->d, CODE_S);
 }
 
-/* Floats that no register holds move as integers do. HANDLER_COUNT: no such move. */
+/* HANDLER_COUNT: no such move. */
 static enum handler move_handler(enum code_type type, enum code_kind d, enum code_kind a)
 {
     static const uint16_t handlers[CODE_v128 + 1][CODE_KINDS][CODE_KINDS] = {
@@ -314,29 +314,41 @@ static enum handler move_handler(enum code_type type, enum code_kind d, enum cod
 #undef MOVE_ROW
     };
     enum handler handler = handlers[type][d][a];
-    if (handler == 0 && type != CODE_i64) {
-        handler = d == CODE_S && (a == CODE_S || a == CODE_I) ? handlers[CODE_i64][d][a] : 0;
-    }
     return handler == 0 ? HANDLER_COUNT : handler;
+}
+
+/* Floats that no register holds move as integers do; integers as i64, short constants as i32. */
+static enum code_type move_type(const struct operand *from, enum code_kind d, enum code_kind a)
+{
+    if (from->type == CODE_v128) {
+        return CODE_v128;
+    }
+    bool in_register = d == CODE_P || a == CODE_P || a == CODE_R;
+    if (is_float(from->type) && in_register) {
+        return from->type;
+    }
+    return a == CODE_I && from->value <= UINT32_MAX ? CODE_i32 : CODE_i64;
 }
 
 void choose_move(struct translator *t, uint32_t slot, const struct operand *from)
 {
-    enum code_type type = from->type == CODE_i32 ? CODE_i64 : from->type;
     struct operand to = {.kind = CODE_S, .type = from->type, .slot = (uint16_t)slot};
     enum code_kind d = pinned_kind(t, &to, SHAPE_PQ);
     enum code_kind a = pinned_kind(t, from, SHAPE_PQ);
-    enum handler handler = move_handler(type, d, a);
+    enum handler handler = move_handler(move_type(from, d, a), d, a);
     if (handler == HANDLER_COUNT) { /* from a pin to itself */
         a = from->kind;
-        handler = move_handler(type, d, a);
+        handler = move_handler(move_type(from, d, a), d, a);
     }
     assert(handler != HANDLER_COUNT);
-    uint8_t *at = emit_append(t, handler, a == CODE_I ? 24 : 16);
+    bool wide = a == CODE_I && is_wide(move_type(from, d, a));
+    uint8_t *at = emit_append(t, handler, wide ? 24 : 16);
     emit_put_u16(at + CODE_D, slot);
     put_slot(at, CODE_A, from);
-    if (a == CODE_I) {
+    if (wide) {
         emit_put_u64(at + CODE_IMM64, from->value);
+    } else if (a == CODE_I) {
+        emit_put_u32(at + CODE_IMM32, (uint32_t)from->value);
     }
     reload_pins(t, &to, d);
 }

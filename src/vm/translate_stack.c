@@ -174,8 +174,19 @@ void stack_settle(struct translator *t, uint32_t index)
     entry->producer = producer;
 }
 
+static void settle_registers_from(struct translator *t, uint32_t index)
+{
+    for (int class = 0; class < 2; class ++) {
+        if (t->owner[class] != TRANSLATE_NONE && (uint32_t)t->owner[class] >= index) {
+            stack_settle(t, (uint32_t)t->owner[class]);
+        }
+    }
+}
+
+/* Registers first: what made such a value may be the last emission now, and not after a move. */
 void stack_settle_top(struct translator *t, uint32_t count)
 {
+    settle_registers_from(t, t->height - count);
     for (uint32_t i = t->height - count; i < t->height; i++) {
         stack_settle(t, i);
     }
@@ -183,15 +194,12 @@ void stack_settle_top(struct translator *t, uint32_t count)
 
 void stack_settle_registers(struct translator *t)
 {
-    for (int class = 0; class < 2; class ++) {
-        if (t->owner[class] != TRANSLATE_NONE) {
-            stack_settle(t, (uint32_t)t->owner[class]);
-        }
-    }
+    settle_registers_from(t, 0);
 }
 
 static void settle_all(struct translator *t)
 {
+    settle_registers_from(t, t->settled);
     for (uint32_t i = t->settled; i < t->height; i++) {
         if (t->entries[i].kind != ENTRY_CONSTANT) {
             stack_settle(t, i);

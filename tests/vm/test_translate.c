@@ -29,7 +29,7 @@ static struct folded foldeds[] = {
     {6, "I32_STORE_I_SI RETURN"},
     {7, "I64_LOAD32_U_R_I RETURN_i64_R"},
     {8, "RETURN_i64_S"},
-    {9, "MOVE_i64_S_S MOVE_i64_S_I I32_SUB_R_SS RETURN_i64_R"},
+    {9, "MOVE_i64_S_S MOVE_i32_S_I I32_SUB_R_SS RETURN_i64_R"},
     {10, "I32_ADD_R_SI I32_MUL_R_RS RETURN_i64_R"},
 };
 
