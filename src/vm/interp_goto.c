@@ -34,11 +34,6 @@ static const void *const *run(struct machine *machine)
     const uint8_t *pc = machine->pc;
     uint64_t r0 = machine->r0;
     vector_register f0 = machine->f0;
-#if VM_PINS
-    uint64_t r1 = machine->r1;
-    uint64_t r2 = machine->r2;
-    vector_register f1 = machine->f1;
-#endif
     DISPATCH();
 #define HANDLER(name, layout, body) label_##name : body
 #include "vm/handlers.def"
