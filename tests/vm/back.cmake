@@ -5,6 +5,7 @@ set(wat_flags_far --enable-all --no-check) # wat2wasm does not know that a const
 set(wat_flags_wide --enable-all)
 set(wat_flags_tail --enable-all)
 set(wat_flags_tail_other --enable-all)
+set(wat_flags_simd --enable-tail-call)
 foreach(name sweep gas start callee caller fold far wide tail tail_other simd simd_user)
     add_custom_command(
         OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm

@@ -53,6 +53,11 @@ static struct counted programs[] = {
     {"br_table16", 0, 16 + 1 + 2 + 16},
     {"br_table16", 1, 16 + 1 + 2 + 16},
     {"br_table16", 9, 16 + 1 + 2 + 16},
+    {"vectors31", 0, 0}, /* 63 slots */
+    {"vectors32", 0, 1},
+    {"vectors_call", 0, 8 + 2 + 1 + 1}, /* 15 slots and one */
+    {"vectors_br", 0, 8 + 1 + 8},       /* 15 slots */
+    {"vectors_br8", 0, 8 + 2 + 8},
     {"divide", 4, 3 + 3 + 3},
     {"divide", 0, 3 + 3}, /* up to the division that traps */
 };

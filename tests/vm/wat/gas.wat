@@ -75,4 +75,15 @@
     (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1)
     (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 1) (br_table 0 1 1 0 0 (local.get 0))))
     (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop))
-)
+
+  ;; a vector counts as two
+  (func (export "vectors31") (local v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128) (local i32))
+  (func (export "vectors32") (local v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128 v128))
+  (func $take_vectors (param v128 v128 v128 v128 v128 v128 v128) (param i32) (result i32) (local.get 7))
+  (func (export "vectors_call") (call $take_vectors (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (i32.const 1)) (drop))
+  (func (export "vectors_br") (block (result v128 v128 v128 v128 v128 v128 v128 i64)
+    (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (i64.const 1) (br 0))
+    (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop))
+  (func (export "vectors_br8") (block (result v128 v128 v128 v128 v128 v128 v128 v128)
+    (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (v128.const i64x2 1 2) (br 0))
+    (drop) (drop) (drop) (drop) (drop) (drop) (drop) (drop)))

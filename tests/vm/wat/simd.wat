@@ -11,6 +11,8 @@
     (i32.add (local.get 1) (i32.const 1))
     (i8x16.swizzle (local.get 2) (i8x16.sub (v128.const i8x16 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) (i8x16.splat (local.get 1)))))
   (func $one (param f32 v128 i64) (result v128) (i64x2.add (local.get 1) (i64x2.splat (local.get 2))))
+  (func $tail (param i32 v128 i64) (result v128)
+    (return_call $one (f32.convert_i32_s (local.get 0)) (i8x16.neg (local.get 1)) (local.get 2)))
   (func (export "get_global") (result v128) (global.get $global))
 
   ;; locals between others, some never set; a vector and a float want the same register
@@ -75,7 +77,7 @@
                    (i32.const 0))
     (local.set $w) (local.set $i)
     (global.set $global (i8x16.add_sat_u (local.get $w)))
-    (v128.store offset=720 (i32.const 0) (call $one (f32.const 1) (global.get $global) (i64.const 77)))
+    (v128.store offset=720 (i32.const 0) (call $tail (i32.const 1) (call $one (f32.const 1) (global.get $global) (i64.const 77)) (i64.const 5)))
     (local.set $i (i32.add (local.get $i) (call $tests (local.get $w))))
     (i32.store offset=740 (i32.const 0) (i32.add (call $tests (local.get $v)) (call $tests (i32x4.abs (local.get $v)))))
 
