@@ -73,12 +73,13 @@ static void section_end(struct generator *g, struct buffer *module, uint8_t id)
 
 /* ---- Types ---- */
 
-static const uint8_t value_types[] = {VM_I32, VM_I64, VM_F32, VM_F64, VM_FUNCREF, VM_EXTERNREF};
+static const uint8_t value_types[] = {VM_I32,  VM_I64,     VM_F32,      VM_F64,
+                                      VM_V128, VM_FUNCREF, VM_EXTERNREF};
 
 static uint8_t choose_type(struct generator *g)
 {
-    uint32_t choice = generate_choose(g, 18); /* references are rare */
-    return value_types[choice < 16 ? choice % 4 : choice - 12];
+    uint32_t choice = generate_choose(g, 22); /* references are rare */
+    return choice < 16 ? value_types[choice % 4] : choice < 20 ? VM_V128 : value_types[choice - 15];
 }
 
 static struct generate_types choose_types(struct generator *g)
@@ -108,6 +109,13 @@ static void put_types(struct generator *g, const struct generate_types *types)
 }
 
 /* ---- What a module has ---- */
+
+static const struct generate_types *runner_results(const struct generator *g, uint32_t func)
+{
+    static const struct generate_types nothing = {.count = 0};
+    const struct generate_types *results = &g->types[g->func_types[func]].results;
+    return memchr(results->types, VM_V128, results->count) == NULL ? results : &nothing;
+}
 
 struct plan {
     bool is_second;
@@ -162,7 +170,7 @@ static void type_section(struct generator *g, const struct plan *plan)
     for (uint32_t i = plan->imported_funcs; i < g->func_count; i++) {
         generate_byte(g, TYPE_FORM);
         generate_u32(g, 0);
-        put_types(g, &g->types[g->func_types[i]].results);
+        put_types(g, runner_results(g, i));
     }
     section_end(g, module, 1);
 }
@@ -225,7 +233,7 @@ static void func_section(struct generator *g, const struct plan *plan)
     for (uint32_t i = plan->imported_funcs; i < g->func_count; i++) {
         generate_u32(g, g->func_types[i]);
     }
-    for (uint32_t i = plan->imported_funcs; i < g->func_count; i++) { /* [] -> the same results */
+    for (uint32_t i = plan->imported_funcs; i < g->func_count; i++) { /* the "r..." */
         generate_u32(g, GENERATE_TYPES + i - plan->imported_funcs);
     }
     section_end(g, module, 3);
@@ -301,8 +309,7 @@ static void export_section(struct generator *g, const struct plan *plan)
 static void start_section(struct generator *g, const struct plan *plan)
 {
     struct buffer contents;
-    const struct generate_func_type *type = &g->types[g->func_types[plan->imported_funcs]];
-    if (type->results.count > 0 || generate_choose(g, 4) != 1) {
+    if (runner_results(g, plan->imported_funcs)->count > 0 || generate_choose(g, 4) != 1) {
         return;
     }
     struct buffer *module = section_begin(g, &contents);
@@ -407,6 +414,10 @@ static void put_runner(struct generator *g, uint32_t func)
     }
     generate_byte(g, 0x10);
     generate_u32(g, func);
+    g->local_count = 0;
+    for (uint32_t i = type->results.count; i > runner_results(g, func)->count; i--) {
+        generate_accumulate(g, type->results.types[i - 1]);
+    }
     generate_byte(g, 0x0b);
 }
 

@@ -5,6 +5,8 @@
  * Exports "r0", "r1", ... take nothing and are what one runs; "f..." are the functions behind them,
  * "g..." the globals, "t..." the tables, "memory" is either module's own.
  *
+ * A "r..." whose function gives a v128 gives nothing: not every embedder can take one.
+ *
  * Every branch back and every call burns one unit of a global counter, which each "r..." sets; at 0
  * the program traps. So a module ends also on an engine that knows no gas.
  *
@@ -108,6 +110,7 @@ uint32_t generate_find(struct generator *g, const uint8_t *types, uint32_t count
 void generate_leaf(struct generator *g, uint8_t type);
 /* Makes the topmost value, a float, the same on all engines. */
 void generate_canonical(struct generator *g, uint8_t type);
+void generate_canonical_lanes(struct generator *g, bool has_doubles);
 /* Divides by the counter, so that it traps at 0: a branch would settle what waits on the stack. */
 void generate_burn(struct generator *g);
 

@@ -29,10 +29,13 @@ static uint32_t find_mutable_global(struct generator *g, uint8_t type)
 
 void generate_accumulate(struct generator *g, uint8_t type)
 {
-    bool is_wide = type == VM_I64 || type == VM_F64;
+    bool is_wide = type == VM_I64 || type == VM_F64 || type == VM_V128;
     uint32_t global = find_mutable_global(g, is_wide ? VM_I64 : VM_I32);
     if (type == VM_FUNCREF || type == VM_EXTERNREF) {
         generate_op(g, OP_REF_IS_NULL);
+    } else if (type == VM_V128) {
+        generate_op(g, OP_I64X2_EXTRACT_LANE);
+        generate_byte(g, (uint8_t)generate_choose(g, 2));
     } else if (type == VM_F32 || type == VM_F64) {
         if (g->canonical_nans) {
             generate_canonical(g, type);
@@ -92,12 +95,36 @@ static void masked(struct generator *g, uint32_t depth, int32_t mask)
 static bool is_memory(enum opcode opcode)
 {
     enum opcode_immediate immediate = opcode_info(opcode)->immediate;
-    return immediate >= OPCODE_MEM1 && immediate <= OPCODE_MEM8;
+    return (immediate >= OPCODE_MEM1 && immediate <= OPCODE_MEM16) ||
+           (immediate >= OPCODE_MEM1_LANE && immediate <= OPCODE_MEM8_LANE);
+}
+
+/* How many lanes there are to choose from. */
+static uint32_t lane_count(enum opcode_immediate immediate)
+{
+    switch ((int)immediate) {
+    case OPCODE_LANE2:
+    case OPCODE_MEM8_LANE:
+        return 2;
+    case OPCODE_LANE4:
+    case OPCODE_MEM4_LANE:
+        return 4;
+    case OPCODE_LANE8:
+    case OPCODE_MEM2_LANE:
+        return 8;
+    case OPCODE_LANE16:
+    case OPCODE_MEM1_LANE:
+        return 16;
+    default:
+        return 0;
+    }
 }
 
 static bool is_simple(enum opcode opcode)
 {
-    return is_memory(opcode) || opcode_info(opcode)->immediate == OPCODE_NONE;
+    enum opcode_immediate immediate = opcode_info(opcode)->immediate;
+    return is_memory(opcode) || immediate == OPCODE_NONE || immediate == OPCODE_SHUFFLE ||
+           lane_count(immediate) > 0;
 }
 
 static bool is_trapping(enum opcode opcode)
@@ -115,20 +142,32 @@ static bool is_division(enum opcode opcode)
 /* Which looks at the sign or payload of its last operand. */
 static bool is_observer(enum opcode opcode)
 {
+    const char *result = strchr(opcode_info(opcode)->signature, ':');
     return opcode == OP_F32_COPYSIGN || opcode == OP_F64_COPYSIGN || opcode == OP_F32_STORE ||
            opcode == OP_F64_STORE || opcode == OP_I32_REINTERPRET_F32 ||
-           opcode == OP_I64_REINTERPRET_F64;
+           opcode == OP_I64_REINTERPRET_F64 || (result != NULL && result[1] == 'v');
+}
+
+/* Whose result has lanes that may be a NaN of its own making. */
+static bool makes_nans(enum opcode opcode)
+{
+    return (opcode >= OP_F32X4_CEIL && opcode <= OP_F32X4_NEAREST) ||
+           (opcode >= OP_F32X4_SQRT && opcode <= OP_F32X4_MAX) || opcode == OP_F64X2_CEIL ||
+           opcode == OP_F64X2_FLOOR || opcode == OP_F64X2_TRUNC || opcode == OP_F64X2_NEAREST ||
+           (opcode >= OP_F64X2_SQRT && opcode <= OP_F64X2_MAX) ||
+           opcode == OP_F32X4_DEMOTE_F64X2_ZERO || opcode == OP_F64X2_PROMOTE_LOW_F32X4;
 }
 
 /* Of signature "...:type", or of "...:" where type is 0. */
 static enum opcode choose_simple(struct generator *g, uint8_t type)
 {
     uint32_t first = generate_choose(g, OPCODE_COUNT);
+    bool has_vectors = type == VM_V128 || generate_choose(g, 6) == 5;
     for (uint32_t i = 0; i < OPCODE_COUNT; i++) {
         enum opcode opcode = (enum opcode)((first + i) % OPCODE_COUNT);
         const char *result = strchr(opcode_info(opcode)->signature, ':');
         if (result == NULL || !is_simple(opcode) || result == opcode_info(opcode)->signature ||
-            strchr(opcode_info(opcode)->signature, 'v') != NULL) {
+            (!has_vectors && strchr(opcode_info(opcode)->signature, 'v') != NULL)) {
             continue;
         }
         if (type == 0 ? result[1] == '\0'
@@ -138,6 +177,22 @@ static enum opcode choose_simple(struct generator *g, uint8_t type)
         }
     }
     return OPCODE_COUNT;
+}
+
+static void put_immediate(struct generator *g, enum opcode opcode)
+{
+    enum opcode_immediate immediate = opcode_info(opcode)->immediate;
+    if (is_memory(opcode)) {
+        generate_u32(g, 0); /* alignment */
+        uint32_t choice = generate_choose(g, 128);
+        generate_u32(g, choice == 127 ? UINT32_MAX : choice == 126 ? 65530 : choice % 32);
+    }
+    if (lane_count(immediate) > 0) {
+        generate_byte(g, (uint8_t)generate_choose(g, lane_count(immediate)));
+    }
+    for (uint32_t i = 0; immediate == OPCODE_SHUFFLE && i < 16; i++) {
+        generate_byte(g, (uint8_t)generate_choose(g, 32));
+    }
 }
 
 static void simple(struct generator *g, uint8_t type, uint32_t depth)
@@ -162,10 +217,9 @@ static void simple(struct generator *g, uint8_t type, uint32_t depth)
         generate_op(g, type == VM_I32 ? OP_I32_OR : OP_I64_OR);
     }
     generate_op(g, opcode);
-    if (is_memory(opcode)) {
-        generate_u32(g, 0); /* alignment */
-        uint32_t choice = generate_choose(g, 128);
-        generate_u32(g, choice == 127 ? UINT32_MAX : choice == 126 ? 65530 : choice % 32);
+    put_immediate(g, opcode);
+    if (g->canonical_nans && makes_nans(opcode)) {
+        generate_canonical_lanes(g, strstr(opcode_info(opcode)->text, "f64x2.") != NULL);
     }
 }
 

@@ -51,7 +51,7 @@ static uint32_t hot_local(struct generator *g, uint8_t type)
 /* Of a loop's numbers, most are of one type. */
 static uint8_t hot_type(struct generator *g)
 {
-    static const uint8_t numbers[] = {VM_I32, VM_I32, VM_I64, VM_F64, VM_F32};
+    static const uint8_t numbers[] = {VM_I32, VM_I32, VM_I64, VM_F64, VM_F32, VM_V128};
     return generate_choose(g, 3) == 0 ? GENERATE_FROM(g, numbers) : g->focus;
 }
 
@@ -163,11 +163,17 @@ static const enum opcode loads[][7] = {
      OP_I64_LOAD32_S},
 };
 
+static const enum opcode vector_loads[] = {OP_V128_LOAD,         OP_V128_LOAD,
+                                           OP_V128_LOAD,         OP_V128_LOAD32_SPLAT,
+                                           OP_V128_LOAD64_SPLAT, OP_V128_LOAD8X8_U};
+
 static void hot_load(struct generator *g, uint8_t type)
 {
     address(g);
     if (type == VM_I32 || type == VM_I64) {
         access(g, loads[type == VM_I64][generate_choose(g, 7)]);
+    } else if (type == VM_V128) {
+        access(g, GENERATE_FROM(g, vector_loads));
     } else {
         access(g, type == VM_F32 ? OP_F32_LOAD : OP_F64_LOAD);
     }
@@ -175,9 +181,9 @@ static void hot_load(struct generator *g, uint8_t type)
 
 static void hot_store(struct generator *g, uint32_t depth)
 {
-    static const enum opcode stores[] = {OP_I32_STORE,   OP_I64_STORE,  OP_F32_STORE,
-                                         OP_F64_STORE,   OP_I32_STORE8, OP_I32_STORE16,
-                                         OP_I64_STORE32, OP_I64_STORE8, OP_I64_STORE16};
+    static const enum opcode stores[] = {
+        OP_I32_STORE,   OP_I64_STORE,   OP_F32_STORE,  OP_F64_STORE,   OP_I32_STORE8,
+        OP_I32_STORE16, OP_I64_STORE32, OP_I64_STORE8, OP_I64_STORE16, OP_V128_STORE};
     enum opcode opcode = GENERATE_FROM(g, stores);
     uint8_t type = generate_letter_type(opcode_info(opcode)->signature[1]);
     address(g);
@@ -203,6 +209,12 @@ static const enum opcode float32[] = {OP_F32_ADD, OP_F32_SUB, OP_F32_MUL, OP_F32
 static const enum opcode float64[] = {OP_F64_ADD, OP_F64_SUB, OP_F64_MUL, OP_F64_DIV,
                                       OP_F64_MIN, OP_F64_MAX, OP_F64_MUL, OP_F64_ADD};
 
+static const enum opcode vectors[] = {
+    OP_I32X4_ADD, OP_I32X4_MUL,  OP_I64X2_ADD,     OP_I8X16_ADD, OP_I16X8_MUL, OP_V128_XOR,
+    OP_V128_AND,  OP_I32X4_GT_S, OP_I8X16_SWIZZLE, OP_V128_OR,   OP_F32X4_ADD, OP_F32X4_MUL,
+    OP_F64X2_ADD, OP_F64X2_MUL,  OP_I16X8_SUB,     OP_F32X4_SUB, OP_I64X2_SUB, OP_I8X16_MIN_U,
+};
+
 static enum opcode choose_binary(struct generator *g, uint8_t type)
 {
     switch ((int)type) {
@@ -212,15 +224,32 @@ static enum opcode choose_binary(struct generator *g, uint8_t type)
         return GENERATE_FROM(g, frequent64);
     case VM_F32:
         return GENERATE_FROM(g, float32);
+    case VM_V128:
+        return GENERATE_FROM(g, vectors);
     default:
         return GENERATE_FROM(g, float64);
+    }
+}
+
+static void hot_binary(struct generator *g, uint8_t type)
+{
+    enum opcode opcode = choose_binary(g, type);
+    generate_op(g, opcode);
+    if (g->canonical_nans && opcode >= OP_F32X4_ADD) { /* no lanes of integers come after it */
+        generate_canonical_lanes(g, opcode >= OP_F64X2_ADD);
     }
 }
 
 /* A comparison of any type, a test, or a bit. */
 static void condition(struct generator *g, uint32_t depth)
 {
+    static const enum opcode tests[] = {OP_V128_ANY_TRUE, OP_I32X4_ALL_TRUE, OP_I8X16_BITMASK};
     uint8_t type = hot_type(g);
+    if (type == VM_V128) {
+        hot_value(g, type, depth);
+        generate_op(g, GENERATE_FROM(g, tests));
+        return;
+    }
     enum opcode first = type == VM_I32   ? OP_I32_EQ
                         : type == VM_I64 ? OP_I64_EQ
                         : type == VM_F32 ? OP_F32_EQ
@@ -258,8 +287,11 @@ static void converted(struct generator *g, uint8_t type, uint32_t depth)
         {OP_F32_CONVERT_I32_S, OP_F32_DEMOTE_F64, OP_F32_NEG, OP_F32_SQRT, OP_F32_CONVERT_I64_U},
         {OP_F64_CONVERT_I32_U, OP_F64_PROMOTE_F32, OP_F64_ABS, OP_F64_FLOOR, OP_F64_CONVERT_I64_S},
     };
+    static const enum opcode splats[] = {OP_I8X16_SPLAT, OP_I16X8_SPLAT, OP_I32X4_SPLAT,
+                                         OP_I64X2_SPLAT, OP_I32X4_SPLAT};
     uint32_t row = type == VM_I32 ? 0 : type == VM_I64 ? 1 : type == VM_F32 ? 2 : 3;
-    enum opcode opcode = to[row][generate_choose(g, 5)];
+    uint32_t choice = generate_choose(g, 5);
+    enum opcode opcode = type == VM_V128 ? splats[choice] : to[row][choice];
     hot_value(g, generate_letter_type(opcode_info(opcode)->signature[0]), depth);
     generate_op(g, opcode);
 }
@@ -298,12 +330,12 @@ static void hot_value(struct generator *g, uint8_t type, uint32_t depth)
     case 6:
         hot_leaf(g, type);
         hot_value(g, type, depth);
-        generate_op(g, choose_binary(g, type));
+        hot_binary(g, type);
         return;
     default:
         hot_value(g, type, depth);
         hot_leaf(g, type);
-        generate_op(g, choose_binary(g, type));
+        hot_binary(g, type);
         return;
     }
 }
@@ -427,7 +459,7 @@ static void assign(struct generator *g, uint32_t depth)
     if (generate_choose(g, 2) == 0) {
         generate_indexed(g, OP_LOCAL_GET, local);
         hot_value(g, type, depth);
-        generate_op(g, choose_binary(g, type));
+        hot_binary(g, type);
     } else {
         hot_value(g, type, depth);
     }
@@ -511,7 +543,7 @@ static void shuffle(struct generator *g)
             hot_leaf(g, type);
             if (generate_choose(g, 2) == 0) {
                 hot_constant(g, type);
-                generate_op(g, choose_binary(g, type));
+                hot_binary(g, type);
             }
             generate_indexed(g, OP_LOCAL_SET, local);
         }
@@ -525,14 +557,15 @@ static void update_memory(struct generator *g)
     address(g);
     hot_load(g, type);
     hot_leaf(g, type);
-    generate_op(g, choose_binary(g, type));
+    hot_binary(g, type);
     if (g->canonical_nans && (type == VM_F32 || type == VM_F64)) {
         generate_canonical(g, type);
     }
-    access(g, type == VM_I32   ? OP_I32_STORE
-              : type == VM_I64 ? OP_I64_STORE
-              : type == VM_F32 ? OP_F32_STORE
-                               : OP_F64_STORE);
+    access(g, type == VM_I32    ? OP_I32_STORE
+              : type == VM_I64  ? OP_I64_STORE
+              : type == VM_F32  ? OP_F32_STORE
+              : type == VM_V128 ? OP_V128_STORE
+                                : OP_F64_STORE);
 }
 
 static void hot_statement(struct generator *g, uint32_t depth)
@@ -633,7 +666,8 @@ void generate_loop(struct generator *g, uint32_t depth)
         assign(g, depth);
         return;
     }
-    static const uint8_t types[] = {VM_I32, VM_I32, VM_I32, VM_I64, VM_I64, VM_F64, VM_F32};
+    static const uint8_t types[] = {VM_I32, VM_I32, VM_I32, VM_I64,
+                                    VM_I64, VM_F64, VM_F32, VM_V128};
     if (g->loops_under_way == 0) {
         g->focus = GENERATE_FROM(g, types);
     }

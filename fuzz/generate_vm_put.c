@@ -94,6 +94,17 @@ static void put_bits(struct generator *g, uint64_t bits, uint32_t bytes)
     }
 }
 
+/* Of a vector: both halves are the same, but for one in four. */
+static void put_lanes(struct generator *g)
+{
+    uint32_t kind = generate_choose(g, 3);
+    uint64_t bits = kind == 0   ? (uint64_t)GENERATE_FROM(g, integers)
+                    : kind == 1 ? GENERATE_FROM(g, floats) * UINT64_C(0x100000001)
+                                : GENERATE_FROM(g, doubles);
+    put_bits(g, bits, 8);
+    put_bits(g, generate_choose(g, 4) == 3 ? (uint64_t)GENERATE_FROM(g, integers) : bits, 8);
+}
+
 void generate_constant(struct generator *g, uint8_t type)
 {
     switch ((enum vm_type)type) {
@@ -124,7 +135,9 @@ void generate_constant(struct generator *g, uint8_t type)
         generate_indexed(g, OP_REF_NULL, type);
         return;
     case VM_V128:
-        break;
+        generate_op(g, OP_V128_CONST);
+        put_lanes(g);
+        return;
     }
     assert(false);
 }
@@ -140,8 +153,12 @@ uint8_t generate_letter_type(char letter)
         return VM_I64;
     case 'f':
         return VM_F32;
-    default:
+    case 'F':
         return VM_F64;
+    case 'v':
+        return VM_V128;
+    default: /* an address */
+        return VM_I32;
     }
 }
 
@@ -165,6 +182,26 @@ void generate_leaf(struct generator *g, uint8_t type)
     } else {
         generate_constant(g, type);
     }
+}
+
+/* As for a number, in each lane. */
+void generate_canonical_lanes(struct generator *g, bool has_doubles)
+{
+    uint32_t local = generate_find(g, g->locals, g->local_count, VM_V128);
+    uint64_t nan = has_doubles ? 0x7ff8000000000000 : 0x7fc000007fc00000;
+    if (local == g->local_count) {
+        generate_op(g, OP_DROP);
+        generate_constant(g, VM_V128);
+        return;
+    }
+    generate_indexed(g, OP_LOCAL_TEE, local);
+    generate_op(g, OP_V128_CONST);
+    put_bits(g, nan, 8);
+    put_bits(g, nan, 8);
+    generate_indexed(g, OP_LOCAL_GET, local);
+    generate_indexed(g, OP_LOCAL_GET, local);
+    generate_op(g, has_doubles ? OP_F64X2_EQ : OP_F32X4_EQ);
+    generate_op(g, OP_V128_BITSELECT);
 }
 
 /* A comparison with itself chooses between the value and a plain NaN. */

@@ -13,7 +13,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Worker, isMainThread, workerData } from "node:worker_threads";
 import { play } from "./oracle_v8.mjs";
 
-const CASE_SECONDS = 60, BATCH = 64, FINDINGS_MAX = 5, CHOICES_MAX = 8192;
+const CASE_SECONDS = 60, SHORTEN_SECONDS = 40, BATCH = 64, FINDINGS_MAX = 5, CHOICES_MAX = 8192;
 
 // ---- Choices of a seed ----
 
@@ -63,8 +63,13 @@ function ourPlays(program, cases) {
     return plays;
 }
 
+let place; // the seed, and how many cases there were: the main thread's view of where this one is
+
 // What is different, or null.
 function difference({ first, second, ours, death }) {
+    if (place !== undefined) {
+        place[1]++;
+    }
     if (death !== undefined) {
         return death;
     }
@@ -98,7 +103,8 @@ function firstDifferent(program, candidates) {
 }
 
 function shorten(program, choices) {
-    for (let piece = Math.ceil(choices.length / 2); piece > 0;) {
+    const end = Date.now() + SHORTEN_SECONDS * 1000;
+    for (let piece = Math.ceil(choices.length / 2); piece > 0 && Date.now() < end;) {
         const candidates = [];
         for (let at = choices.length - piece; at >= 0; at -= piece) {
             candidates.push(without(choices, at, piece));
@@ -107,7 +113,7 @@ function shorten(program, choices) {
         choices = found ?? choices;
         piece = found !== null && piece <= choices.length ? piece : Math.floor(Math.min(piece, choices.length * 2) / 2);
     }
-    for (let at = 0; at < choices.length; at++) {
+    for (let at = 0; at < choices.length && Date.now() < end; at++) {
         choices = choices[at] !== 0 && firstDifferent(program, [zeroed(choices, at)]) !== null ? zeroed(choices, at) : choices;
     }
     return choices;
@@ -127,8 +133,9 @@ function report(program, folder, seed, choices) {
     }
 }
 
-function work({ program, seconds, folder, first, place }) {
+function work({ program, seconds, folder, first, shared }) {
     const begin = Date.now();
+    place = shared;
     let seed = first, findings = 0;
     while (Date.now() - begin < seconds * 1000 && findings < FINDINGS_MAX) {
         const cases = Array.from({ length: BATCH }, (_, i) => choicesOf(seed + i));
@@ -149,14 +156,14 @@ function work({ program, seconds, folder, first, place }) {
     process.exitCode = findings > 0 ? 1 : 0;
 }
 
-function watch(worker, place) {
-    let last = place[0], since = Date.now();
+function watch(worker, shared) {
+    let last = shared[1], since = Date.now();
     const timer = setInterval(() => {
-        if (place[0] !== last) {
-            last = place[0];
+        if (shared[1] !== last) {
+            last = shared[1];
             since = Date.now();
         } else if (Date.now() - since > 2 * CASE_SECONDS * 1000) {
-            console.log(`seed ${last} does not end, or the ${BATCH} after it`);
+            console.log(`seed ${shared[0]} does not end, or one of the ${BATCH} after it`);
             process.exit(1);
         }
     }, 1000);
@@ -178,7 +185,7 @@ if (!isMainThread) {
     writeFileSync(`${folder}.second.wasm`, played.second);
     console.log(`ours:\n${played.ours.join("\n")}\ntheirs:\n${play(played.first, played.second).join("\n")}`);
 } else {
-    const place = new Float64Array(new SharedArrayBuffer(8));
-    const data = { program, seconds: Number(seconds), folder, first: Number(first ?? 1), place };
-    watch(new Worker(new URL(import.meta.url), { workerData: data, argv: [] }), place);
+    const shared = new Float64Array(new SharedArrayBuffer(16));
+    const data = { program, seconds: Number(seconds), folder, first: Number(first ?? 1), shared };
+    watch(new Worker(new URL(import.meta.url), { workerData: data, argv: [] }), shared);
 }

@@ -113,8 +113,13 @@ static struct play_state look(const struct player *player)
         const struct vm_instance *instance = player->instances[i];
         state.memories[i] = hash_memory(instance);
         for (uint32_t global = 0; global < instance->module->global_count; global++) {
-            state.globals = hash_value(player, state.globals, instance->globals[global]->type,
-                                       instance->globals[global]->value[0]);
+            const struct vm_global *of = instance->globals[global];
+            if (of->type != VM_V128) {
+                state.globals = hash_value(player, state.globals, of->type, of->value[0]);
+            } else if (!player->options->is_plain) { /* which not every embedder may see */
+                state.globals = hash_value(player, state.globals, VM_I64, of->value[0]);
+                state.globals = hash_value(player, state.globals, VM_I64, of->value[1]);
+            }
         }
         state.globals_of_first = i == 0 ? state.globals : state.globals_of_first;
     }

@@ -285,7 +285,7 @@ function readImmediate(reader, immediate) {
             skipMemarg(reader);
             reader.byte();
             return [];
-        case "LANE":
+        case "LANE2": case "LANE4": case "LANE8": case "LANE16":
             reader.byte();
             return [];
         case "I32": case "I64":
