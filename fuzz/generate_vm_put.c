@@ -202,6 +202,7 @@ void generate_canonical_lanes(struct generator *g, bool has_doubles)
     generate_indexed(g, OP_LOCAL_GET, local);
     generate_op(g, has_doubles ? OP_F64X2_EQ : OP_F32X4_EQ);
     generate_op(g, OP_V128_BITSELECT);
+    generate_indexed(g, OP_LOCAL_TEE, local); /* whose bits anything may look at */
 }
 
 /* A comparison with itself chooses between the value and a plain NaN. */
