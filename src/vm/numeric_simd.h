@@ -387,12 +387,19 @@ NUMERIC v128 f64x2_neg(v128 a)
 
 NUMERIC uint32_t simd_any_lane(v128 mask); /* of the two files below */
 
+/* WH_WITHOUT_NAN: as in numeric.h. */
+#ifdef WH_WITHOUT_NAN
+#define HAS_NAN(mask) ((void)(mask), 0)
+#else
+#define HAS_NAN(mask) simd_any_lane((v128)(mask))
+#endif
+
 /* As f32_canonical: a jump that is hardly ever taken, not a blend that every result waits for. */
 #define FLOAT_LANES(t, type, u, canonical_nan)                                                     \
     NUMERIC v128 t##_canonical(type a)                                                             \
     {                                                                                              \
         u nan = (u)(a != a);                                                                       \
-        if (__builtin_expect(simd_any_lane((v128)nan), 0)) {                                       \
+        if (__builtin_expect(HAS_NAN(nan), 0)) {                                                   \
             __asm__ volatile("");                                                                  \
             a = (type)(((u)a & ~nan) | (nan & canonical_nan));                                     \
         }                                                                                          \
@@ -554,6 +561,7 @@ LANE_ACCESS(64, i64x2, load_i64, store_i64, i64x2_extract_lane)
 #include "vm/numeric_simd_portable.h"
 #endif
 
+#undef HAS_NAN
 #undef LOW2
 #undef LOW4
 #undef LOW8
