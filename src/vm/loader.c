@@ -123,6 +123,7 @@ static bool load_body(struct vm_loader *loader, size_t *bytes, struct err *err)
     if (!validator_func(loader->validator, index, err)) {
         return false;
     }
+    loader->module->funcs[index].loop_offset = validator_loop(loader->validator);
     if (!translator_func(loader->translator, loader->module, index, err)) {
         return module_err_in_func(err, index);
     }

@@ -41,7 +41,8 @@ struct module_func {
         enum vm_type type;
     } * local_runs; /* the declared ones, as in the binary */
     uint32_t local_run_count;
-    struct code *code; /* NULL for imports */
+    uint32_t loop_offset; /* of the first loop, in the module's bytes; 0: none. The loader's */
+    struct code *code;    /* NULL for imports */
 };
 
 struct module_table {
@@ -169,6 +170,8 @@ struct validator *validator_new(const struct vm_module *module, struct budget *b
 void validator_free(struct validator *validator);
 bool validator_func(struct validator *validator, uint32_t function_index,
                     struct err *err) MUST_CHECK;
+/* Where the last function's first loop is; 0: it has none. */
+uint32_t validator_loop(const struct validator *validator);
 /* The work that the last function was, and its translation will be, in bytes of ordinary code. */
 size_t validator_effort(const struct validator *validator);
 /* translate.c: after validator_func said yes. Fails with LIMIT or NO_MEMORY only. The translator

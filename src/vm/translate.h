@@ -63,23 +63,20 @@ uint8_t *translate_until(const struct vm_module *module, uint32_t function_index
 enum { TRANSLATE_NONE = -1, TRANSLATE_NO_STUB = 0 };
 
 struct operand {
-    enum code_kind kind; /* R, S, I */
-    enum code_type type;
+    uint8_t kind;      /* enum code_kind: R, S, I */
+    uint8_t type;      /* enum code_type */
     uint16_t slot;     /* S */
-    uint64_t value;    /* I: the bits */
-    uint16_t home;     /* the slot that is this height's own */
+    uint16_t home;     /* the slot that is this height's own, just above the homes below */
     uint32_t producer; /* the emission that made it; 0: none */
+    uint64_t value;    /* I: the bits */
 };
 
 enum entry_kind { ENTRY_SLOT, ENTRY_LOCAL, ENTRY_CONSTANT, ENTRY_REGISTER };
 
-struct entry { /* one value on the operand stack */
+struct entry { /* one value on the operand stack, as the operand that it will be */
+    struct operand operand;
+    uint32_t local; /* LOCAL */
     uint8_t kind;
-    uint8_t type;      /* enum code_type */
-    uint32_t home;     /* its slot, just above the homes of the entries below */
-    uint32_t local;    /* LOCAL */
-    uint32_t producer; /* SLOT, REGISTER: as in struct operand */
-    uint64_t value;    /* CONSTANT */
 };
 
 enum emission_kind {

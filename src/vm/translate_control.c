@@ -117,7 +117,7 @@ static void copy_to_label(struct translator *t, const struct control *control, u
     uint32_t slot = control->base;
     for (uint32_t i = t->height - count; i < t->height; i++) {
         copy_entry(t, i, slot);
-        slot += code_type_slots(t->entries[i].type);
+        slot += code_type_slots(t->entries[i].operand.type);
     }
 }
 

@@ -29,13 +29,11 @@ static bool code_grow(struct translator *t, uint32_t bytes)
     if (bytes > t->code_max - t->code_size) {
         return translator_fail(t, ERR_LIMIT, "code_bytes_max");
     }
-    if (t->code_size + bytes <= t->code_capacity) {
+    uint64_t wanted = (uint64_t)t->code_size + sizeof t->overflow;
+    if (wanted <= t->code_capacity) {
         return true;
     }
     uint64_t capacity = t->code_capacity == 0 ? CODE_FIRST_BYTES : 2 * (uint64_t)t->code_capacity;
-    while (capacity < (uint64_t)t->code_size + bytes) {
-        capacity *= 2;
-    }
     uint8_t *code =
         capacity <= UINT32_MAX ? arena_alloc(&t->arena, (size_t)capacity, alignof(uint64_t)) : NULL;
     if (code == NULL) {
@@ -52,14 +50,13 @@ static bool code_grow(struct translator *t, uint32_t bytes)
 uint8_t *emit_more(struct translator *t, uint32_t bytes)
 {
     assert(bytes % 8 == 0 && bytes <= sizeof t->overflow);
-    uint32_t room = t->code_capacity < t->code_max ? t->code_capacity : t->code_max;
-    if ((t->failed || (uint64_t)t->code_size + bytes > room) && !code_grow(t, bytes)) {
+    bool is_room = t->code_size + bytes <= t->code_max &&
+                   (uint64_t)t->code_size + sizeof t->overflow <= t->code_capacity;
+    if ((t->failed || !is_room) && !code_grow(t, bytes)) {
         return (uint8_t *)t->overflow;
     }
     uint8_t *at = t->code + t->code_size;
-    for (uint32_t i = 0; i < bytes; i += 8) {
-        emit_put_u64(at + i, 0);
-    }
+    memset(at, 0, sizeof t->overflow); /* more than needed, but a size that is known */
     t->code_size += bytes;
     return at;
 }

@@ -1,10 +1,10 @@
 /* translate_pin.c: which locals are pinned to registers, and where.
  *
- * Before the walk, a look at the whole body counts how often each outermost loop uses each local;
- * a use in an inner loop weighs eight times more for each level. The two integer locals and
- * the float local that weigh most are pinned from the loop's beginning to its end. In a loop from
- * which the function calls itself nothing is pinned, only in the loops inside: recursion enters and
- * leaves functions more often than it goes round.
+ * Before the walk, a look at the body from its first loop on counts how often each outermost loop
+ * uses each local; a use in an inner loop weighs eight times more for each level. The two integer
+ * locals and the float local that weigh most are pinned from the loop's beginning to its end. In a
+ * loop from which the function calls itself nothing is pinned, only in the loops inside: recursion
+ * enters and leaves functions more often than it goes round.
  *
  * A pinned local's slot is always written too, so a register may be given up anywhere for nothing:
  * leaving a loop costs nothing, entering one costs one instruction that fills the registers.
@@ -193,15 +193,20 @@ static bool survey_one(struct survey *survey, const struct instruction *instruct
 bool pin_plan(struct translator *t)
 {
     t->pins = no_pins;
-    if (t->slots_only || memchr(t->func->body.ptr, 0x03, t->func->body.size) == NULL) {
-        return true; /* 0x03: loop */
+    uint32_t loop_offset = t->func->loop_offset;
+    if (t->slots_only || loop_offset == 0) {
+        return true;
     }
     struct survey survey = {.t = t, .room = &t->survey};
     if (!translator_reserve(t, (void **)&t->survey.places, &t->survey.place_capacity,
                             t->func->local_count, sizeof t->survey.places[0])) {
         return false;
     }
+    struct bytes passed;
     struct reader reader = reader_of(t->func->body);
+    bool is_inside = reader_take(&reader, loop_offset - t->func->body_offset, &passed);
+    assert(is_inside);
+    (void)is_inside;
     while (reader.ptr < reader.end) {
         struct instruction instruction;
         if (!opcode_read(&reader, t->func->body_offset, &instruction, t->err) ||

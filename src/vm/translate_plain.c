@@ -94,7 +94,7 @@ static bool rename_value(struct translator *t, enum opcode opcode)
     if (t->slots_only || (crosses && top->kind == ENTRY_REGISTER)) {
         return false;
     }
-    top->type = family_rows[opcode].out;
+    top->operand.type = family_rows[opcode].out;
     return true;
 }
 

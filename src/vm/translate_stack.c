@@ -22,13 +22,13 @@ static int class_of(enum code_type type)
 uint32_t stack_home(const struct translator *t, uint32_t index)
 {
     if (index < t->height) {
-        return t->entries[index].home;
+        return t->entries[index].operand.home;
     }
     assert(index == t->height);
     if (index == 0) {
         return t->temp_base;
     }
-    const struct entry *below = &t->entries[index - 1];
+    const struct operand *below = &t->entries[index - 1].operand;
     return below->home + code_type_slots(below->type);
 }
 
@@ -39,27 +39,7 @@ uint32_t stack_local_slot(const struct translator *t, uint32_t local)
 
 struct operand stack_peek(const struct translator *t, uint32_t index)
 {
-    const struct entry *entry = &t->entries[index];
-    struct operand operand = {
-        .type = entry->type, .home = (uint16_t)stack_home(t, index), .producer = entry->producer};
-    switch ((enum entry_kind)entry->kind) {
-    case ENTRY_SLOT:
-        operand.kind = CODE_S;
-        operand.slot = operand.home;
-        break;
-    case ENTRY_LOCAL:
-        operand.kind = CODE_S;
-        operand.slot = (uint16_t)stack_local_slot(t, entry->local);
-        break;
-    case ENTRY_CONSTANT:
-        operand.kind = CODE_I;
-        operand.value = entry->value;
-        break;
-    case ENTRY_REGISTER:
-        operand.kind = CODE_R;
-        break;
-    }
-    return operand;
+    return t->entries[index].operand;
 }
 
 /* The entry no longer stands for a local, no longer owns a register. */
@@ -68,39 +48,44 @@ static void release(struct translator *t, struct entry *entry)
     if (entry->kind == ENTRY_LOCAL) {
         t->locals[entry->local].refs--;
     } else if (entry->kind == ENTRY_REGISTER) {
-        t->owner[class_of(entry->type)] = TRANSLATE_NONE;
+        t->owner[class_of(entry->operand.type)] = TRANSLATE_NONE;
     }
 }
 
 struct operand stack_pop(struct translator *t)
 {
     assert(t->height > 0);
-    t->height--;
-    struct operand operand = stack_peek(t, t->height);
-    release(t, &t->entries[t->height]);
+    struct entry *top = &t->entries[--t->height];
+    release(t, top);
     if (t->settled > t->height) {
         t->settled = t->height;
     }
-    return operand;
+    return top->operand;
 }
 
-static void push(struct translator *t, struct entry entry)
+/* A new entry of that kind; the caller says the rest of it. */
+static inline struct entry *push(struct translator *t, enum entry_kind kind, enum code_kind where,
+                                 uint8_t type)
 {
     assert(t->height < t->entry_capacity);
-    entry.home = stack_home(t, t->height);
-    uint32_t end = entry.home + code_type_slots(entry.type);
+    uint32_t home = stack_home(t, t->height);
+    uint32_t end = home + code_type_slots(type);
     if (end > UINT16_MAX + 1) {
         translator_fail(t, ERR_LIMIT, "frame of more than 65536 slots");
     }
-    t->entries[t->height++] = entry;
     if (t->frame_slots < end) {
         t->frame_slots = end;
     }
+    struct entry *entry = &t->entries[t->height++];
+    entry->kind = (uint8_t)kind;
+    entry->operand = (struct operand){
+        .kind = (uint8_t)where, .type = type, .slot = (uint16_t)home, .home = (uint16_t)home};
+    return entry;
 }
 
 void stack_push_slot(struct translator *t, enum code_type type)
 {
-    push(t, (struct entry){.kind = ENTRY_SLOT, .type = (uint8_t)type});
+    (void)push(t, ENTRY_SLOT, CODE_S, (uint8_t)type);
 }
 
 void stack_push_slots(struct translator *t, struct label_type types)
@@ -116,8 +101,11 @@ void stack_push_slots(struct translator *t, struct label_type types)
 
 void stack_push_local(struct translator *t, uint32_t local)
 {
-    push(t, (struct entry){.kind = ENTRY_LOCAL, .type = t->locals[local].type, .local = local});
-    t->locals[local].refs++;
+    struct local *row = &t->locals[local];
+    struct entry *entry = push(t, ENTRY_LOCAL, CODE_S, row->type);
+    entry->operand.slot = row->slot;
+    entry->local = local;
+    row->refs++;
     if (t->slots_only) {
         stack_settle(t, t->height - 1);
     }
@@ -125,7 +113,7 @@ void stack_push_local(struct translator *t, uint32_t local)
 
 void stack_push_constant(struct translator *t, enum code_type type, uint64_t value)
 {
-    push(t, (struct entry){.kind = ENTRY_CONSTANT, .type = (uint8_t)type, .value = value});
+    push(t, ENTRY_CONSTANT, CODE_I, (uint8_t)type)->operand.value = value;
     if (t->slots_only) {
         stack_settle(t, t->height - 1);
     }
@@ -133,7 +121,7 @@ void stack_push_constant(struct translator *t, enum code_type type, uint64_t val
 
 struct operand stack_destination(const struct translator *t, enum code_type type)
 {
-    struct operand d = {.type = type, .home = (uint16_t)stack_home(t, t->height)};
+    struct operand d = {.type = (uint8_t)type, .home = (uint16_t)stack_home(t, t->height)};
     bool may_register = !t->slots_only && (type != CODE_v128 || VM_PINS); /* KINDS_V */
     d.kind = may_register && t->owner[class_of(type)] == TRANSLATE_NONE ? CODE_R : CODE_S;
     d.slot = d.home;
@@ -146,9 +134,9 @@ void stack_push_result(struct translator *t, const struct operand *d)
     if (in_register) {
         t->owner[class_of(d->type)] = (int32_t)t->height;
     }
-    push(t, (struct entry){.kind = in_register ? ENTRY_REGISTER : ENTRY_SLOT,
-                           .type = (uint8_t)d->type,
-                           .producer = t->serial});
+    struct entry *entry = in_register ? push(t, ENTRY_REGISTER, CODE_R, d->type)
+                                      : push(t, ENTRY_SLOT, CODE_S, d->type);
+    entry->operand.producer = t->serial;
 }
 
 void stack_settle(struct translator *t, uint32_t index)
@@ -159,7 +147,7 @@ void stack_settle(struct translator *t, uint32_t index)
     }
     struct operand from = stack_peek(t, index);
     uint32_t producer = 0;
-    if (entry->kind == ENTRY_REGISTER && emit_last(t, entry->producer) != NULL) {
+    if (entry->kind == ENTRY_REGISTER && emit_last(t, from.producer) != NULL) {
         struct emission again = emit_take_back(t);
         again.d.kind = CODE_S;
         again.d.slot = from.home;
@@ -171,7 +159,9 @@ void stack_settle(struct translator *t, uint32_t index)
     }
     release(t, entry);
     entry->kind = ENTRY_SLOT;
-    entry->producer = producer;
+    entry->operand.kind = CODE_S;
+    entry->operand.slot = from.home;
+    entry->operand.producer = producer;
 }
 
 static void settle_registers_from(struct translator *t, uint32_t index)

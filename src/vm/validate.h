@@ -52,6 +52,7 @@ struct validator {
     uint8_t *locals; /* their types */
     uint32_t local_capacity;
     uint32_t br_table;           /* how many br_tables were met */
+    uint32_t loop_offset;        /* of the body's first loop; 0: none so far */
     uint64_t values, values_max; /* passed by the body's blocks, branches and calls */
     bool is_wide;                /* there are memories or tables with 64-bit addresses */
     struct validate_signature signatures[OPCODE_COUNT];

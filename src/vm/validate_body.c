@@ -340,6 +340,7 @@ static bool validate_body(struct validator *validator, const struct module_func 
     validator->operand_count = 0;
     validator->frame_count = 0;
     validator->values = 0;
+    validator->loop_offset = 0;
     validator->values_max =
         VALUES_FREE + (uint64_t)validator->module->limits.values_per_byte_max * func->body.size;
     validator->instruction.offset = func->body_offset;
@@ -362,6 +363,11 @@ bool validator_func(struct validator *validator, uint32_t function_index, struct
     validator->err = err;
     return validate_body(validator, &validator->module->funcs[function_index]) ||
            module_err_in_func(err, function_index);
+}
+
+uint32_t validator_loop(const struct validator *validator)
+{
+    return validator->loop_offset;
 }
 
 size_t validator_effort(const struct validator *validator)

@@ -48,6 +48,9 @@ static bool block_types(struct validator *validator, struct validate_types *para
 static bool begin_block(struct validator *validator, enum opcode opcode)
 {
     struct validate_types params, results;
+    if (opcode == OP_LOOP && validator->loop_offset == 0) {
+        validator->loop_offset = validator->instruction.offset;
+    }
     return block_types(validator, &params, &results) &&
            (opcode != OP_IF || validator_pop(validator, VM_I32)) &&
            validator_pop_types(validator, params) &&
