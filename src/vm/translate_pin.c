@@ -67,9 +67,12 @@ static bool survey_loop_begins(struct survey *survey, uint32_t offset)
 /* Makes one use of each local from all of the loop's. */
 static void add_up(struct survey *survey, const struct survey_loop *loop)
 {
-    struct use *uses = survey->room->uses + loop->first_use;
     uint32_t count = survey->use_count - loop->first_use;
     uint32_t kept = 0;
+    if (count == 0) {
+        return; /* and perhaps there is no room for uses yet */
+    }
+    struct use *uses = survey->room->uses + loop->first_use;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t *place = &survey->room->places[uses[i].local];
         if (*place == 0) {
