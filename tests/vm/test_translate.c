@@ -167,8 +167,8 @@ Test(vm_translate, code_bytes_max_below_at_and_above)
     cr_assert_not_null(strstr(err.message, "code_bytes_max"), "%s", err.message);
 }
 
-/* One function with so many locals; a frame has one more word and the stack's temporaries. */
-static struct buffer module_of_locals(uint32_t count)
+/* One function with so many locals of a type, and one value on its stack: of i32, or of v128. */
+static struct buffer module_of_locals(uint32_t count, uint8_t type, bool pushes_v128)
 {
     struct buffer code;
     buffer_init(&code, 100);
@@ -178,9 +178,14 @@ static struct buffer module_of_locals(uint32_t count)
     for (int i = 0; i < 5; i++) { /* five bytes, whatever the number */
         buffer_append_u8(&code, (uint8_t)((count >> (7 * i) & 0x7f) | (i < 4 ? 0x80 : 0)));
     }
-    static const uint8_t rest[] = {0x7f, 0x41, 0, 0x1a, 0x0b};
-    code.ptr[1] = 1 + 5 + sizeof rest;
-    buffer_append(&code, rest, sizeof rest);
+    static const uint8_t number[] = {0x41, 0, 0x1a, 0x0b};
+    static const uint8_t vector[] = {0xfd, 0x0c, 0, 0, 0, 0, 0, 0, 0,    0,
+                                     0,    0,    0, 0, 0, 0, 0, 0, 0x1a, 0x0b};
+    struct bytes rest =
+        pushes_v128 ? bytes_of(vector, sizeof vector) : bytes_of(number, sizeof number);
+    code.ptr[1] = (uint8_t)(1 + 5 + 1 + rest.size);
+    buffer_append_u8(&code, type);
+    buffer_append_bytes(&code, rest);
     struct wasm_section sections[] = {
         {1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)}, {10, buffer_bytes(&code)}};
     struct buffer wasm = wasm_of(sections, 3);
@@ -194,10 +199,20 @@ Test(vm_translate, frames_have_at_most_65536_slots)
     struct err err;
     size_t size;
     limits.locals_max = 100000;
-    cr_assert(loads(&limits, module_of_locals(65533), &err, &size), "%s", err.message);
-    cr_assert(loads(&limits, module_of_locals(65534), &err, &size), "%s", err.message);
-    cr_assert_not(loads(&limits, module_of_locals(65535), &err, &size));
-    cr_assert_eq(err.code, ERR_LIMIT);
-    cr_assert_not(loads(&limits, module_of_locals(65536), &err, &size));
-    cr_assert_eq(err.code, ERR_LIMIT);
+    /* A frame is the word to return to, the locals, and the value on the stack. */
+    static const struct {
+        uint32_t count;
+        uint8_t type;
+        bool pushes_v128, fits;
+    } rows[] = {
+        {65533, 0x7f, false, true},  {65534, 0x7f, false, true}, {65535, 0x7f, false, false},
+        {65536, 0x7f, false, false}, {65533, 0x7f, true, true},  {65534, 0x7f, true, false},
+        {32766, 0x7b, false, true},  {32767, 0x7b, false, true}, {32768, 0x7b, false, false},
+        {32766, 0x7b, true, true},   {32767, 0x7b, true, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buffer wasm = module_of_locals(rows[i].count, rows[i].type, rows[i].pushes_v128);
+        cr_assert_eq(loads(&limits, wasm, &err, &size), rows[i].fits, "row %zu", i);
+        cr_assert(rows[i].fits || err.code == ERR_LIMIT);
+    }
 }
