@@ -29,13 +29,19 @@ static struct buffer read_wasm(const char *name)
     return wasm;
 }
 
-static struct vm_module *load(const char *name)
+static struct vm_module *load_wasm(struct bytes wasm, const char *name)
 {
     struct err err;
     struct vm_module *module = NULL;
+    cr_assert(vm_module_load(wasm, &vm_limits_default, &budget, &module, &err), "%s: %s", name,
+              err.message);
+    return module;
+}
+
+static struct vm_module *load(const char *name)
+{
     struct buffer wasm = read_wasm(name);
-    cr_assert(vm_module_load(buffer_bytes(&wasm), &vm_limits_default, &budget, &module, &err),
-              "%s: %s", name, err.message);
+    struct vm_module *module = load_wasm(buffer_bytes(&wasm), name);
     buffer_release(&wasm);
     return module;
 }
@@ -58,14 +64,14 @@ static void run_start(struct engine *engine)
     vm_run_free(run);
 }
 
-struct engine engine_open(const char *name, struct engine_options options)
+struct engine engine_open_wasm(struct bytes wasm, struct engine_options options)
 {
     struct engine engine;
     struct err err;
     const struct vm_limits *limits = options.limits != NULL ? options.limits : &vm_limits_default;
     budget_init(&budget, NULL, SIZE_MAX / 2);
     engine.store = vm_store_new(limits, &budget);
-    struct vm_module *module = load(name);
+    struct vm_module *module = load_wasm(wasm, "module");
     if (options.slots_only) {
         translate_to_slots(module);
     }
@@ -73,6 +79,14 @@ struct engine engine_open(const char *name, struct engine_options options)
               err.message);
     vm_module_unref(module);
     run_start(&engine);
+    return engine;
+}
+
+struct engine engine_open(const char *name, struct engine_options options)
+{
+    struct buffer wasm = read_wasm(name);
+    struct engine engine = engine_open_wasm(buffer_bytes(&wasm), options);
+    buffer_release(&wasm);
     return engine;
 }
 

@@ -19,6 +19,8 @@ struct engine_options {
 
 /* Instantiates wat/<name>.wat, which imports nothing, and runs its start. One at a time. */
 struct engine engine_open(const char *name, struct engine_options options);
+/* The same of bytes, which need not be kept. */
+struct engine engine_open_wasm(struct bytes wasm, struct engine_options options);
 /* Asserts that everything is given back. */
 void engine_close(struct engine *engine);
 /* Another module in the same store; its start is not run. */
