@@ -3,10 +3,11 @@ find_program(WAT2WASM wat2wasm REQUIRED)
 set(vm_wasm_files)
 set(wat_flags_far --enable-all --no-check) # wat2wasm does not know that a constant sees the globals before it
 set(wat_flags_wide --enable-all)
+set(wat_flags_far_vector --enable-all)
 set(wat_flags_tail --enable-all)
 set(wat_flags_tail_other --enable-all)
 set(wat_flags_simd --enable-tail-call)
-foreach(name sweep gas start callee caller fold far wide tail tail_other simd simd_user)
+foreach(name sweep gas start callee caller fold far far_vector wide tail tail_other simd simd_user)
     add_custom_command(
         OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm
         COMMAND ${WAT2WASM} ${wat_flags_${name}} ${CMAKE_CURRENT_SOURCE_DIR}/wat/${name}.wat -o ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm
