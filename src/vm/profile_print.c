@@ -279,7 +279,9 @@ static bool analyze(const struct vm_profile *profile, struct analysis *out)
             blocks[count++] = profile->blocks[i];
         }
     }
-    qsort(blocks, count, sizeof blocks[0], compare_blocks);
+    if (blocks != NULL) { /* nothing is not for sorting, not even none of it */
+        qsort(blocks, count, sizeof blocks[0], compare_blocks);
+    }
     for (size_t i = 0; i < count && !out->failed && !out->handlers.failed; i++) {
         analyze_block(out, &blocks[i]);
     }
