@@ -196,12 +196,25 @@ Test(cli_program, inspect_shows_imports_exports_and_types)
     expect(PROGRAM_RUN("inspect", WASM("math")), 0, "func    swap  (i32, i64) -> i64, i32", "");
     expect(PROGRAM_RUN("inspect", WASM("memory")), 0, "memory  memory  1 to any number of pages",
            "");
+    expect(PROGRAM_RUN("inspect", WASM("memories")), 0, "memory  memory  64-bit, 1 to 9 pages", "");
     expect(PROGRAM_RUN("inspect", WASM("start_traps")), 0, "start function: [0]", "");
     expect(PROGRAM_RUN("inspect", WASM("only"), "--function", "0"), 0, "i32.const", "");
     expect(PROGRAM_RUN("inspect", WASM("imports"), "--function", "0"), 2, "",
            "numbered from 1 to 1");
     expect(PROGRAM_RUN("inspect", WASM("only"), "--function", "1"), 2, "", "numbered from 0 to 0");
     expect(PROGRAM_RUN("inspect", WASM("only"), "--function", "x"), 2, "", "--function must be");
+}
+
+Test(cli_program, run_takes_tail_calls_and_holds_all_memories_to_the_limit)
+{
+    expect(PROGRAM_RUN("run", WASM("memories"), "--invoke", "count", "1000000"), 0, "i32 42",
+           "gas 6000003, ");
+    expect(PROGRAM_RUN("run", WASM("memories"), "--invoke", "grow", "1", "--memory", "196608"), 0,
+           "i64 1", "memory 196608 bytes");
+    expect(PROGRAM_RUN("run", WASM("memories"), "--invoke", "grow", "1", "--memory", "196607"), 1,
+           "", "memory");
+    expect(PROGRAM_RUN("run", WASM("memories"), "--invoke", "count", "1", "--memory", "131071"), 1,
+           "", "memory");
 }
 
 Test(cli_program, inspect_json_says_the_same)
