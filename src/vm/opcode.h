@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum opcode_immediate {
     OPCODE_NONE,
@@ -131,15 +132,20 @@ bool opcode_read_any(struct reader *reader, uint32_t base, struct instruction *o
 
 enum { OPCODE_SHORT_BYTES = 8 }; /* more than opcode_read looks at without asking */
 
-/* A LEB128 of at most two bytes: how many it has, 3 if it has more. */
+/* A LEB128 of at most four bytes: how many it has, 5 if it has more. */
 static inline uint32_t opcode_short_leb(const uint8_t *at, uint32_t *out)
 {
+    uint32_t word;
     *out = at[0];
     if (at[0] < 0x80) {
         return 1;
     }
-    *out = (at[0] & 0x7fu) | (uint32_t)at[1] << 7;
-    return at[1] < 0x80 ? 2 : 3;
+    memcpy(&word, at, sizeof word); /* little-endian: numeric.h insists */
+    uint32_t last = ~word & 0x80808080u;
+    uint32_t bits = last == 0 ? 32 : (uint32_t)__builtin_ctz(last) + 1;
+    word &= UINT32_MAX >> (32 - bits);
+    *out = (word & 0x7f) | (word >> 1 & 0x3f80) | (word >> 2 & 0x1fc000) | (word >> 3 & 0xfe00000);
+    return last == 0 ? 5 : bits / 8;
 }
 
 /* Whether a number follows or not is chosen without a branch: it is hard to predict. 0: not short.
@@ -148,18 +154,20 @@ static inline uint32_t opcode_short_number(const uint8_t *at, uint32_t shape,
                                            struct instruction *out)
 {
     uint32_t number = at[0];
-    uint32_t size = 1 + (shape & OPCODE_SHORT_LEB) / OPCODE_SHORT_LEB;
-    uint32_t unused = 25; /* bits above the sign */
-    if (number >= 0x80 && size > 1) {
-        number = (number & 0x7f) | (uint32_t)at[1] << 7;
-        unused = 18;
-        size = at[1] < 0x80 && (shape & OPCODE_SHORT_BLOCK) == 0 ? 3 : 0;
+    uint32_t size = (shape & OPCODE_SHORT_LEB) / OPCODE_SHORT_LEB;
+    uint32_t bits = 7; /* of the number */
+    if (number >= 0x80 && size > 0) {
+        size = opcode_short_leb(at, &number);
+        bits = 7 * size;
+        if (size > 4 || (shape & OPCODE_SHORT_BLOCK) != 0) {
+            return 0;
+        }
     }
-    int64_t with_sign = (int32_t)(number << unused) >> unused;
+    int64_t with_sign = (int32_t)(number << (32 - bits)) >> (32 - bits);
     out->as.i64 = (shape & OPCODE_SHORT_SIGNED) != 0 ? (uint64_t)with_sign : number;
     /* A block type is 0x40 or a number type: as s33 the byte with its sign spread. */
     bool is_odd = (shape & OPCODE_SHORT_BLOCK) != 0 && at[0] != 0x40 && at[0] < 0x7c;
-    return is_odd ? 0 : size;
+    return is_odd ? 0 : 1 + size;
 }
 
 static inline uint32_t opcode_short_memarg(const uint8_t *at, struct instruction *out)
@@ -170,7 +178,7 @@ static inline uint32_t opcode_short_memarg(const uint8_t *at, struct instruction
     out->as.memarg.narrow = LEB_OK;
     out->as.memarg.align = at[0];
     out->as.memarg.memory = 0;
-    return at[0] >= 32 || size > 2 ? 0 : 2 + size;
+    return at[0] >= 32 || size > 4 ? 0 : 2 + size;
 }
 
 /* base: added to the reader's own offset to give offsets in the module. Fails with INVALID_WASM in

@@ -179,7 +179,8 @@ static bool pay(struct translator *t, const struct instruction *instruction, boo
         return false;
     }
     t->gas = gas;
-    t->source = (struct source){.offset = instruction->offset, .gas = gas};
+    t->source.offset = instruction->offset;
+    t->source.gas = gas;
     return true;
 }
 

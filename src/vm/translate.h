@@ -339,7 +339,7 @@ void stack_push_slots(struct translator *t, struct label_type types);
 void stack_push_local(struct translator *t, uint32_t local);
 void stack_push_constant(struct translator *t, enum code_type type, uint64_t value);
 /* Where the next result goes, and the result itself after the emission. */
-struct operand stack_destination(const struct translator *t, enum code_type type);
+void stack_destination(const struct translator *t, enum code_type type, struct operand *out);
 void stack_push_result(struct translator *t, const struct operand *d);
 void stack_settle(struct translator *t, uint32_t index);
 void stack_settle_top(struct translator *t, uint32_t count);

@@ -47,7 +47,7 @@ void far_load(struct translator *t, const struct instruction *instruction)
                          .b.value = instruction->as.memarg.offset,
                          .offset = instruction->as.memarg.memory,
                          .source = t->source};
-    e.d = stack_destination(t, family_rows[instruction->opcode].out);
+    stack_destination(t, family_rows[instruction->opcode].out, &e.d);
     e.d.kind = wide ? e.d.kind : CODE_S;
     emit(t, &e);
     stack_push_result(t, &e.d);

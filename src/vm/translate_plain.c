@@ -11,8 +11,9 @@
 
 static void finish(struct translator *t, struct emission *e, enum code_type type)
 {
-    e->d = stack_destination(t, type);
-    e->source = t->source;
+    stack_destination(t, type, &e->d);
+    e->source.offset = t->source.offset;
+    e->source.gas = t->source.gas;
     emit(t, e);
     stack_push_result(t, &e->d);
 }

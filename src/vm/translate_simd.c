@@ -29,7 +29,8 @@ static void put_slot(uint8_t *at, enum code_field field, const struct operand *o
 static void finish(struct translator *t, struct emission *e)
 {
     e->kind = EMISSION_SIMD;
-    e->source = t->source;
+    e->source.offset = t->source.offset;
+    e->source.gas = t->source.gas;
     emit(t, e);
     stack_push_result(t, &e->d);
 }
@@ -59,7 +60,7 @@ static void load_lane(struct translator *t, const struct instruction *instructio
                          .c.value = instruction->as.memarg.offset};
     e.b = stack_pop(t);
     e.a = pop_settled(t);
-    e.d = stack_destination(t, CODE_v128);
+    stack_destination(t, CODE_v128, &e.d);
     e.d.kind = e.is_far ? CODE_S : e.d.kind;
     finish(t, &e);
 }
@@ -108,7 +109,7 @@ static void vectors(struct translator *t, const struct instruction *instruction,
     if (instruction->opcode == OP_V128_CONST || instruction->opcode == OP_I8X16_SHUFFLE) {
         memcpy(e.v128, instruction->as.v128, sizeof e.v128);
     }
-    e.d = stack_destination(t, CODE_v128);
+    stack_destination(t, CODE_v128, &e.d);
     finish(t, &e);
 }
 

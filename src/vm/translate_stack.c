@@ -119,13 +119,13 @@ void stack_push_constant(struct translator *t, enum code_type type, uint64_t val
     }
 }
 
-struct operand stack_destination(const struct translator *t, enum code_type type)
+void stack_destination(const struct translator *t, enum code_type type, struct operand *out)
 {
-    struct operand d = {.type = (uint8_t)type, .home = (uint16_t)stack_home(t, t->height)};
+    uint16_t home = (uint16_t)stack_home(t, t->height);
     bool may_register = !t->slots_only && (type != CODE_v128 || VM_PINS); /* KINDS_V */
-    d.kind = may_register && t->owner[class_of(type)] == TRANSLATE_NONE ? CODE_R : CODE_S;
-    d.slot = d.home;
-    return d;
+    bool is_free = may_register && t->owner[class_of(type)] == TRANSLATE_NONE;
+    *out = (struct operand){
+        .kind = is_free ? CODE_R : CODE_S, .type = (uint8_t)type, .slot = home, .home = home};
 }
 
 void stack_push_result(struct translator *t, const struct operand *d)

@@ -197,6 +197,8 @@ Test(vm_opcode, short_encodings_are_read_as_the_long_way_reads_them)
                 bytes[1] = (uint8_t)second;
                 bytes[2] = edges[i / sizeof edges];
                 bytes[3] = edges[i % sizeof edges];
+                bytes[4] = edges[(i + second) % sizeof edges];
+                bytes[5] = edges[(i + first) % sizeof edges];
                 read_both_ways(bytes);
             }
         }
