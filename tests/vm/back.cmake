@@ -15,5 +15,5 @@ foreach(name sweep gas start callee caller fold far far_vector wide tail tail_ot
     list(APPEND vm_wasm_files ${CMAKE_CURRENT_BINARY_DIR}/${name}.wasm)
 endforeach()
 
-set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_families.c test_gas.c test_run.c test_hostile.c test_features.c test_simd.c test_far.c test_tail.c
+set(WH_VM_BACK_TESTS engine.c test_translate.c test_interp.c test_families.c test_fusions.c test_gas.c test_run.c test_hostile.c test_features.c test_simd.c test_far.c test_tail.c
     test_profile.c ${vm_wasm_files})
