@@ -43,7 +43,7 @@ struct machine {
     const uint32_t *type_ids;
     uint8_t *memory;       /* base of memory 0; NULL if there is none */
     uint64_t memory_bytes; /* its size */
-    uint64_t bound;        /* the first address at which an access must look closer: 15 less, or 0 */
+    uint64_t bound; /* the first address at which an access must look closer: 15 less, or 0 */
 
     int64_t reserve; /* gas of the limit that later slices will get */
     uint64_t stack_end;

@@ -7,8 +7,8 @@
  *
  * The kinds: R transient register, S slot, I immediate, P and Q pinned locals. There is one
  * transient register of each class, so R occurs at most once for operands of one class. Where
- * operands may change places they are in the order R P Q S I. The first of each list is R or R S (but
- * of vectors), which a family's first handler is named after.
+ * operands may change places they are in the order R P Q S I. The first of each list is R or R S
+ * (but of vectors), which a family's first handler is named after.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
