@@ -9,6 +9,7 @@ set terminal svg size 1400,560 dynamic font 'sans-serif,12' background '#ffffff'
 set output chart
 set datafile separator tab
 set datafile missing '?'
+stats columns using 0 skip 1 nooutput # how many there are: before any range is set, which would count
 set title 'Time as a multiple of WASM Hypervisor with gas metering (above 1: slower than it)'
 set style data histogram
 set style histogram clustered gap 1.5
@@ -20,5 +21,4 @@ set grid ytics linecolor '#dddddd'
 set xtics rotate by -35 nomirror
 set key outside top center horizontal autotitle columnhead
 set arrow from graph 0, first 1 to graph 1, first 1 nohead linewidth 2 linecolor '#222222' front
-stats columns using 0 skip 1 nooutput
 plot for [column = 2 : STATS_columns] columns using column : xticlabels(1) linecolor column
