@@ -282,6 +282,7 @@ Test(vm_fusions, do_what_their_two_instructions_do)
     for (uint32_t i = 0; i < HANDLER_COUNT; i++) {
         const char *name = handler_layouts[i].name;
         const char *then = strstr(name, "_THEN_");
+        cr_expect_eq(handler_is_fused((enum handler)i), then != NULL, "%s", name);
         if (then == NULL) {
             continue;
         }
