@@ -11,7 +11,7 @@
 #if VM_PINS
 
 #include <assert.h>
-#include <threads.h>
+#include <pthread.h>
 
 struct fusion {
     uint16_t first, second, fused;
@@ -32,7 +32,7 @@ static_assert(FUSIONS * 2 < PLACES, "half of the table stays empty");
 
 static uint16_t places[PLACES]; /* numbers of rows, counted from 1; 0: free */
 static uint64_t firsts[HANDLER_COUNT / 64 + 1], seconds[HANDLER_COUNT / 64 + 1];
-static once_flag filled = ONCE_FLAG_INIT;
+static pthread_once_t filled = PTHREAD_ONCE_INIT; /* call_once is unknown to ThreadSanitizer */
 
 static uint32_t first_place(enum handler first, enum handler second)
 {
@@ -59,7 +59,8 @@ static void fill(void)
 
 enum handler handler_fused(enum handler first, enum handler second)
 {
-    call_once(&filled, fill);
+    int error = pthread_once(&filled, fill);
+    assert(error == 0);
     if (!has(firsts, first) || !has(seconds, second)) {
         return HANDLER_COUNT;
     }
