@@ -1,8 +1,9 @@
 /* database.c: connections, statements and the schema (database.h).
  *
  * A file is ours if its application_id says so; it is made so in the transaction that makes the
- * tables, so there is no half-made file. Nothing is written to a file before it is known to be ours
- * or empty. synchronous=FULL in WAL mode: a committed transaction survives a power cut.
+ * tables, so there is no half-made file, nor a half-upgraded one. Nothing is written to a file
+ * before it is known to be ours or empty. synchronous=FULL in WAL mode: a committed transaction
+ * survives a power cut.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -18,7 +19,9 @@
     "stop the node, move the file and its -wal and -shm away, start again: what comes from the "   \
     "log is rebuilt, API keys have to be added anew"
 
-static const char schema[] =
+/* What leads from each version of the file to the next; an empty one has version 0. So a file that
+ * was made today and one that has come all the way are the same. */
+static const char version_1[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
     "CREATE TABLE executions ("
     "  request_id BLOB PRIMARY KEY CHECK (length(request_id) = 16),"
@@ -37,6 +40,20 @@ static const char schema[] =
     "INSERT INTO meta VALUES ('" STORE_META_INDEXED_SIZE "', 0),"
     " ('" STORE_META_API_KEYS_VERSION "', 1);";
 
+static const char version_2[] =
+    "ALTER TABLE executions ADD COLUMN started_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE executions ADD COLUMN ended_ms INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE idempotency ("
+    "  api_key_id TEXT NOT NULL, key_hash BLOB NOT NULL CHECK (length(key_hash) = 32),"
+    "  number INTEGER NOT NULL," /* rises, for each API key */
+    "  fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),"
+    "  request_id BLOB NOT NULL CHECK (length(request_id) = 16), expires_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (api_key_id, key_hash)) STRICT, WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX idempotency_by_number ON idempotency (api_key_id, number);"
+    "CREATE INDEX idempotency_by_expiry ON idempotency (expires_ms);";
+
+static const char *const versions[DATABASE_VERSION] = {version_1, version_2};
+
 static const char *const statements[DATABASE_STATEMENT_COUNT] = {
     [DATABASE_BEGIN] = "BEGIN IMMEDIATE",
     [DATABASE_COMMIT] = "COMMIT",
@@ -46,17 +63,29 @@ static const char *const statements[DATABASE_STATEMENT_COUNT] = {
     [DATABASE_META_INCREMENT] = "UPDATE meta SET value = value + 1 WHERE name = ?1",
     [DATABASE_EXECUTION_PUT] =
         "INSERT INTO executions (request_id, api_key_id, state, admit_index, result_index,"
-        "  request_commitment, result_commitment, created_ms, expires_ms, answer_status, answer)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "  request_commitment, result_commitment, created_ms, expires_ms, answer_status, answer,"
+        "  started_ms, ended_ms)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
         " ON CONFLICT (request_id) DO UPDATE SET api_key_id = ?2, state = ?3, admit_index = ?4,"
         "  result_index = ?5, request_commitment = ?6, result_commitment = ?7, created_ms = ?8,"
-        "  expires_ms = ?9, answer_status = ?10, answer = ?11",
+        "  expires_ms = ?9, answer_status = ?10, answer = ?11, started_ms = ?12, ended_ms = ?13",
     [DATABASE_EXECUTION_GET] =
         "SELECT api_key_id, state, admit_index, result_index, request_commitment,"
-        "  result_commitment, created_ms, expires_ms, answer_status, answer"
+        "  result_commitment, created_ms, expires_ms, answer_status, answer, started_ms, ended_ms"
         " FROM executions WHERE request_id = ?1",
     [DATABASE_EXECUTION_EXPIRE] = "UPDATE executions SET answer = NULL, answer_status = 0"
                                   " WHERE expires_ms <= ?1 AND answer IS NOT NULL",
+    [DATABASE_IDEMPOTENCY_PUT] =
+        "INSERT OR REPLACE INTO idempotency"
+        "  (api_key_id, key_hash, number, fingerprint, request_id, expires_ms)"
+        " VALUES (?1, ?2, (SELECT ifnull(max(number), 0) + 1 FROM idempotency"
+        "                  WHERE api_key_id = ?1), ?3, ?4, ?5)",
+    [DATABASE_IDEMPOTENCY_TRIM] =
+        "DELETE FROM idempotency WHERE api_key_id = ?1 AND number <="
+        " (SELECT max(number) FROM idempotency WHERE api_key_id = ?1) - ?2",
+    [DATABASE_IDEMPOTENCY_GET] = "SELECT fingerprint, request_id, expires_ms FROM idempotency"
+                                 " WHERE api_key_id = ?1 AND key_hash = ?2 AND expires_ms > ?3",
+    [DATABASE_IDEMPOTENCY_EXPIRE] = "DELETE FROM idempotency WHERE expires_ms <= ?1",
     [DATABASE_API_KEY_ADD] =
         "INSERT INTO api_keys (id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -111,19 +140,17 @@ static bool query_number(const struct database *database, const char *sql, int64
     return ok;
 }
 
-/* *empty: it may become ours. */
-static bool identify(const struct database *database, bool *empty, struct err *err)
+/* *version 0: it is empty, and may become ours. */
+static bool identify(const struct database *database, int64_t *version, struct err *err)
 {
     int64_t application = 0;
-    int64_t version = 0;
     int64_t objects = 0;
     if (!query_number(database, "PRAGMA application_id", &application, err) ||
-        !query_number(database, "PRAGMA user_version", &version, err) ||
+        !query_number(database, "PRAGMA user_version", version, err) ||
         !query_number(database, "SELECT count(*) FROM sqlite_schema", &objects, err)) {
         return false;
     }
-    *empty = application == 0 && version == 0 && objects == 0;
-    if (*empty) {
+    if (application == 0 && *version == 0 && objects == 0) {
         return true;
     }
     if (application != DATABASE_APPLICATION_ID) {
@@ -131,33 +158,42 @@ static bool identify(const struct database *database, bool *empty, struct err *e
                        "%s is a database of another program: name another file for the store",
                        database->path);
     }
-    if (version != DATABASE_VERSION) {
+    if (*version < 1 || *version > DATABASE_VERSION) {
         return err_set(err, ERR_FORMAT,
                        "%s has version %lld and this program knows %d: run the program that made "
                        "it, or a newer one",
-                       database->path, (long long)version, DATABASE_VERSION);
+                       database->path, (long long)*version, DATABASE_VERSION);
     }
     return true;
 }
 
-/* Another process may be making the same file, so it is looked at again inside the transaction. */
-static bool create(const struct database *database, bool *created, struct err *err)
+static bool upgrade_from(const struct database *database, int64_t version, struct err *err)
 {
-    bool empty = false;
     char mark[128];
     (void)sqlite3_snprintf((int)sizeof(mark), mark,
                            "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                            DATABASE_APPLICATION_ID, DATABASE_VERSION);
+    for (; version < DATABASE_VERSION; version++) {
+        if (!execute(database, versions[version], err)) {
+            return false;
+        }
+    }
+    return execute(database, mark, err);
+}
+
+/* Another process may be at the same file, so it is looked at again inside the transaction. */
+static bool upgrade(const struct database *database, bool *created, struct err *err)
+{
+    int64_t version = 0;
     if (!execute(database, "BEGIN IMMEDIATE", err)) {
         return false;
     }
-    if (!identify(database, &empty, err) ||
-        (empty && (!execute(database, schema, err) || !execute(database, mark, err))) ||
+    if (!identify(database, &version, err) || !upgrade_from(database, version, err) ||
         !execute(database, "COMMIT", err)) {
         (void)sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
         return false;
     }
-    *created = empty;
+    *created = version == 0;
     return true;
 }
 
@@ -196,7 +232,7 @@ static bool prepare(struct database *database, struct err *err)
 bool store_database_open(struct database *database, const char *path, bool *created,
                          struct err *err)
 {
-    bool empty = false;
+    int64_t version = 0;
     bool made = false;
     *database = (struct database){.path = path};
     if (!make_private(path, err)) {
@@ -208,12 +244,12 @@ bool store_database_open(struct database *database, const char *path, bool *crea
         goto fail;
     }
     (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
-    if (!identify(database, &empty, err) ||
+    if (!identify(database, &version, err) ||
         !execute(database,
                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                  "PRAGMA journal_size_limit = 67108864;",
                  err) ||
-        (empty && !create(database, &made, err)) || !prepare(database, err)) {
+        (version < DATABASE_VERSION && !upgrade(database, &made, err)) || !prepare(database, err)) {
         goto fail;
     }
     if (created != NULL) {

@@ -15,7 +15,7 @@
 
 enum {
     DATABASE_APPLICATION_ID = 0x57484853, /* "WHHS" */
-    DATABASE_VERSION = 1,
+    DATABASE_VERSION = 2,
     DATABASE_BUSY_TIMEOUT_MS = 5000, /* another process's transaction is a matter of milliseconds */
 };
 
@@ -29,6 +29,10 @@ enum database_statement {
     DATABASE_EXECUTION_PUT,
     DATABASE_EXECUTION_GET,
     DATABASE_EXECUTION_EXPIRE,
+    DATABASE_IDEMPOTENCY_PUT,
+    DATABASE_IDEMPOTENCY_TRIM,
+    DATABASE_IDEMPOTENCY_GET,
+    DATABASE_IDEMPOTENCY_EXPIRE,
     DATABASE_API_KEY_ADD,
     DATABASE_API_KEY_REVOKE,
     DATABASE_API_KEY_EXISTS,
@@ -42,7 +46,8 @@ struct database {
     sqlite3_stmt *statements[DATABASE_STATEMENT_COUNT];
 };
 
-/* Opens or makes the file. *created (optional) tells that it was empty. */
+/* Opens or makes the file, or upgrades it from an older version. *created (optional) tells that it
+ * was empty. */
 bool store_database_open(struct database *database, const char *path, bool *created,
                          struct err *err) MUST_CHECK;
 void store_database_close(struct database *database);

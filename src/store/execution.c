@@ -47,6 +47,8 @@ static bool put_run(const struct database *database, struct store_job *job, bool
         (void)sqlite3_bind_blob64(put, 11, execution->answer.ptr, execution->answer.size,
                                   SQLITE_STATIC);
     }
+    (void)sqlite3_bind_int64(put, 12, execution->started_ms);
+    (void)sqlite3_bind_int64(put, 13, execution->ended_ms);
     return store_database_run(database, put, err);
 }
 
@@ -102,7 +104,9 @@ static bool expire_run(const struct database *database, struct store_job *job, b
         return false;
     }
     call->dropped = (uint64_t)sqlite3_changes64(database->handle);
-    return true;
+    expire = store_database_statement(database, DATABASE_IDEMPOTENCY_EXPIRE);
+    (void)sqlite3_bind_int64(expire, 1, call->now_ms);
+    return store_database_run(database, expire, err);
 }
 
 bool store_expire(struct store *store, uint64_t *dropped, struct err *err)
@@ -154,6 +158,8 @@ static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena 
                             : (uint64_t)sqlite3_column_int64(row, 3);
     out->created_ms = sqlite3_column_int64(row, 6);
     out->expires_ms = sqlite3_column_int64(row, 7);
+    out->started_ms = sqlite3_column_int64(row, 10);
+    out->ended_ms = sqlite3_column_int64(row, 11);
     /* What is over is not handed out, whether or not it is dropped already. */
     if (out->expires_ms <= clock_wall_ms(store->clock)) {
         return true;

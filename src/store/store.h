@@ -15,8 +15,9 @@
 
 struct store;
 
-/* Opens or makes PATH (0600). A file that is not ours, corrupt or of a newer version: FORMAT,
- * saying what to do. *created tells that the index is empty and has to be rebuilt from the log. */
+/* Opens or makes PATH (0600); a file of an older version is upgraded. One that is not ours, corrupt
+ * or of a newer version: FORMAT, saying what to do. *created tells that the index is empty and has
+ * to be rebuilt from the log. */
 bool store_open(const char *path, const struct clock *clock, struct store **out, bool *created,
                 struct err *err) MUST_CHECK;
 void store_close(struct store *store); /* writes what is queued */
@@ -35,6 +36,8 @@ struct store_execution {
     uint8_t request_commitment[STORE_HASH_BYTES];
     uint8_t result_commitment[STORE_HASH_BYTES]; /* zero: none yet */
     int64_t created_ms;
+    int64_t started_ms;  /* when a worker first took it; 0: never, or not known */
+    int64_t ended_ms;    /* 0: not yet, or not known */
     int64_t expires_ms;  /* of the kept answer */
     struct bytes answer; /* the whole JSON answer as it was sent; empty: none or expired */
     int answer_status;   /* its HTTP status; 0: none */
@@ -54,8 +57,29 @@ bool store_get_execution(struct store *store, const uint8_t request_id[static TE
 /* The next log index that the index has not seen (for rebuilding), and marking it. */
 bool store_indexed_size(struct store *store, uint64_t *out, struct err *err) MUST_CHECK;
 bool store_set_indexed_size(struct store *store, uint64_t size, struct err *err) MUST_CHECK;
-/* Drops answers whose time is over (the rows stay). *dropped is their number. */
+/* Drops answers whose time is over (the rows stay; *dropped is their number), and idempotency
+ * records. */
 bool store_expire(struct store *store, uint64_t *dropped, struct err *err) MUST_CHECK;
+
+/* ---- Idempotency: which request an Idempotency-Key has stood for ---- */
+
+struct store_idempotency {
+    char api_key_id[STORE_KEY_ID_CHARS + 1];
+    uint8_t key_hash[STORE_HASH_BYTES];    /* SHA-256 of the client's text */
+    uint8_t fingerprint[STORE_HASH_BYTES]; /* of the request that it came with */
+    uint8_t request_id[TEXT_UUID_BYTES];
+    int64_t expires_ms;
+};
+
+/* Queues an insert-or-replace, as store_put_execution does: in one order with it. Of an API key's
+ * records only the last `per_api_key_max` are kept. */
+bool store_put_idempotency(struct store *store, const struct store_idempotency *record,
+                           uint32_t per_api_key_max, void (*done)(void *context, bool ok),
+                           void *context, struct err *err) MUST_CHECK;
+/* NOT_FOUND if there is none, or its time is over. */
+bool store_get_idempotency(struct store *store, const char *api_key_id,
+                           const uint8_t key_hash[static STORE_HASH_BYTES],
+                           struct store_idempotency *out, struct err *err) MUST_CHECK;
 
 /* ---- API keys: only SHA-256 of the secret is stored ---- */
 

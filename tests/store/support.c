@@ -99,6 +99,8 @@ struct store_execution sample(int number)
                                         .admit_index = 7,
                                         .result_index = 9,
                                         .created_ms = 500,
+                                        .started_ms = 501,
+                                        .ended_ms = 502,
                                         .expires_ms = 2000,
                                         .answer_status = 200};
     memcpy(execution.request_id, &number, sizeof(number));

@@ -56,9 +56,77 @@ Test(store_database, a_foreign_database_is_refused_and_not_touched)
 Test(store_database, a_newer_version_is_refused)
 {
     store_close(open_store(NULL));
-    run_sql("PRAGMA user_version = 2");
+    run_sql("PRAGMA user_version = 3");
     expect_refused(ERR_FORMAT);
-    run_sql("PRAGMA user_version = 1");
+    run_sql("PRAGMA user_version = 2");
+    store_close(open_store(NULL));
+    run_sql("PRAGMA user_version = 0");
+    expect_refused(ERR_FORMAT);
+    run_sql("PRAGMA user_version = -1");
+    expect_refused(ERR_FORMAT);
+}
+
+/* A file as version 1 of the program left it. */
+static const char version_1_file[] =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE executions ("
+    "  request_id BLOB PRIMARY KEY CHECK (length(request_id) = 16),"
+    "  api_key_id TEXT NOT NULL, state TEXT NOT NULL,"
+    "  admit_index INTEGER NOT NULL, result_index INTEGER,"
+    "  request_commitment BLOB NOT NULL CHECK (length(request_commitment) = 32),"
+    "  result_commitment BLOB NOT NULL CHECK (length(result_commitment) = 32),"
+    "  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    "  answer_status INTEGER NOT NULL, answer BLOB) STRICT;"
+    "CREATE INDEX executions_by_expiry ON executions (expires_ms) WHERE answer IS NOT NULL;"
+    "CREATE TABLE api_keys ("
+    "  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
+    "  scopes INTEGER NOT NULL, secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),"
+    "  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "INSERT INTO meta VALUES ('indexed_size', 41), ('api_keys_version', 3);"
+    "INSERT INTO executions VALUES (x'00112233445546778899aabbccddeeff', 'owner', 'COMPLETED', 7, "
+    "8,"
+    "  zeroblob(32), zeroblob(32), 500, 2000, 200, x'7b7d');"
+    "INSERT INTO api_keys (id, name, scopes, secret_hash, created_ms, expires_ms, revoked_ms)"
+    "  VALUES ('aaaa', 'a name', 1, zeroblob(32), 1, 0, 0);"
+    "PRAGMA application_id = 0x57484853; PRAGMA user_version = 1;";
+
+Test(store_database, a_file_of_version_1_is_upgraded_and_keeps_what_it_holds)
+{
+    static const uint8_t id[TEXT_UUID_BYTES] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x46, 0x77,
+                                                0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    struct arena arena;
+    struct store_execution found;
+    struct store_api_key *keys = NULL;
+    size_t count = 0;
+    uint64_t size = 0;
+    bool created = true;
+    struct err err;
+    run_sql(version_1_file);
+    arena_init(&arena, NULL);
+    for (int i = 0; i < 2; i++) { /* and a second time there is nothing left to do */
+        struct store *store = open_store(&created);
+        cr_assert_not(created);
+        cr_assert(store_get_execution(store, id, &arena, &found, &err), "%s", err.message);
+        cr_assert(found.created_ms == 500 && found.admit_index == 7 && found.result_index == 8);
+        cr_assert(found.started_ms == 0 && found.ended_ms == 0);
+        cr_assert(bytes_equal(found.answer, bytes_of_string("{}")));
+        cr_assert(store_indexed_size(store, &size, &err) && size == 41);
+        cr_assert(store_list_api_keys(store, &arena, &keys, &count, &err) && count == 1);
+        struct store_execution execution = sample(1);
+        cr_assert(put_and_wait(store, &execution));
+        store_close(store);
+    }
+    arena_release(&arena);
+}
+
+Test(store_database, an_upgrade_that_fails_changes_nothing)
+{
+    run_sql(version_1_file);
+    run_sql("CREATE TABLE idempotency (in_the_way)");
+    expect_refused(ERR_IO);
+    expect_refused(ERR_IO);
+    run_sql("DROP TABLE idempotency");
     store_close(open_store(NULL));
 }
 

@@ -56,6 +56,7 @@ Test(store_execution, gives_back_what_was_put)
     cr_assert_str_eq(found.state, execution.state);
     cr_assert(found.admit_index == 7 && found.result_index == 9 && found.answer_status == 200);
     cr_assert(found.created_ms == 500 && found.expires_ms == 2000);
+    cr_assert(found.started_ms == 501 && found.ended_ms == 502);
     cr_assert_arr_eq(found.request_commitment, execution.request_commitment, STORE_HASH_BYTES);
     cr_assert_arr_eq(found.result_commitment, execution.result_commitment, STORE_HASH_BYTES);
     cr_assert(bytes_equal(found.answer, execution.answer));
