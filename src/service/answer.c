@@ -154,6 +154,17 @@ static void send_answer(struct session *session, enum err_code code, struct byte
     api_answer(call, &response);
 }
 
+static void count_outcome(const struct session *session, enum err_code code)
+{
+    struct metrics *metrics = &session->service->metrics;
+    const struct session_outcome *outcome = &session->outcome;
+    metric_add(&metrics->executions[metric_code(code)], 1);
+    metric_add(metrics->gas, outcome->gas_consumed);
+    histogram_add(metrics->execution_wait, outcome->queue_ns);
+    histogram_add(metrics->execution_run, outcome->execution_ns);
+    histogram_add(metrics->execution_duration, outcome->queue_ns + outcome->execution_ns);
+}
+
 static void log_outcome(const struct session *session, enum err_code code)
 {
     const struct session_outcome *outcome = &session->outcome;
@@ -252,9 +263,7 @@ void answer_finish(struct session *session)
     session_enter(session, status == 500 ? SESSION_ERROR : final_state(session));
     struct bytes answer = bytes_of_string(text != NULL ? text : "");
     session_table_publish(service->sessions, session, (uint8_t *)text, answer.size, status);
-    metrics_execution(&service->metrics, code,
-                      session->outcome.execution_ns + session->outcome.queue_ns,
-                      session->outcome.gas_consumed);
+    count_outcome(session, code);
     log_outcome(session, code);
     send_answer(session, code, answer, status);
     session_release_arena(session);

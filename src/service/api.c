@@ -43,13 +43,19 @@ const struct route api_routes[] = {
     {"GET", "/", 0, false, 1, NULL, health_root, "Where to look"},
 };
 const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);
+static_assert(sizeof(api_routes) / sizeof(api_routes[0]) <= METRIC_ROUTES_MAX, "metrics by route");
 
 /* ---- answers ---- */
 
 void api_answer(struct api_call *call, struct message_response *response)
 {
     assert(response->status >= 100 && response->status < 600);
-    atomic_fetch_add(&call->service->metrics.responses[response->status / 100], 1);
+    metrics_response(&call->service->metrics, call->route, response->status);
+    if (call->started_ns != 0) {
+        uint64_t now_ns = clock_monotonic_ns(call->service->parts.clock);
+        histogram_add(&call->service->metrics.response_time[metrics_route(call->route)],
+                      now_ns - call->started_ns);
+    }
     call->exchange->respond(call->exchange, response);
 }
 
@@ -85,7 +91,7 @@ void api_answer_json(struct api_call *call, int status, json_t *body)
 void api_answer_err(struct api_call *call, const struct err *err, const char *request_id)
 {
     struct message_response response;
-    atomic_fetch_add(&call->service->metrics.refusals[err->code], 1);
+    metric_add(&call->service->metrics.refusals[metric_code(err->code)], 1);
     problem_response(&response, err, 0, request_id, call->service->parts.clock);
     api_answer(call, &response);
 }
@@ -272,9 +278,9 @@ bool service_accept(void *context, const struct message_request *head,
     if (is_options(head, allow) || api_check(service, head, size, has_body, &call, &err)) {
         return true;
     }
-    atomic_fetch_add(&service->metrics.refusals[err.code], 1);
+    metric_add(&service->metrics.refusals[metric_code(err.code)], 1);
     refuse(service, head, &err, response);
-    atomic_fetch_add(&service->metrics.responses[response->status / 100], 1);
+    metrics_response(&service->metrics, call.route, response->status);
     return false;
 }
 
@@ -302,7 +308,9 @@ void service_handle(void *context, struct message_exchange *exchange)
 {
     struct service *service = context;
     const struct message_request *request = &exchange->request;
-    struct api_call first = {.service = service, .exchange = exchange};
+    struct api_call first = {.service = service,
+                             .exchange = exchange,
+                             .started_ns = clock_monotonic_ns(service->parts.clock)};
     struct message_response response;
     struct err err;
     char allow[API_ALLOW_CHARS_MAX];
@@ -321,7 +329,7 @@ void service_handle(void *context, struct message_exchange *exchange)
     *call = first;
     size_t size = request->body.size;
     if (!api_check(service, request, size, size > 0, call, &err)) {
-        atomic_fetch_add(&service->metrics.refusals[err.code], 1);
+        metric_add(&service->metrics.refusals[metric_code(err.code)], 1);
         refuse(service, request, &err, &response);
         api_answer(call, &response);
         return;
@@ -343,7 +351,7 @@ void service_refuse(void *context, int status, const char *reason,
     }
     struct err err;
     (void)err_set(&err, code, "%s", reason);
-    atomic_fetch_add(&service->metrics.refusals[code], 1);
+    metric_add(&service->metrics.refusals[metric_code(code)], 1);
     problem_response(response, &err, status, NULL, service->parts.clock);
-    atomic_fetch_add(&service->metrics.responses[status / 100], 1);
+    metrics_response(&service->metrics, NULL, response->status);
 }

@@ -138,7 +138,7 @@ void keys_create(struct api_call *call)
     }
     epoch_unref(epoch);
     if (ok) {
-        atomic_fetch_add(&service->metrics.keys_issued, 1);
+        metric_add(service->metrics.keys_issued, 1);
         api_answer_text(call, 201, "application/json", buffer_bytes(&answer));
     } else {
         api_answer_err(call, &err, NULL);

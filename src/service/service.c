@@ -92,6 +92,7 @@ bool service_open(const struct service_config *config, const struct service_part
     }
     service->config = *config;
     service->parts = *parts;
+    metrics_init(&service->metrics);
     service->started_ns = clock_monotonic_ns(parts->clock);
     service->marked_ns = service->started_ns;
     service->expired_ns = service->started_ns;

@@ -278,8 +278,9 @@ Test(service_api, metrics_count_answers_and_bad_keys)
     reply = world_ask(&world, "GET", "/metrics", world.metrics.secret, NULL);
     cr_expect_not_null(strstr(reply.text, "wasm_hypervisor_authentication_failures_total 1\n"));
     cr_expect_not_null(
-        strstr(reply.text, "wasm_hypervisor_refusals_total{outcome=\"UNAUTHENTICATED\"} 1\n"));
-    cr_expect_not_null(strstr(reply.text, "wasm_hypervisor_responses_total{status=\"4xx\"} 1\n"));
+        strstr(reply.text, "wasm_hypervisor_refusals_total{code=\"UNAUTHENTICATED\"} 1\n"));
+    cr_expect_not_null(strstr(reply.text, "wasm_hypervisor_responses_total{method=\"GET\","
+                                          "route=\"/metrics\",status=\"4xx\"} 1\n"));
     reply_release(&reply);
 }
 
