@@ -18,7 +18,7 @@
  * One rule for all that have a size at run time: the size as the program states it is charged
  * before anything is checked or done, so a trap or a refused growth costs as much as success. If
  * what is left does not suffice, the run is out of gas with everything spent and the operation not
- * done.
+ * done. Only a run that is interrupted in the middle of one has paid for less: for what was done.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -623,16 +623,21 @@ static inline __attribute__((always_inline)) vector_register vector_of_f64(doubl
     }
 
 /* The gas for its size may make `gas` negative as long as the reserve covers it: the edge that
- * follows then ends the slice. */
+ * follows then ends the slice. An operation that is cut is paid when it begins. */
 #define BODY_BULK(op)                                                                              \
     {                                                                                              \
-        gas -= rare_gas_##op(fp + code_u16(pc, CODE_A));                                           \
-        if (gas < 0 && gas + machine->reserve < 0) {                                               \
-            GOTO(STOP);                                                                            \
+        if (!machine->bulk.is_under_way) {                                                         \
+            gas -= rare_gas_##op(fp + code_u16(pc, CODE_A));                                       \
+            if (gas < 0 && gas + machine->reserve < 0) {                                           \
+                GOTO(STOP);                                                                        \
+            }                                                                                      \
         }                                                                                          \
         enum vm_trap trap = rare_##op(machine, pc, fp + code_u16(pc, CODE_A));                     \
         if (UNLIKELY(trap != VM_TRAP_NONE)) {                                                      \
             TRAP_WITH(trap);                                                                       \
+        }                                                                                          \
+        if (UNLIKELY(machine->bulk.is_under_way)) {                                                \
+            GOTO(PIECE);                                                                           \
         }                                                                                          \
         RELOAD_MEMORY();                                                                           \
         uint32_t fall = code_u32(pc, CODE_RARE_COST);                                              \

@@ -175,38 +175,60 @@ static uint64_t segment_offset(const struct vm_instance *instance,
     return slots[0];
 }
 
-enum vm_trap instance_init_segments(struct vm_instance *instance)
+/* Both put the next piece of segment i where it belongs and drop it after the last one. */
+static enum vm_trap init_element(struct vm_instance *instance, uint32_t i, struct bulk *bulk)
 {
-    const struct vm_module *module = instance->module;
-    for (uint32_t i = 0; i < module->element_count; i++) {
-        const struct module_element *element = &module->elements[i];
-        struct instance_element *items = &instance->elements[i];
-        if (element->mode == MODULE_ACTIVE) {
-            enum vm_trap trap =
-                table_init(instance->tables[element->table_index], items,
-                           segment_offset(instance, &element->offset), 0, element->count);
-            if (trap != VM_TRAP_NONE) {
-                return trap;
-            }
-        }
-        if (element->mode != MODULE_PASSIVE) {
-            items->count = 0; /* dropped */
-        }
+    const struct module_element *element = &instance->module->elements[i];
+    struct instance_element *items = &instance->elements[i];
+    enum vm_trap trap = VM_TRAP_NONE;
+    if (element->mode == MODULE_ACTIVE) {
+        trap = table_init(instance->tables[element->table_index], items,
+                          segment_offset(instance, &element->offset), 0, element->count, bulk);
     }
-    for (uint32_t i = 0; i < module->data_count; i++) {
-        const struct module_data *data = &module->data[i];
-        if (data->mode != MODULE_ACTIVE) {
-            continue;
-        }
-        enum vm_trap trap =
-            memory_init(instance->memories[data->memory_index], instance->data[i],
-                        segment_offset(instance, &data->offset), 0, data->content.size);
-        if (trap != VM_TRAP_NONE) {
-            return trap;
-        }
-        instance->data[i].size = 0; /* dropped */
+    if (trap == VM_TRAP_NONE && element->mode != MODULE_PASSIVE && !bulk->is_under_way) {
+        items->count = 0;
     }
-    return VM_TRAP_NONE;
+    return trap;
+}
+
+static enum vm_trap init_data(struct vm_instance *instance, uint32_t i, struct bulk *bulk)
+{
+    const struct module_data *data = &instance->module->data[i];
+    if (data->mode != MODULE_ACTIVE) {
+        return VM_TRAP_NONE;
+    }
+    enum vm_trap trap =
+        memory_init(instance->memories[data->memory_index], instance->data[i],
+                    segment_offset(instance, &data->offset), 0, data->content.size, bulk);
+    if (trap == VM_TRAP_NONE && !bulk->is_under_way) {
+        instance->data[i].size = 0;
+    }
+    return trap;
+}
+
+bool instance_has_segments(const struct vm_instance *instance, const struct segments *segments)
+{
+    return segments->next < instance->module->element_count + instance->module->data_count;
+}
+
+/* Finding a segment costs as much as moving so many bytes. */
+enum { SEGMENT_BYTES = 64 };
+
+enum vm_trap instance_init_segments(struct vm_instance *instance, struct segments *segments)
+{
+    struct bulk *bulk = &segments->bulk;
+    uint32_t element_count = instance->module->element_count;
+    enum vm_trap trap = VM_TRAP_NONE;
+    while (trap == VM_TRAP_NONE && bulk->left > 0 && instance_has_segments(instance, segments)) {
+        uint64_t before = bulk->left;
+        uint32_t i = segments->next;
+        trap = i < element_count ? init_element(instance, i, bulk)
+                                 : init_data(instance, i - element_count, bulk);
+        segments->moved += before - bulk->left;
+        segments->next += !bulk->is_under_way;
+        bulk->left -= bulk->left < SEGMENT_BYTES ? bulk->left : SEGMENT_BYTES;
+    }
+    return trap;
 }
 
 bool vm_instance_find_export(const struct vm_instance *instance, struct bytes name,

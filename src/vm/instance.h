@@ -104,6 +104,37 @@ struct vm_table *table_new(struct vm_store *store, const struct module_table *ty
                            struct err *err);
 void table_release(struct vm_table *table);
 
+/* Filling, copying and initialising goes in pieces, so that none can keep a thread: what a call may
+ * still move is `left`, and an operation that it does not suffice for is under way until the last
+ * call with the same operands. Each call with at least 8 left gets on. */
+struct bulk {
+    uint64_t left;     /* bytes; an element of a table counts as 8 */
+    bool is_under_way; /* more is to be done */
+    uint64_t done;     /* of its bytes or elements; 0 if none is under way */
+    uint64_t rest;     /* bytes that are to be done */
+};
+
+/* Takes the next piece of an operation on `size` units: so many, of unit_bytes each, after those
+ * that are done. */
+static inline uint64_t bulk_take(struct bulk *bulk, uint64_t size, uint64_t unit_bytes)
+{
+    uint64_t rest = size - bulk->done;
+    uint64_t count = rest < bulk->left / unit_bytes ? rest : bulk->left / unit_bytes;
+    bulk->left -= count * unit_bytes;
+    bulk->rest = (rest - count) * unit_bytes;
+    bulk->is_under_way = count < rest;
+    bulk->done = bulk->is_under_way ? bulk->done + count : 0;
+    return count;
+}
+
+/* Where the pieces of a copy begin: upwards one after the other, or from the end downwards, so that
+ * none overwrites what a later one reads. */
+static inline uint64_t bulk_copy_begin(uint64_t to, uint64_t from, uint64_t size, uint64_t done,
+                                       uint64_t count)
+{
+    return to <= from ? done : size - done - count;
+}
+
 /* [offset, offset + size) lies in [0, end). */
 static inline bool range_is_inside(uint64_t offset, uint64_t size, uint64_t end)
 {
@@ -113,19 +144,24 @@ static inline bool range_is_inside(uint64_t offset, uint64_t size, uint64_t end)
 /* memory.c, table.c: what the interpreter calls for the instructions of these names. grow returns
  * the old size (pages, elements) or -1; *trap is set to VM_TRAP_MEMORY_BUDGET where
  * limits.memory_limit_traps says so. Growing may move neither base (memory reserves its maximum
- * address range) nor, for tables, stay: reload after it. The rest returns a trap or NONE. */
+ * address range) nor, for tables, stay: reload after it. The rest returns a trap or NONE. What
+ * takes a struct bulk does a piece: a trap comes before the first one, and the growth of a table
+ * can be seen, and its result counts, after the last. */
 int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap *trap);
 enum vm_trap memory_init(struct vm_memory *memory, struct bytes data, uint64_t to, uint64_t from,
-                         uint64_t size);
+                         uint64_t size, struct bulk *bulk);
 enum vm_trap memory_copy(struct vm_memory *to_memory, struct vm_memory *from_memory, uint64_t to,
-                         uint64_t from, uint64_t size);
-enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, uint64_t size);
-int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, enum vm_trap *trap);
+                         uint64_t from, uint64_t size, struct bulk *bulk);
+enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, uint64_t size,
+                         struct bulk *bulk);
+int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, struct bulk *bulk,
+                   enum vm_trap *trap);
 enum vm_trap table_init(struct vm_table *table, const struct instance_element *segment, uint64_t to,
-                        uint64_t from, uint64_t size);
+                        uint64_t from, uint64_t size, struct bulk *bulk);
 enum vm_trap table_copy(struct vm_table *to_table, struct vm_table *from_table, uint64_t to,
-                        uint64_t from, uint64_t size);
-enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size);
+                        uint64_t from, uint64_t size, struct bulk *bulk);
+enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size,
+                        struct bulk *bulk);
 
 /* link.c: the imports are of the kinds and types that the module asks for; else UNLINKABLE. */
 bool link_check(const struct vm_module *module, const struct vm_extern *imports,
@@ -136,8 +172,14 @@ void constant_evaluate(const struct vm_instance *instance, const struct module_c
                        uint64_t slots[static 2]);
 
 /* instance.c: element and data segments of an instance (core 4.5.4 steps 12..16), called by
- * vm_run's start run before the start function. Returns a trap or NONE. */
-enum vm_trap instance_init_segments(struct vm_instance *instance);
+ * vm_run's start run before the start function, until none is left. Returns a trap or NONE. */
+struct segments {
+    uint32_t next;  /* element segments, then data segments */
+    uint64_t moved; /* bytes so far, as bulk counts them */
+    struct bulk bulk;
+};
+bool instance_has_segments(const struct vm_instance *instance, const struct segments *segments);
+enum vm_trap instance_init_segments(struct vm_instance *instance, struct segments *segments);
 
 /* values between the embedder's form and slots; v128 takes two slots. */
 uint32_t vm_type_slots(enum vm_type type);

@@ -18,6 +18,7 @@ typedef double vector_register __attribute__((vector_size(16)));
 enum leave {
     LEAVE_RETURNED,   /* from the outermost call; results at the bottom of the stack */
     LEAVE_EDGE,       /* gas < 0 after an edge was paid: pc is its target, edge_cost its price */
+    LEAVE_PIECE,      /* a bulk operation is under way: pc is the instruction's, which is paid */
     LEAVE_OUT_OF_GAS, /* a bulk operation that cannot be paid, or the planted end of a run */
     LEAVE_TRAP,       /* `trap`; pc is the instruction's */
 };
@@ -49,6 +50,7 @@ struct machine {
     uint64_t stack_end;
     uint32_t depth_left;          /* calls */
     uint32_t edge_cost;           /* at LEAVE_EDGE */
+    struct bulk bulk;             /* what this slice may still move, and what is under way */
     uint64_t stack_wanted;        /* STACK: the address up to which a frame needs the stack */
     const struct vm_func *callee; /* FOREIGN, HOST, ENTER: what is called */
     enum leave leave;

@@ -1,5 +1,7 @@
 /* interp_rare.c: instructions that are calls anyway: references, tables, bulk operations. Operands
- * and results lie at base[0..]; x and y are the instruction's indices in binary order.
+ * and results lie at base[0..]; x and y are the instruction's indices in binary order. A bulk
+ * operation that is cut is called again with the same operands: it may not overwrite them before
+ * its last piece.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -60,27 +62,31 @@ enum vm_trap rare_TABLE_GROW(struct machine *machine, const uint8_t *pc, uint64_
 {
     enum vm_trap trap = VM_TRAP_NONE;
     struct vm_table *table = machine->instance->tables[x_of(pc)];
-    base[0] = grown(table_grow(table, base[1], base[0], &trap), table->is_64);
+    int64_t result = table_grow(table, base[1], base[0], &machine->bulk, &trap);
+    if (!machine->bulk.is_under_way) {
+        base[0] = grown(result, table->is_64);
+    }
     return trap;
 }
 
 enum vm_trap rare_TABLE_FILL(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
-    return table_fill(machine->instance->tables[x_of(pc)], base[0], base[1], base[2]);
+    return table_fill(machine->instance->tables[x_of(pc)], base[0], base[1], base[2],
+                      &machine->bulk);
 }
 
 enum vm_trap rare_TABLE_INIT(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
     struct vm_instance *instance = machine->instance;
     return table_init(instance->tables[y_of(pc)], &instance->elements[x_of(pc)], base[0], base[1],
-                      base[2]);
+                      base[2], &machine->bulk);
 }
 
 enum vm_trap rare_TABLE_COPY(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
     struct vm_instance *instance = machine->instance;
     return table_copy(instance->tables[x_of(pc)], instance->tables[y_of(pc)], base[0], base[1],
-                      base[2]);
+                      base[2], &machine->bulk);
 }
 
 enum vm_trap rare_ELEM_DROP(struct machine *machine, const uint8_t *pc, uint64_t *base)
@@ -128,21 +134,22 @@ enum vm_trap rare_MEMORY_GROW(struct machine *machine, const uint8_t *pc, uint64
 
 enum vm_trap rare_MEMORY_FILL(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
-    return memory_fill(machine->instance->memories[x_of(pc)], base[0], (uint8_t)base[1], base[2]);
+    return memory_fill(machine->instance->memories[x_of(pc)], base[0], (uint8_t)base[1], base[2],
+                       &machine->bulk);
 }
 
 enum vm_trap rare_MEMORY_INIT(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
     struct vm_instance *instance = machine->instance;
     return memory_init(instance->memories[y_of(pc)], instance->data[x_of(pc)], base[0], base[1],
-                       base[2]);
+                       base[2], &machine->bulk);
 }
 
 enum vm_trap rare_MEMORY_COPY(struct machine *machine, const uint8_t *pc, uint64_t *base)
 {
     struct vm_instance *instance = machine->instance;
     return memory_copy(instance->memories[x_of(pc)], instance->memories[y_of(pc)], base[0], base[1],
-                       base[2]);
+                       base[2], &machine->bulk);
 }
 
 enum vm_trap rare_DATA_DROP(struct machine *machine, const uint8_t *pc, uint64_t *base)

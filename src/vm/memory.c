@@ -129,37 +129,45 @@ int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap
 }
 
 enum vm_trap memory_init(struct vm_memory *memory, struct bytes data, uint64_t to, uint64_t from,
-                         uint64_t size)
+                         uint64_t size, struct bulk *bulk)
 {
     if (!range_is_inside(from, size, data.size) || !range_is_inside(to, size, memory->bytes)) {
         return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
     }
-    if (size > 0) {
-        memcpy(memory->base + to, data.ptr + from, size);
+    uint64_t done = bulk->done;
+    uint64_t count = bulk_take(bulk, size, 1);
+    if (count > 0) {
+        memcpy(memory->base + to + done, data.ptr + from + done, count);
     }
     return VM_TRAP_NONE;
 }
 
 enum vm_trap memory_copy(struct vm_memory *to_memory, struct vm_memory *from_memory, uint64_t to,
-                         uint64_t from, uint64_t size)
+                         uint64_t from, uint64_t size, struct bulk *bulk)
 {
     if (!range_is_inside(from, size, from_memory->bytes) ||
         !range_is_inside(to, size, to_memory->bytes)) {
         return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
     }
-    if (size > 0) {
-        memmove(to_memory->base + to, from_memory->base + from, size);
+    uint64_t done = bulk->done;
+    uint64_t count = bulk_take(bulk, size, 1);
+    if (count > 0) {
+        uint64_t begin = bulk_copy_begin(to, from, size, done, count);
+        memmove(to_memory->base + to + begin, from_memory->base + from + begin, count);
     }
     return VM_TRAP_NONE;
 }
 
-enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, uint64_t size)
+enum vm_trap memory_fill(struct vm_memory *memory, uint64_t to, uint8_t value, uint64_t size,
+                         struct bulk *bulk)
 {
     if (!range_is_inside(to, size, memory->bytes)) {
         return VM_TRAP_OUT_OF_BOUNDS_MEMORY;
     }
-    if (size > 0) {
-        memset(memory->base + to, value, size);
+    uint64_t done = bulk->done;
+    uint64_t count = bulk_take(bulk, size, 1);
+    if (count > 0) {
+        memset(memory->base + to + done, value, count);
     }
     return VM_TRAP_NONE;
 }

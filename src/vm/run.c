@@ -8,6 +8,10 @@
  * it gets there. A trap inside a straight run gives back what was paid for the instructions after
  * it.
  *
+ * A bulk operation is paid whole when it begins and then moves what the slice allows it; what has
+ * not been moved yet counts as paid ahead, like the straight run before which a run is suspended.
+ * The active segments of an instance are such an operation, too.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "vm/gas.h"
@@ -17,7 +21,11 @@
 
 #include <assert.h>
 
-enum { STACK_FIRST_BYTES = 16384 };
+enum {
+    STACK_FIRST_BYTES = 16384,
+    BULK_BYTES_PER_GAS = 4, /* that a slice may move; never fewer than BULK_BYTES_MIN */
+    BULK_BYTES_MIN = 8,     /* an element */
+};
 
 #define RUN_GAS_MAX (INT64_MAX - 1) /* a step owes one unit */
 
@@ -28,9 +36,11 @@ struct vm_run {
     enum vm_status status;
     int64_t gas_limit;
     int64_t left;
-    uint32_t paid_ahead; /* while suspended: the price of the straight run that comes next */
+    int64_t paid_ahead;           /* while suspended: for what comes next */
     struct vm_instance *starting; /* whose segments come first; NULL: none */
-    const struct vm_func *func;   /* the outermost call; NULL: none */
+    bool segments_are_paid;
+    struct segments segments;   /* of `starting`, how far they are */
+    const struct vm_func *func; /* the outermost call; NULL: none */
     struct vm_value *results;
     struct vm_trap_info trap;
 };
@@ -113,6 +123,8 @@ static bool begin(struct vm_run *run, const struct vm_func *func, struct err *er
     run->status = VM_SUSPENDED;
     run->func = func;
     run->starting = NULL;
+    run->segments_are_paid = false;
+    run->segments = (struct segments){0};
     machine_enter_instance(machine, NULL);
     machine->callee = func;
     machine->fp = machine->stack;
@@ -286,34 +298,57 @@ static enum vm_status returned(struct vm_run *run)
 
 /* ---- Slices ---- */
 
-/* Segments are one step, charged together: false if the run has ended in it. */
-static bool init_segments(struct vm_run *run)
+static uint64_t bulk_of_slice(uint64_t gas)
+{
+    uint64_t bytes = gas < UINT64_MAX / BULK_BYTES_PER_GAS ? gas * BULK_BYTES_PER_GAS : UINT64_MAX;
+    return bytes < BULK_BYTES_MIN ? BULK_BYTES_MIN : bytes;
+}
+
+/* Segments are charged together, when they begin. */
+static bool pay_segments(struct vm_run *run)
+{
+    int64_t gas = gas_segments(run->starting->module);
+    run->segments_are_paid = gas <= run->left;
+    run->left -= run->segments_are_paid ? gas : 0;
+    run->paid_ahead = run->segments_are_paid ? gas : 0;
+    return run->segments_are_paid;
+}
+
+/* False if the slice or the run has ended in them. */
+static bool init_segments(struct vm_run *run, uint64_t bulk_bytes)
 {
     struct vm_instance *instance = run->starting;
-    run->starting = NULL;
-    int64_t gas = gas_segments(instance->module);
-    if (gas > run->left) {
+    struct segments *segments = &run->segments;
+    if (!run->segments_are_paid && !pay_segments(run)) {
         end_out_of_gas(run);
         return false;
     }
-    run->left -= gas;
-    enum vm_trap trap = instance_init_segments(instance);
+    uint64_t before = segments->moved;
+    segments->bulk.left = bulk_bytes;
+    enum vm_trap trap = instance_init_segments(instance, segments);
     if (trap != VM_TRAP_NONE) {
         end_trapped(run, trap);
         return false;
     }
-    if (run->func == NULL) {
-        end(run, VM_RETURNED);
+    run->paid_ahead +=
+        (int64_t)(before / GAS_BULK_BYTES) - (int64_t)(segments->moved / GAS_BULK_BYTES);
+    if (instance_has_segments(instance, segments)) {
         return false;
     }
-    return true;
+    run->starting = NULL;
+    run->paid_ahead = 0;
+    if (run->func == NULL) {
+        end(run, VM_RETURNED);
+    }
+    return run->func != NULL;
 }
 
 /* With `gas` in the machine's register, which must be less than what is left. */
-static enum vm_status run_with(struct vm_run *run, int64_t gas)
+static enum vm_status run_with(struct vm_run *run, int64_t gas, uint64_t bulk_bytes)
 {
     struct machine *machine = &run->machine;
     machine->gas = gas;
+    machine->bulk.left = bulk_bytes;
     machine->reserve = run->left - machine->gas;
     run->paid_ahead = 0;
     interp_run(machine);
@@ -324,6 +359,10 @@ static enum vm_status run_with(struct vm_run *run, int64_t gas)
         return trapped(run);
     case LEAVE_OUT_OF_GAS:
         return end_out_of_gas(run);
+    case LEAVE_PIECE:
+        run->left = machine->gas + machine->reserve;
+        run->paid_ahead = (int64_t)(machine->bulk.rest / GAS_BULK_BYTES);
+        return VM_SUSPENDED;
     case LEAVE_EDGE:
         break;
     }
@@ -335,25 +374,29 @@ static enum vm_status run_with(struct vm_run *run, int64_t gas)
     return VM_SUSPENDED;
 }
 
-static bool is_over(struct vm_run *run)
+/* Is there nothing for the machine to do in this slice? */
+static bool is_over(struct vm_run *run, uint64_t bulk_bytes)
 {
     assert(run->begun);
-    return run->status != VM_SUSPENDED || (run->starting != NULL && !init_segments(run));
+    return run->status != VM_SUSPENDED ||
+           (run->starting != NULL && !init_segments(run, bulk_bytes));
 }
 
 enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas)
 {
     assert(gas > 0);
-    if (is_over(run)) {
+    uint64_t bulk_bytes = bulk_of_slice(gas);
+    if (is_over(run, bulk_bytes)) {
         return run->status;
     }
-    return run_with(run, gas < (uint64_t)run->left ? (int64_t)gas : run->left);
+    return run_with(run, gas < (uint64_t)run->left ? (int64_t)gas : run->left, bulk_bytes);
 }
 
-/* Owing one unit, even an edge that costs nothing ends the slice. */
+/* Owing one unit, even an edge that costs nothing ends the slice. Bulk operations are not cut: each
+ * stop is an edge. */
 enum vm_status run_step(struct vm_run *run)
 {
-    return is_over(run) ? run->status : run_with(run, -1);
+    return is_over(run, UINT64_MAX) ? run->status : run_with(run, -1, UINT64_MAX);
 }
 
 struct run_point run_point_of(const struct vm_run *run)
@@ -362,7 +405,7 @@ struct run_point run_point_of(const struct vm_run *run)
     bool runs = run->status == VM_SUSPENDED && run->starting == NULL && machine->instance != NULL;
     return (struct run_point){.pc = machine->pc,
                               .module = runs ? machine->instance->module : NULL,
-                              .price = run->paid_ahead};
+                              .price = (uint32_t)run->paid_ahead};
 }
 
 void vm_run_interrupt(struct vm_run *run)

@@ -36,12 +36,12 @@ static bool table_reserve(struct vm_table *table, size_t count)
     return (doubled > count && table_resize(table, doubled)) || table_resize(table, count);
 }
 
-static void table_extend(struct vm_table *table, uint32_t count, uint64_t value)
+/* From `begin` on. */
+static void table_set(struct vm_table *table, uint64_t begin, uint64_t count, uint64_t value)
 {
-    for (uint32_t i = table->count; i < count; i++) {
+    for (uint64_t i = begin; i < begin + count; i++) {
         table->elements[i] = value;
     }
-    table->count = count;
 }
 
 struct vm_table *table_new(struct vm_store *store, const struct module_table *type, struct err *err)
@@ -65,7 +65,8 @@ struct vm_table *table_new(struct vm_store *store, const struct module_table *ty
         err_set(err, ERR_MEMORY_EXCEEDED, "a table of %u elements is over the memory limit", min);
         return NULL;
     }
-    table_extend(table, min, 0);
+    table_set(table, 0, min, 0);
+    table->count = min;
     list_push_back(&store->tables, &table->link);
     return table;
 }
@@ -76,7 +77,8 @@ void table_release(struct vm_table *table)
     store_release(table->store, table->capacity * sizeof *table->elements);
 }
 
-int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, enum vm_trap *trap)
+int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, struct bulk *bulk,
+                   enum vm_trap *trap)
 {
     const struct vm_limits *limits = &table->store->limits;
     uint64_t max = table->max < UINT32_MAX ? table->max : UINT32_MAX;
@@ -91,43 +93,53 @@ int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, enum 
         }
         return -1;
     }
-    table_extend(table, (uint32_t)count, value);
+    uint64_t done = bulk->done;
+    uint64_t piece = bulk_take(bulk, delta, sizeof *table->elements);
+    table_set(table, old_count + done, piece, value);
+    table->count = bulk->is_under_way ? old_count : (uint32_t)count;
     return old_count;
 }
 
 enum vm_trap table_init(struct vm_table *table, const struct instance_element *segment, uint64_t to,
-                        uint64_t from, uint64_t size)
+                        uint64_t from, uint64_t size, struct bulk *bulk)
 {
     if (!range_is_inside(from, size, segment->count) || !range_is_inside(to, size, table->count)) {
         return VM_TRAP_OUT_OF_BOUNDS_TABLE;
     }
-    if (size > 0) {
-        memcpy(table->elements + to, segment->items + from, size * sizeof *table->elements);
+    uint64_t done = bulk->done;
+    uint64_t count = bulk_take(bulk, size, sizeof *table->elements);
+    if (count > 0) {
+        memcpy(table->elements + to + done, segment->items + from + done,
+               count * sizeof *table->elements);
     }
     return VM_TRAP_NONE;
 }
 
 enum vm_trap table_copy(struct vm_table *to_table, struct vm_table *from_table, uint64_t to,
-                        uint64_t from, uint64_t size)
+                        uint64_t from, uint64_t size, struct bulk *bulk)
 {
     if (!range_is_inside(from, size, from_table->count) ||
         !range_is_inside(to, size, to_table->count)) {
         return VM_TRAP_OUT_OF_BOUNDS_TABLE;
     }
-    if (size > 0) {
-        memmove(to_table->elements + to, from_table->elements + from,
-                size * sizeof *to_table->elements);
+    uint64_t done = bulk->done;
+    uint64_t count = bulk_take(bulk, size, sizeof *to_table->elements);
+    if (count > 0) {
+        uint64_t begin = bulk_copy_begin(to, from, size, done, count);
+        memmove(to_table->elements + to + begin, from_table->elements + from + begin,
+                count * sizeof *to_table->elements);
     }
     return VM_TRAP_NONE;
 }
 
-enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size)
+enum vm_trap table_fill(struct vm_table *table, uint64_t to, uint64_t value, uint64_t size,
+                        struct bulk *bulk)
 {
     if (!range_is_inside(to, size, table->count)) {
         return VM_TRAP_OUT_OF_BOUNDS_TABLE;
     }
-    for (uint64_t i = to; i < to + size; i++) {
-        table->elements[i] = value;
-    }
+    uint64_t done = bulk->done;
+    uint64_t count = bulk_take(bulk, size, sizeof *table->elements);
+    table_set(table, to + done, count, value);
     return VM_TRAP_NONE;
 }

@@ -265,7 +265,9 @@ bool vm_run_begin_start(struct vm_run *run, struct vm_instance *instance,
 bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const struct vm_value *args,
                        uint32_t arg_count, struct err *err) MUST_CHECK;
 /* Runs for at most about `gas` units (a slice ends at the first control edge after which none is
- * left; never later than the gas_limit). gas >= 1. */
+ * left; never later than the gas_limit). A bulk operation (memory.fill, table.grow, an active
+ * segment, …) moves at most 4 bytes for each unit of a slice and goes on in the next ones; its
+ * results, traps and gas are those of one that was not cut. gas >= 1. */
 enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas);
 /* Ends a suspended run for good: it becomes TRAPPED with that trap (VM_TRAP_INTERRUPTED). */
 void vm_run_interrupt(struct vm_run *run);

@@ -9,6 +9,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#define WHOLE (&(struct segments){.bulk = {.left = UINT64_MAX}})
+
 static struct vm_module *load(struct buffer wasm)
 {
     struct err err;
@@ -67,7 +69,7 @@ Test(vm_instance, imports_exports_constants_and_segments_meet)
     const struct vm_table *table = imports[2].object;
     const struct vm_memory *memory = imports[3].object;
     cr_assert_eq(table->elements[6], 0);
-    cr_assert_eq(instance_init_segments(instance), VM_TRAP_NONE);
+    cr_assert_eq(instance_init_segments(instance, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(table->elements[6], (uint64_t)(uintptr_t)imports[0].object);
     cr_assert_eq(memory->base[6], 'x');
     cr_assert_eq(instance->elements[0].count, 0);
@@ -88,11 +90,11 @@ Test(vm_instance, segments_outside_are_a_trap)
     imports_of(store, imports);
     ((struct vm_global *)imports[1].object)->value[0] = 10;
     cr_assert(vm_instantiate(store, module, imports, &instance, &err));
-    cr_assert_eq(instance_init_segments(instance), VM_TRAP_OUT_OF_BOUNDS_TABLE);
+    cr_assert_eq(instance_init_segments(instance, WHOLE), VM_TRAP_OUT_OF_BOUNDS_TABLE);
     vm_module_unref(module);
     module = load(WASM({5, BYTES(1, 0, 0)}, {11, BYTES(1, 0, 0x41, 0, 0x0b, 1, 'x')}));
     cr_assert(vm_instantiate(store, module, NULL, &instance, &err));
-    cr_assert_eq(instance_init_segments(instance), VM_TRAP_OUT_OF_BOUNDS_MEMORY);
+    cr_assert_eq(instance_init_segments(instance, WHOLE), VM_TRAP_OUT_OF_BOUNDS_MEMORY);
     vm_module_unref(module);
     vm_store_free(store);
 }

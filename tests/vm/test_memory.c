@@ -8,6 +8,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+/* Not cut. */
+#define WHOLE (&(struct bulk){.left = UINT64_MAX})
 #define NO_MAX UINT64_MAX
 
 static struct vm_store *store_of(uint32_t pages_max, uint32_t elements_max, bool traps,
@@ -129,8 +131,8 @@ Test(vm_memory, a_memory_that_can_only_be_empty_needs_no_mapping)
     cr_assert_eq(grow(memory, 1), -1);
     cr_assert(vm_memory_range(memory, 0, 0, &range));
     cr_assert_not(vm_memory_range(memory, 0, 1, &range));
-    cr_assert_eq(memory_fill(memory, 0, 1, 0), VM_TRAP_NONE);
-    cr_assert_eq(memory_copy(memory, memory, 0, 0, 0), VM_TRAP_NONE);
+    cr_assert_eq(memory_fill(memory, 0, 1, 0, WHOLE), VM_TRAP_NONE);
+    cr_assert_eq(memory_copy(memory, memory, 0, 0, 0, WHOLE), VM_TRAP_NONE);
     vm_store_free(store);
 }
 
@@ -149,20 +151,20 @@ Test(vm_memory, ranges_and_bulk_operations_are_exact_at_the_end)
     cr_assert_not(vm_memory_range(memory, end - 4, 5, &range));
     cr_assert_not(vm_memory_range(memory, end + 1, 0, &range));
     cr_assert_not(vm_memory_range(memory, UINT64_MAX, 2, &range));
-    cr_assert_eq(memory_init(memory, bytes, end - 4, 0, 4), VM_TRAP_NONE);
+    cr_assert_eq(memory_init(memory, bytes, end - 4, 0, 4, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(memory->base[end - 1], 4);
-    cr_assert_eq(memory_init(memory, bytes, end - 3, 0, 4), out);
-    cr_assert_eq(memory_init(memory, bytes, 0, 1, 4), out);
-    cr_assert_eq(memory_init(memory, bytes, 0, 4, 0), VM_TRAP_NONE);
-    cr_assert_eq(memory_init(memory, bytes, 0, 5, 0), out);
-    cr_assert_eq(memory_copy(memory, memory, end - 3, end - 4, 3), VM_TRAP_NONE);
+    cr_assert_eq(memory_init(memory, bytes, end - 3, 0, 4, WHOLE), out);
+    cr_assert_eq(memory_init(memory, bytes, 0, 1, 4, WHOLE), out);
+    cr_assert_eq(memory_init(memory, bytes, 0, 4, 0, WHOLE), VM_TRAP_NONE);
+    cr_assert_eq(memory_init(memory, bytes, 0, 5, 0, WHOLE), out);
+    cr_assert_eq(memory_copy(memory, memory, end - 3, end - 4, 3, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(memory->base[end - 1], 3);
-    cr_assert_eq(memory_copy(memory, memory, end - 2, 0, 3), out);
-    cr_assert_eq(memory_copy(memory, memory, 0, end - 2, 3), out);
-    cr_assert_eq(memory_fill(memory, end - 2, 9, 2), VM_TRAP_NONE);
+    cr_assert_eq(memory_copy(memory, memory, end - 2, 0, 3, WHOLE), out);
+    cr_assert_eq(memory_copy(memory, memory, 0, end - 2, 3, WHOLE), out);
+    cr_assert_eq(memory_fill(memory, end - 2, 9, 2, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(memory->base[end - 2], 9);
-    cr_assert_eq(memory_fill(memory, end - 2, 9, 3), out);
-    cr_assert_eq(memory_fill(memory, end + 1, 9, 0), out);
+    cr_assert_eq(memory_fill(memory, end - 2, 9, 3, WHOLE), out);
+    cr_assert_eq(memory_fill(memory, end + 1, 9, 0, WHOLE), out);
     vm_store_free(store);
 }
 
@@ -173,12 +175,12 @@ Test(vm_table, grows_to_its_declared_maximum_with_the_value_given)
     struct vm_store *store = store_of(0, 1000, true, NULL);
     struct vm_table *table = vm_store_host_table(store, VM_EXTERNREF, 2, 10);
     enum vm_trap trap = VM_TRAP_NONE;
-    cr_assert_eq(table_grow(table, 9, 7, &trap), -1);
-    cr_assert_eq(table_grow(table, 1, 5, &trap), 2);
-    cr_assert_eq(table_grow(table, 7, 6, &trap), 3);
-    cr_assert_eq(table_grow(table, 0, 6, &trap), 10);
-    cr_assert_eq(table_grow(table, 1, 6, &trap), -1);
-    cr_assert_eq(table_grow(table, UINT64_MAX, 6, &trap), -1);
+    cr_assert_eq(table_grow(table, 9, 7, WHOLE, &trap), -1);
+    cr_assert_eq(table_grow(table, 1, 5, WHOLE, &trap), 2);
+    cr_assert_eq(table_grow(table, 7, 6, WHOLE, &trap), 3);
+    cr_assert_eq(table_grow(table, 0, 6, WHOLE, &trap), 10);
+    cr_assert_eq(table_grow(table, 1, 6, WHOLE, &trap), -1);
+    cr_assert_eq(table_grow(table, UINT64_MAX, 6, WHOLE, &trap), -1);
     cr_assert_eq(trap, VM_TRAP_NONE);
     static const uint64_t expected[] = {0, 0, 5, 6, 6, 6, 6, 6, 6, 6};
     cr_assert_arr_eq(table->elements, expected, sizeof expected);
@@ -194,13 +196,14 @@ Test(vm_table, past_the_limit_or_the_budget_growing_gives_minus_one_or_traps)
         struct vm_store *store = store_of(0, 5000, traps == 1, &budget);
         struct vm_table *table = vm_store_host_table(store, VM_FUNCREF, 600, NO_MAX);
         enum vm_trap trap = VM_TRAP_NONE;
-        cr_assert_eq(table_grow(table, 4401, 0, &trap), -1);
+        cr_assert_eq(table_grow(table, 4401, 0, WHOLE, &trap), -1);
         cr_assert_eq(trap, expected);
         trap = VM_TRAP_NONE;
-        cr_assert_eq(table_grow(table, 4400, 0, &trap), -1);
+        cr_assert_eq(table_grow(table, 4400, 0, WHOLE, &trap), -1);
         cr_assert_eq(trap, expected);
         trap = VM_TRAP_NONE;
-        cr_assert_eq(table_grow(table, 400, 0, &trap), 600); /* doubling is too much, this is not */
+        cr_assert_eq(table_grow(table, 400, 0, WHOLE, &trap),
+                     600); /* doubling is too much, this is not */
         cr_assert_eq(trap, VM_TRAP_NONE);
         vm_store_free(store);
         cr_assert_eq(budget_used(&budget), 0);
@@ -231,21 +234,21 @@ Test(vm_table, bulk_operations_are_exact_at_the_end)
     const enum vm_trap out = VM_TRAP_OUT_OF_BOUNDS_TABLE;
     struct vm_store *store = store_of(0, 100, false, NULL);
     struct vm_table *table = vm_store_host_table(store, VM_EXTERNREF, 5, NO_MAX);
-    cr_assert_eq(table_init(table, &segment, 2, 0, 3), VM_TRAP_NONE);
+    cr_assert_eq(table_init(table, &segment, 2, 0, 3, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(table->elements[4], 13);
-    cr_assert_eq(table_init(table, &segment, 3, 0, 3), out);
-    cr_assert_eq(table_init(table, &segment, 0, 1, 3), out);
-    cr_assert_eq(table_init(table, &dropped, 0, 0, 1), out);
-    cr_assert_eq(table_init(table, &dropped, 5, 0, 0), VM_TRAP_NONE);
-    cr_assert_eq(table_init(table, &dropped, 6, 0, 0), out);
-    cr_assert_eq(table_copy(table, table, 1, 2, 3), VM_TRAP_NONE);
+    cr_assert_eq(table_init(table, &segment, 3, 0, 3, WHOLE), out);
+    cr_assert_eq(table_init(table, &segment, 0, 1, 3, WHOLE), out);
+    cr_assert_eq(table_init(table, &dropped, 0, 0, 1, WHOLE), out);
+    cr_assert_eq(table_init(table, &dropped, 5, 0, 0, WHOLE), VM_TRAP_NONE);
+    cr_assert_eq(table_init(table, &dropped, 6, 0, 0, WHOLE), out);
+    cr_assert_eq(table_copy(table, table, 1, 2, 3, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(table->elements[3], 13);
-    cr_assert_eq(table_copy(table, table, 3, 0, 3), out);
-    cr_assert_eq(table_copy(table, table, 0, 3, 3), out);
-    cr_assert_eq(table_fill(table, 3, 9, 2), VM_TRAP_NONE);
+    cr_assert_eq(table_copy(table, table, 3, 0, 3, WHOLE), out);
+    cr_assert_eq(table_copy(table, table, 0, 3, 3, WHOLE), out);
+    cr_assert_eq(table_fill(table, 3, 9, 2, WHOLE), VM_TRAP_NONE);
     cr_assert_eq(table->elements[4], 9);
-    cr_assert_eq(table_fill(table, 3, 9, 3), out);
-    cr_assert_eq(table_fill(table, 6, 9, 0), out);
+    cr_assert_eq(table_fill(table, 3, 9, 3, WHOLE), out);
+    cr_assert_eq(table_fill(table, 6, 9, 0, WHOLE), out);
     vm_store_free(store);
 }
 
