@@ -53,6 +53,7 @@ struct message_exchange {
      * called once `respond` has been called. */
     void (*gone)(struct message_exchange *exchange, void *context);
     void *gone_context;
+    void *handler;   /* the handler's: what it knows since the head came; NULL at first */
     void *transport; /* net's */
 };
 

@@ -21,12 +21,12 @@ static const int node_signals[NODE_SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
 
 /* ---- the handler: net's side of the service, also after the service's end ---- */
 
-static bool node_accept(void *context, const struct message_request *head,
+static bool node_accept(void *context, struct message_exchange *exchange,
                         struct message_response *response)
 {
     struct node *node = context;
     if (node->service != NULL) {
-        return service_accept(node->service, head, response);
+        return service_accept(node->service, exchange, response);
     }
     message_response_init(response, 503);
     return false;

@@ -265,8 +265,8 @@ static void conn_head_complete(struct conn *conn)
     conn->request_count++;
     conn->last =
         !conn->parser.keep_alive || conn->request_count >= server->limits.keep_alive_requests_max;
-    conn->refused_early = !server->handler.accept(server->handler.context,
-                                                  &exchange->message.request, &exchange->response);
+    conn->refused_early =
+        !server->handler.accept(server->handler.context, &exchange->message, &exchange->response);
     if (conn->refused_early && conn->parser.has_body) {
         conn->last = true;
         conn_write(conn);

@@ -38,13 +38,16 @@ struct net_limits { /* every one has a test at, below and above */
 extern const struct net_limits net_limits_default;
 
 struct net_handler {
-    /* The headers are complete and the body is still to come (or there is none). Loop thread, must
-     * not block. Return false and fill *response to refuse at once (before any 100 Continue; the
-     * connection closes unless there is no body). */
-    bool (*accept)(void *context, const struct message_request *head,
+    /* The headers are complete and the body is still to come (or there is none). Once per request,
+     * on the loop thread, must not block. May allocate from the exchange's arena and leave
+     * something in exchange->handler for `handle`; must not respond. Return false and fill
+     * *response to refuse at once (before any 100 Continue; the connection closes unless there is
+     * no body). */
+    bool (*accept)(void *context, struct message_exchange *exchange,
                    struct message_response *response);
-    /* A whole request. Must lead to exactly one exchange->respond. net holds a lock while it calls
-     * exchange->gone, so do not call respond with a lock held that gone takes. */
+    /* A whole request that was accepted. Must lead to exactly one exchange->respond. net holds a
+     * lock while it calls exchange->gone, so do not call respond with a lock held that gone takes.
+     */
     void (*handle)(void *context, struct message_exchange *exchange);
     /* Builds the answer to a request that net refuses by itself (400, 408, 413, 414, 417, 431, 501,
      * 503, 505), so that its body looks like all the others. `reason` is one sentence. */

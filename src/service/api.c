@@ -219,44 +219,48 @@ static bool check_node(const struct service *service, const struct message_reque
                    service->parts.node_id);
 }
 
-/* Path, method, node, key, scope, media type, size. `size` is the body's, as far as it is known. */
-static bool api_check(struct service *service, const struct message_request *request, uint64_t size,
-                      bool has_body, struct api_call *call, struct err *err)
+/* What the head tells: path, method, node, key, scope, media type, declared size. */
+static bool check_head(struct api_call *call, struct err *err)
 {
     char allow[API_ALLOW_CHARS_MAX];
-    const char *path = path_without_version(request->path);
-    call->service = service;
-    call->route = find_route(path, request->method, &call->parameter);
-    if (call->route == NULL) {
-        return allow_of(path, allow)
+    struct service *service = call->service;
+    const struct message_request *request = &call->exchange->request;
+    const struct route *route = call->route;
+    if (route == NULL) {
+        return allow_of(path_without_version(request->path), allow)
                    ? err_set(err, ERR_METHOD_NOT_ALLOWED, "this path takes %s", allow)
                    : err_set(err, ERR_NOT_FOUND, "there is nothing at this path");
     }
     if (!check_node(service, request, err)) {
         return false;
     }
-    if (call->route->scope != 0 && !auth_check(service->auth, request, &call->identity, err)) {
+    if (route->scope != 0 && !auth_check(service->auth, request, &call->identity, err)) {
         return false;
     }
-    if ((call->route->scope & call->identity.scopes) != call->route->scope &&
+    if ((route->scope & call->identity.scopes) != route->scope &&
         (call->identity.scopes & STORE_SCOPE_ADMIN) == 0) {
         return err_set(err, ERR_FORBIDDEN, "the API key has not the scope that this path needs");
     }
-    return check_media_type(request, call->route, has_body, err) &&
-           check_size(service, call->route, size, err);
+    uint64_t size = declared_size(request);
+    bool has_body = size > 0 || message_request_header(request, "transfer-encoding") != NULL;
+    return check_media_type(request, route, has_body, err) && check_size(service, route, size, err);
 }
 
-/* A refusal of api_check as a response. */
-static void refuse(const struct service *service, const struct message_request *request,
-                   const struct err *err, struct message_response *response)
+/* A refusal as a response; nothing waits for `call` any more. */
+static void refuse(const struct api_call *call, const struct err *err,
+                   struct message_response *response)
 {
     char allow[API_ALLOW_CHARS_MAX];
+    struct service *service = call->service;
+    metric_add(&service->metrics.refusals[metric_code(err->code)], 1);
     problem_response(response, err, 0, NULL, service->parts.clock);
     if (err->code == ERR_METHOD_NOT_ALLOWED &&
-        allow_of(path_without_version(request->path), allow)) {
+        allow_of(path_without_version(call->exchange->request.path), allow)) {
         message_response_header(response, "Allow", allow);
     }
 }
+
+/* ---- the handler of net ---- */
 
 static bool is_options(const struct message_request *request, char *allow)
 {
@@ -264,23 +268,35 @@ static bool is_options(const struct message_request *request, char *allow)
            allow_of(path_without_version(request->path), allow);
 }
 
-/* ---- the handler of net ---- */
+static void answer_options(struct api_call *call, const char *allow)
+{
+    struct message_response response;
+    message_response_init(&response, 204);
+    message_response_header(&response, "Allow", allow);
+    api_answer(call, &response);
+}
 
-bool service_accept(void *context, const struct message_request *head,
+bool service_accept(void *context, struct message_exchange *exchange,
                     struct message_response *response)
 {
     struct service *service = context;
-    struct api_call call = {0};
     struct err err;
     char allow[API_ALLOW_CHARS_MAX];
-    uint64_t size = declared_size(head);
-    bool has_body = size > 0 || message_request_header(head, "transfer-encoding") != NULL;
-    if (is_options(head, allow) || api_check(service, head, size, has_body, &call, &err)) {
+    struct api_call none = {.service = service, .exchange = exchange};
+    struct api_call *call = ARENA_NEW(&exchange->arena, struct api_call);
+    bool ok = call != NULL ||
+              err_set(&err, ERR_OVERLOADED, "this node has no memory left for the request");
+    call = ok ? call : &none;
+    *call = none;
+    const struct message_request *request = &exchange->request;
+    call->route =
+        find_route(path_without_version(request->path), request->method, &call->parameter);
+    if (ok && (is_options(request, allow) || check_head(call, &err))) {
+        exchange->handler = call;
         return true;
     }
-    metric_add(&service->metrics.refusals[metric_code(err.code)], 1);
-    refuse(service, head, &err, response);
-    metrics_response(&service->metrics, call.route, response->status);
+    refuse(call, &err, response);
+    metrics_response(&service->metrics, call->route, response->status);
     return false;
 }
 
@@ -304,33 +320,25 @@ static void dispatch(struct api_call *call)
     scheduler_post(call->service->scheduler, &call->job);
 }
 
+/* The body is there: what its head left open is whether it has one, and how long it is. */
 void service_handle(void *context, struct message_exchange *exchange)
 {
     struct service *service = context;
     const struct message_request *request = &exchange->request;
-    struct api_call first = {.service = service,
-                             .exchange = exchange,
-                             .started_ns = clock_monotonic_ns(service->parts.clock)};
-    struct message_response response;
+    struct api_call *call = exchange->handler;
     struct err err;
     char allow[API_ALLOW_CHARS_MAX];
+    assert(call != NULL);
+    call->started_ns = clock_monotonic_ns(service->parts.clock);
     if (is_options(request, allow)) {
-        message_response_init(&response, 204);
-        message_response_header(&response, "Allow", allow);
-        api_answer(&first, &response);
+        answer_options(call, allow);
         return;
     }
-    struct api_call *call = ARENA_NEW(&exchange->arena, struct api_call);
-    if (call == NULL) {
-        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the request");
-        api_answer_err(&first, &err, NULL);
-        return;
-    }
-    *call = first;
     size_t size = request->body.size;
-    if (!api_check(service, request, size, size > 0, call, &err)) {
-        metric_add(&service->metrics.refusals[metric_code(err.code)], 1);
-        refuse(service, request, &err, &response);
+    if (!check_media_type(request, call->route, size > 0, &err) ||
+        !check_size(service, call->route, size, &err)) {
+        struct message_response response;
+        refuse(call, &err, &response);
         api_answer(call, &response);
         return;
     }

@@ -44,8 +44,8 @@ struct route;
 struct api_call { /* one request; lives in the exchange's arena */
     struct service *service;
     struct message_exchange *exchange;
-    const struct route *route; /* NULL: none */
-    uint64_t started_ns;       /* when the whole request was there */
+    const struct route *route; /* NULL: OPTIONS, or none */
+    uint64_t started_ns;       /* when the whole request was there; 0: it never was */
     struct identity identity;
     const char *parameter; /* what stands for {id}; NULL if the route has none */
     struct scheduler_job job;

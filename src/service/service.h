@@ -70,7 +70,7 @@ void service_drain(struct service *service, void (*drained)(void *context), void
 void service_close(struct service *service);
 
 /* The three functions of net_handler, with the service as context. */
-bool service_accept(void *service, const struct message_request *head,
+bool service_accept(void *service, struct message_exchange *exchange,
                     struct message_response *response);
 void service_handle(void *service, struct message_exchange *exchange);
 void service_refuse(void *service, int status, const char *reason,

@@ -98,11 +98,11 @@ static void keep_for_later(struct fixture *fixture, struct message_exchange *exc
     uv_mutex_unlock(&fixture->mutex);
 }
 
-static bool handler_accept(void *context, const struct message_request *head,
+static bool handler_accept(void *context, struct message_exchange *exchange,
                            struct message_response *response)
 {
     (void)context;
-    if (!path_is(head, "/deny")) {
+    if (!path_is(&exchange->request, "/deny")) {
         return true;
     }
     message_response_init(response, 401);

@@ -120,9 +120,7 @@ Test(service_verify, text_is_the_bare_proof)
     arena_init(&call->exchange.arena, NULL);
     call->exchange.request = (struct message_request){
         .method = "GET", .path = path, .query = "", .headers = &accept, .header_count = 1};
-    call->exchange.respond = world_respond;
-    call->exchange.transport = call;
-    service_handle(world.service, &call->exchange);
+    world_send(&world, call);
     struct reply reply = world_end(call);
     cr_expect_eq(reply.status, 200);
     cr_expect_eq(strncmp(reply.text, "c2sp.org/tlog-proof@v1\n", 23), 0, "%s", reply.text);

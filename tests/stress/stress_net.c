@@ -38,11 +38,11 @@ static struct stress stress;
 
 /* ---- the server's side ---- */
 
-static bool accept_cb(void *context, const struct message_request *head,
+static bool accept_cb(void *context, struct message_exchange *exchange,
                       struct message_response *response)
 {
     (void)context;
-    (void)head;
+    (void)exchange;
     (void)response;
     return true;
 }

@@ -193,6 +193,20 @@ static inline void world_respond(struct message_exchange *exchange,
     pthread_mutex_unlock(&call->lock);
 }
 
+/* As net does it. */
+static inline void world_send(struct world *world, struct world_call *call)
+{
+    struct message_exchange *exchange = &call->exchange;
+    struct message_response response;
+    exchange->respond = world_respond;
+    exchange->transport = call;
+    if (service_accept(world->service, exchange, &response)) {
+        service_handle(world->service, exchange);
+    } else {
+        exchange->respond(exchange, &response);
+    }
+}
+
 /* target: path, or path?query. secret NULL: no API key. body NULL: none. */
 static inline struct world_call *world_begin(struct world *world, const char *method,
                                              const char *target, const char *secret,
@@ -221,9 +235,7 @@ static inline struct world_call *world_begin(struct world *world, const char *me
     }
     request->body = arena_copy(&exchange->arena, body);
     request->peer = "127.0.0.1";
-    exchange->respond = world_respond;
-    exchange->transport = call;
-    service_handle(world->service, exchange);
+    world_send(world, call);
     return call;
 }
 
