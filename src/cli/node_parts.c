@@ -160,6 +160,9 @@ static struct service_config service_settings(const struct config *config)
     out.gas_max = config_number(config, CONFIG_LIMITS_GAS);
     out.concurrent_executions_max = (uint32_t)config_number(config, CONFIG_WASM_CONCURRENT);
     out.queued_executions_max = (uint32_t)config_number(config, CONFIG_LIMITS_QUEUED);
+    out.queue_wait_max_ms = config_number(config, CONFIG_LIMITS_QUEUE_SECONDS) * 1000;
+    out.express_executions_max = (uint32_t)config_number(config, CONFIG_LIMITS_EXPRESS);
+    out.api_key_percent = (uint32_t)config_number(config, CONFIG_LIMITS_API_KEY_SHARE);
     out.request_keys_max = (uint32_t)config_number(config, CONFIG_LIMITS_KEYS);
     out.request_keys_per_api_key_max =
         (uint32_t)config_number(config, CONFIG_LIMITS_KEYS_PER_OWNER);

@@ -75,12 +75,12 @@ static bool admit_session(struct session *session, struct err *err)
     struct service *service = session->service;
     const uint8_t *id = session->request.request_id;
     if (!request_keys_peek(service->keys, id, session->owner, NULL, err) ||
-        !scheduler_reserve(service->scheduler, err)) {
+        !scheduler_reserve(service->scheduler, session->owner, &session->run.tenant, err)) {
         return false;
     }
     if (!request_keys_take(service->keys, id, session->owner, &session->key, err) ||
         !admit_submit(session, err)) {
-        scheduler_unreserve(service->scheduler);
+        scheduler_unreserve(service->scheduler, session->run.tenant);
         return false;
     }
     return true;

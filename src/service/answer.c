@@ -208,9 +208,10 @@ void answer_store_admitted(struct session *session)
 static void session_end(struct session *session)
 {
     struct service *service = session->service;
+    struct scheduler_tenant *tenant = session->run.tenant;
     session_table_remove(service->sessions, session);
     session_free(session);
-    scheduler_unreserve(service->scheduler);
+    scheduler_unreserve(service->scheduler, tenant);
 }
 
 static void stored_cb(void *context, bool ok)
@@ -267,7 +268,7 @@ void answer_finish(struct session *session)
     log_outcome(session, code);
     send_answer(session, code, answer, status);
     session_release_arena(session);
-    scheduler_leave(service->scheduler);
+    scheduler_leave(service->scheduler, &session->run);
     store_answer(session);
 }
 

@@ -1,13 +1,20 @@
-/* scheduler.c: one lock, two heaps (ready runs by time had, all runs by deadline), four lists.
+/* scheduler.c: one lock around the decisions of scheduler_queue.c, and the workers that follow
+ * them.
  *
- * The lock is held for pointer moves only. Gas per slice is tuned by each worker: it aims at
- * slice_us by what its last slices cost.
+ * The lock is held for pointer moves only. One queue for all workers: what would be gained by a
+ * queue for each is less than a hundredth of a slice (bench/bench_scheduler.c), and one queue keeps
+ * order, shares and deadlines exact.
+ *
+ * A slice is many steps. Gas says little of time: the same amount takes a thousand times longer
+ * where each access meets a new page. So a step gets so little gas that even then it is over in a
+ * few milliseconds, the clock is looked at after each, and a run whose steps take long gets less.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/scheduler.h"
 
 #include "base/arena.h"
+#include "service/scheduler_queue.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -15,11 +22,10 @@
 #include <unistd.h>
 
 enum {
-    GAS_PER_SLICE_FIRST = 50000,
-    GAS_PER_SLICE_MIN = 1000,
-    GAS_PER_SLICE_MAX = 100000000,
-    STEPS_PER_SLICE_MAX = 16, /* also with a clock that stands still */
-    SLICES_PER_TURN = 8,      /* the last of so many goes to whoever has waited longest */
+    GAS_PER_STEP_MIN = 1024,
+    GAS_PER_STEP_MAX = 16384,
+    STEP_AIM_NS = 50000,
+    STEPS_PER_SLICE_MAX = 1024, /* also with a clock that stands still */
     NS_PER_US = 1000,
     NS_PER_S = 1000000000,
 };
@@ -32,204 +38,138 @@ struct scheduler {
     pthread_cond_t work;  /* something to do, or closing */
     pthread_cond_t empty; /* nothing reserved, no jobs */
     struct list jobs;
-    struct list backlog;
-    struct list waiting;
-    struct list ready_order; /* what is in `ready`, the longest there first */
-    struct minheap ready;
-    struct minheap deadlines;
-    uint32_t reserved, active, backlog_count, waiting_count, jobs_running;
+    struct scheduler_queue queue;
+    uint32_t jobs_running;
+    uint32_t idle; /* workers that wait for `work` */
     bool is_draining;
-    bool is_stopping; /* every run is told to end */
-    bool is_closing;  /* the workers, too */
+    bool is_closing; /* the workers */
     void (*drained)(void *context);
     void *drained_context;
 };
 
+static uint64_t scheduler_now_ns(const struct scheduler *scheduler)
+{
+    return clock_monotonic_ns(scheduler->config.clock);
+}
+
+static void scheduler_observe(const struct scheduler *scheduler, enum scheduler_fact fact,
+                              uint64_t ns)
+{
+    if (scheduler->config.observe != NULL) {
+        scheduler->config.observe(scheduler->config.observe_context, fact, ns);
+    }
+}
+
 /* ---- under the lock ---- */
-
-static void run_make_ready(struct scheduler *scheduler, struct scheduler_run *run)
-{
-    bool is_stopped = atomic_load(&run->stop) != SCHEDULER_GO;
-    run->place = SCHEDULER_READY;
-    minheap_push(&scheduler->ready, &run->ready, is_stopped ? 0 : run->attained_ns);
-    list_push_back(&scheduler->ready_order, &run->link);
-    pthread_cond_signal(&scheduler->work);
-}
-
-static void run_unready(struct scheduler *scheduler, struct scheduler_run *run)
-{
-    minheap_remove(&scheduler->ready, &run->ready);
-    list_remove(&run->link);
-}
-
-/* Brings a run to where its next step is soon, whatever it waits for. */
-static void run_hurry(struct scheduler *scheduler, struct scheduler_run *run)
-{
-    switch (run->place) {
-    case SCHEDULER_BACKLOG:
-        list_remove(&run->link);
-        scheduler->backlog_count--;
-        scheduler->active++;
-        run_make_ready(scheduler, run);
-        break;
-    case SCHEDULER_WAITING:
-        list_remove(&run->link);
-        scheduler->waiting_count--;
-        run_make_ready(scheduler, run);
-        break;
-    case SCHEDULER_READY:
-        run_unready(scheduler, run);
-        run_make_ready(scheduler, run);
-        break;
-    case SCHEDULER_OUTSIDE: /* add will see it */
-    case SCHEDULER_RUNNING: /* its worker will */
-    case SCHEDULER_SETTLED:
-        break;
-    }
-}
-
-static void run_stop(struct scheduler *scheduler, struct scheduler_run *run,
-                     enum scheduler_stop reason)
-{
-    int expected = SCHEDULER_GO;
-    if (run->place != SCHEDULER_SETTLED &&
-        atomic_compare_exchange_strong(&run->stop, &expected, (int)reason)) {
-        run_hurry(scheduler, run);
-    }
-}
-
-static void scheduler_expire(struct scheduler *scheduler, uint64_t now_ns)
-{
-    for (;;) {
-        struct minheap_node *node = minheap_top(&scheduler->deadlines);
-        if (node == NULL || node->key > now_ns) {
-            return;
-        }
-        minheap_remove(&scheduler->deadlines, node);
-        run_stop(scheduler, LIST_ENTRY(node, struct scheduler_run, deadline), SCHEDULER_DEADLINE);
-    }
-}
-
-static void scheduler_promote(struct scheduler *scheduler)
-{
-    while (scheduler->active < scheduler->config.concurrent_max) {
-        struct list *link = list_pop_front(&scheduler->backlog);
-        if (link == NULL) {
-            return;
-        }
-        scheduler->backlog_count--;
-        scheduler->active++;
-        run_make_ready(scheduler, LIST_ENTRY(link, struct scheduler_run, link));
-    }
-}
 
 static bool scheduler_is_empty(const struct scheduler *scheduler)
 {
-    return scheduler->reserved == 0 && scheduler->jobs_running == 0 &&
+    return scheduler->queue.reserved == 0 && scheduler->jobs_running == 0 &&
            list_is_empty(&scheduler->jobs);
+}
+
+/* One worker for one thing to do: it wakes the next if it leaves something behind. */
+static void scheduler_wake(struct scheduler *scheduler)
+{
+    bool has_work = scheduler->queue.ready_count > 0 || !list_is_empty(&scheduler->jobs);
+    if (scheduler->idle > 0 && has_work) {
+        pthread_cond_signal(&scheduler->work);
+    }
 }
 
 /* Waits for work, at most until the next deadline. */
 static void scheduler_sleep(struct scheduler *scheduler, uint64_t now_ns)
 {
-    const struct minheap_node *node = minheap_top(&scheduler->deadlines);
-    if (node == NULL) {
+    uint64_t next_ns = scheduler_queue_next_ns(&scheduler->queue);
+    scheduler->idle++;
+    if (next_ns == UINT64_MAX) {
         pthread_cond_wait(&scheduler->work, &scheduler->lock);
-        return;
+    } else {
+        uint64_t left_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        left_ns += (uint64_t)until.tv_nsec;
+        until.tv_sec += (time_t)(left_ns / NS_PER_S);
+        until.tv_nsec = (long)(left_ns % NS_PER_S);
+        pthread_cond_timedwait(&scheduler->work, &scheduler->lock, &until);
     }
-    uint64_t left_ns = node->key > now_ns ? node->key - now_ns : 0;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    left_ns += (uint64_t)until.tv_nsec;
-    until.tv_sec += (time_t)(left_ns / NS_PER_S);
-    until.tv_nsec = (long)(left_ns % NS_PER_S);
-    pthread_cond_timedwait(&scheduler->work, &scheduler->lock, &until);
+    scheduler->idle--;
 }
 
 /* ---- workers ---- */
 
-struct worker {
-    uint64_t gas; /* of the next slice */
-    uint32_t slices;
-    uint64_t jobs_ns; /* spent on jobs since the last slice */
-};
-
-static uint64_t gas_tuned(uint64_t gas, uint64_t spent, uint64_t elapsed_ns, uint64_t aim_ns)
+static uint64_t gas_tuned(uint64_t gas, uint64_t spent, uint64_t elapsed_ns)
 {
     if (spent < gas / 2 || elapsed_ns == 0) {
         return gas; /* too little to learn from */
     }
-    double aimed = (double)spent * (double)aim_ns / (double)elapsed_ns;
-    uint64_t next = aimed < (double)UINT32_MAX ? (uint64_t)aimed : GAS_PER_SLICE_MAX;
-    uint64_t mixed = gas / 2 + next / 2;
-    if (mixed < GAS_PER_SLICE_MIN) {
-        return GAS_PER_SLICE_MIN;
+    uint64_t aimed = spent * STEP_AIM_NS / elapsed_ns;
+    if (aimed < GAS_PER_STEP_MIN) {
+        return GAS_PER_STEP_MIN;
     }
-    return mixed > GAS_PER_SLICE_MAX ? GAS_PER_SLICE_MAX : mixed;
+    return aimed > GAS_PER_STEP_MAX ? GAS_PER_STEP_MAX : aimed;
+}
+
+static void run_begin(struct scheduler *scheduler, struct scheduler_run *run, uint64_t now_ns)
+{
+    if (run->first_started_ns == 0) {
+        run->first_started_ns = now_ns;
+        run->gas = GAS_PER_STEP_MAX;
+        scheduler_observe(scheduler, SCHEDULER_FACT_WAIT, now_ns - run->added_ns);
+    }
+}
+
+/* Whether its time is over is seen here and by expire, whoever comes first. */
+static void run_check_deadline(struct scheduler *scheduler, struct scheduler_run *run,
+                               uint64_t now_ns)
+{
+    int expected = SCHEDULER_GO;
+    if (now_ns >= run->deadline_ns) {
+        (void)atomic_compare_exchange_strong(&run->stop, &expected, SCHEDULER_DEADLINE);
+    }
+    if (!run->is_stop_noted && atomic_load(&run->stop) == SCHEDULER_DEADLINE) {
+        run->is_stop_noted = true;
+        scheduler_observe(scheduler, SCHEDULER_FACT_STOP_LATE, now_ns - run->deadline_ns);
+    }
 }
 
 /* Steps for about one slice. A run that LEFT must not be touched any more. */
 static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct scheduler_run *run,
-                                           uint64_t *gas)
+                                           uint64_t began_ns)
 {
-    const struct clock *clock = scheduler->config.clock;
     uint64_t aim_ns = (uint64_t)scheduler->config.slice_us * NS_PER_US;
-    uint64_t began_ns = clock_monotonic_ns(clock);
     uint64_t now_ns = began_ns;
     enum scheduler_verdict verdict = SCHEDULER_AGAIN;
-    if (run->first_started_ns == 0) {
-        run->first_started_ns = began_ns;
-    }
+    run_begin(scheduler, run, now_ns);
     for (int step = 0; step < STEPS_PER_SLICE_MAX && verdict == SCHEDULER_AGAIN; step++) {
-        int expected = SCHEDULER_GO;
-        if (now_ns >= run->deadline_ns) {
-            (void)atomic_compare_exchange_strong(&run->stop, &expected, SCHEDULER_DEADLINE);
-        }
-        struct scheduler_slice slice = {.gas = *gas};
+        run_check_deadline(scheduler, run, now_ns);
+        struct scheduler_slice slice = {.gas = run->gas};
         run->step_started_ns = now_ns;
         verdict = run->step(run, &slice);
-        if (verdict == SCHEDULER_LEFT) {
-            return verdict;
-        }
         uint64_t then_ns = now_ns;
-        now_ns = clock_monotonic_ns(clock);
+        now_ns = scheduler_now_ns(scheduler);
+        if (verdict == SCHEDULER_LEFT) {
+            break;
+        }
         run->attained_ns += now_ns - then_ns;
-        *gas = gas_tuned(*gas, slice.gas_spent, now_ns - then_ns, aim_ns);
+        run->gas = gas_tuned(run->gas, slice.gas_spent, now_ns - then_ns);
         if (now_ns - began_ns >= aim_ns) {
             break;
         }
     }
+    scheduler_observe(scheduler, SCHEDULER_FACT_SLICE, now_ns - began_ns);
     return verdict;
 }
 
-/* The ready run that has had the least; now and then the one that has waited longest, so that a
- * stream of new runs, which have all had nothing, cannot keep an old one waiting for ever. */
-static struct scheduler_run *worker_choose(struct scheduler *scheduler, struct worker *worker)
+static void worker_run(struct scheduler *scheduler, struct scheduler_run *run)
 {
-    if (++worker->slices % SLICES_PER_TURN == 0) {
-        return LIST_ENTRY(scheduler->ready_order.next, struct scheduler_run, link);
-    }
-    return LIST_ENTRY(minheap_top(&scheduler->ready), struct scheduler_run, ready);
-}
-
-static void worker_run(struct scheduler *scheduler, struct worker *worker)
-{
-    struct scheduler_run *run = worker_choose(scheduler, worker);
-    run_unready(scheduler, run);
-    run->place = SCHEDULER_RUNNING;
-    worker->jobs_ns = 0;
+    uint64_t began_ns = run->taken_ns;
+    scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
-    enum scheduler_verdict verdict = worker_slice(scheduler, run, &worker->gas);
+    enum scheduler_verdict verdict = worker_slice(scheduler, run, began_ns);
     pthread_mutex_lock(&scheduler->lock);
-    if (verdict == SCHEDULER_LEFT) {
-        return;
-    }
-    if (verdict == SCHEDULER_WAIT_MEMORY && atomic_load(&run->stop) == SCHEDULER_GO) {
-        run->place = SCHEDULER_WAITING;
-        scheduler->waiting_count++;
-        list_push_back(&scheduler->waiting, &run->link);
-    } else {
-        run_make_ready(scheduler, run);
+    if (verdict != SCHEDULER_LEFT) {
+        scheduler_queue_put(&scheduler->queue, run, verdict, scheduler_now_ns(scheduler));
     }
 }
 
@@ -237,6 +177,7 @@ static void worker_job(struct scheduler *scheduler, struct list *link)
 {
     struct scheduler_job *job = LIST_ENTRY(link, struct scheduler_job, link);
     scheduler->jobs_running++;
+    scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
     job->run(job->context);
     pthread_mutex_lock(&scheduler->lock);
@@ -246,29 +187,33 @@ static void worker_job(struct scheduler *scheduler, struct list *link)
     }
 }
 
-/* Jobs go first, but while a run is ready they get no more than a slice between two of its. */
-static struct list *worker_take_job(struct scheduler *scheduler, const struct worker *worker)
+/* Who is being ended goes first. Then jobs; but while a run is ready they get no more than a slice
+ * between two of its. */
+static struct list *worker_take_job(struct scheduler *scheduler, uint64_t jobs_ns)
 {
+    const struct scheduler_queue *queue = &scheduler->queue;
     uint64_t slice_ns = (uint64_t)scheduler->config.slice_us * NS_PER_US;
-    bool is_runs_turn = worker->jobs_ns >= slice_ns && minheap_top(&scheduler->ready) != NULL;
+    bool is_runs_turn =
+        !list_is_empty(&queue->stopped) || (jobs_ns >= slice_ns && queue->ready_count > 0);
     return is_runs_turn ? NULL : list_pop_front(&scheduler->jobs);
 }
 
 static void *worker_main(void *context)
 {
     struct scheduler *scheduler = context;
-    const struct clock *clock = scheduler->config.clock;
-    struct worker worker = {.gas = GAS_PER_SLICE_FIRST};
+    uint64_t jobs_ns = 0; /* spent on jobs since the last slice */
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_closing) {
-        uint64_t now_ns = clock_monotonic_ns(clock);
-        scheduler_expire(scheduler, now_ns);
-        struct list *link = worker_take_job(scheduler, &worker);
+        uint64_t now_ns = scheduler_now_ns(scheduler);
+        struct scheduler_run *run;
+        scheduler_queue_expire(&scheduler->queue, now_ns);
+        struct list *link = worker_take_job(scheduler, jobs_ns);
         if (link != NULL) {
             worker_job(scheduler, link);
-            worker.jobs_ns += clock_monotonic_ns(clock) - now_ns;
-        } else if (minheap_top(&scheduler->ready) != NULL) {
-            worker_run(scheduler, &worker);
+            jobs_ns += scheduler_now_ns(scheduler) - now_ns;
+        } else if ((run = scheduler_queue_take(&scheduler->queue, now_ns)) != NULL) {
+            worker_run(scheduler, run);
+            jobs_ns = 0;
         } else {
             scheduler_sleep(scheduler, now_ns);
         }
@@ -281,8 +226,7 @@ static void *worker_main(void *context)
 
 static void scheduler_free(struct scheduler *scheduler)
 {
-    minheap_release(&scheduler->ready);
-    minheap_release(&scheduler->deadlines);
+    scheduler_queue_release(&scheduler->queue);
     heap_free(scheduler->threads);
     pthread_cond_destroy(&scheduler->work);
     pthread_cond_destroy(&scheduler->empty);
@@ -312,9 +256,6 @@ static void scheduler_init(struct scheduler *scheduler, const struct scheduler_c
     pthread_cond_init(&scheduler->empty, &attributes);
     pthread_condattr_destroy(&attributes);
     list_init(&scheduler->jobs);
-    list_init(&scheduler->backlog);
-    list_init(&scheduler->waiting);
-    list_init(&scheduler->ready_order);
 }
 
 bool scheduler_open(const struct scheduler_config *config, struct scheduler **out, struct err *err)
@@ -327,11 +268,9 @@ bool scheduler_open(const struct scheduler_config *config, struct scheduler **ou
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t workers =
         config->workers != 0 ? config->workers : (uint32_t)(processors > 0 ? processors : 1);
-    size_t runs_max = (size_t)config->concurrent_max + config->queued_max;
     scheduler->threads = heap_alloc_array(workers, sizeof(*scheduler->threads));
-    bool ready_ok = minheap_init(&scheduler->ready, runs_max);
-    bool deadlines_ok = minheap_init(&scheduler->deadlines, runs_max);
-    if (scheduler->threads == NULL || !ready_ok || !deadlines_ok) {
+    bool queue_ok = scheduler_queue_init(&scheduler->queue, config);
+    if (scheduler->threads == NULL || !queue_ok) {
         scheduler_free(scheduler);
         return err_set(err, ERR_NO_MEMORY, "no memory for the scheduler");
     }
@@ -354,7 +293,7 @@ bool scheduler_open(const struct scheduler_config *config, struct scheduler **ou
 static bool scheduler_take_drained(struct scheduler *scheduler, void (**drained)(void *context),
                                    void **context)
 {
-    if (scheduler->reserved > 0 || scheduler->drained == NULL) {
+    if (scheduler->queue.reserved > 0 || scheduler->drained == NULL) {
         return false;
     }
     *drained = scheduler->drained;
@@ -383,11 +322,8 @@ void scheduler_close(struct scheduler *scheduler)
     }
     pthread_mutex_lock(&scheduler->lock);
     scheduler->is_draining = true;
-    scheduler->is_stopping = true; /* whoever comes in later is stopped by add */
-    for (struct minheap_node *node; (node = minheap_top(&scheduler->deadlines)) != NULL;) {
-        minheap_remove(&scheduler->deadlines, node);
-        run_stop(scheduler, LIST_ENTRY(node, struct scheduler_run, deadline), SCHEDULER_CLOSE);
-    }
+    scheduler_queue_stop_all(&scheduler->queue);
+    pthread_cond_broadcast(&scheduler->work);
     while (!scheduler_is_empty(scheduler)) {
         pthread_cond_wait(&scheduler->empty, &scheduler->lock);
     }
@@ -402,40 +338,32 @@ void scheduler_post(struct scheduler *scheduler, struct scheduler_job *job)
 {
     pthread_mutex_lock(&scheduler->lock);
     list_push_back(&scheduler->jobs, &job->link);
-    pthread_cond_signal(&scheduler->work);
+    scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
 }
 
-bool scheduler_reserve(struct scheduler *scheduler, struct err *err)
+bool scheduler_reserve(struct scheduler *scheduler, const char *owner,
+                       struct scheduler_tenant **out, struct err *err)
 {
-    const struct scheduler_config *config = &scheduler->config;
     pthread_mutex_lock(&scheduler->lock);
-    bool is_draining = scheduler->is_draining;
-    bool has_room = scheduler->reserved < config->concurrent_max + config->queued_max;
-    scheduler->reserved += !is_draining && has_room;
+    bool ok = scheduler->is_draining
+                  ? err_set(err, ERR_DRAINING, "this node is shutting down; another one will serve")
+                  : scheduler_queue_reserve(&scheduler->queue, owner, out, err);
     pthread_mutex_unlock(&scheduler->lock);
-    if (is_draining) {
-        return err_set(err, ERR_DRAINING, "this node is shutting down; another one will serve");
-    }
-    return has_room || err_set(err, ERR_OVERLOADED, "too many executions are waiting");
+    return ok;
 }
 
+/* Somebody who sleeps until a later deadline is woken, also if the run has to wait for a slot. */
 void scheduler_add(struct scheduler *scheduler, struct scheduler_run *run)
 {
     pthread_mutex_lock(&scheduler->lock);
     assert(run->place == SCHEDULER_OUTSIDE);
-    minheap_push(&scheduler->deadlines, &run->deadline, run->deadline_ns);
-    if (scheduler->is_stopping) {
-        run_stop(scheduler, run, SCHEDULER_CLOSE);
-    }
-    if (scheduler->active < scheduler->config.concurrent_max ||
-        atomic_load(&run->stop) != SCHEDULER_GO) {
-        scheduler->active++;
-        run_make_ready(scheduler, run);
+    uint64_t next_ns = scheduler_queue_next_ns(&scheduler->queue);
+    scheduler_queue_add(&scheduler->queue, run, scheduler_now_ns(scheduler));
+    if (scheduler_queue_next_ns(&scheduler->queue) < next_ns) {
+        pthread_cond_signal(&scheduler->work);
     } else {
-        run->place = SCHEDULER_BACKLOG;
-        scheduler->backlog_count++;
-        list_push_back(&scheduler->backlog, &run->link);
+        scheduler_wake(scheduler);
     }
     pthread_mutex_unlock(&scheduler->lock);
 }
@@ -444,40 +372,36 @@ void scheduler_stop(struct scheduler *scheduler, struct scheduler_run *run,
                     enum scheduler_stop reason)
 {
     pthread_mutex_lock(&scheduler->lock);
-    run_stop(scheduler, run, reason);
+    scheduler_queue_stop(&scheduler->queue, run, reason);
+    scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
 }
 
 void scheduler_settle(struct scheduler *scheduler, struct scheduler_run *run)
 {
+    uint64_t now_ns = scheduler_now_ns(scheduler);
+    if (atomic_load(&run->stop) == SCHEDULER_DEADLINE) {
+        scheduler_observe(scheduler, SCHEDULER_FACT_SETTLED_LATE, now_ns - run->deadline_ns);
+    }
     pthread_mutex_lock(&scheduler->lock);
-    assert(run->place == SCHEDULER_RUNNING);
-    run->place = SCHEDULER_SETTLED;
-    minheap_remove(&scheduler->deadlines, &run->deadline);
+    scheduler_queue_settle(&scheduler->queue, run, now_ns);
     pthread_mutex_unlock(&scheduler->lock);
 }
 
-void scheduler_leave(struct scheduler *scheduler)
+void scheduler_leave(struct scheduler *scheduler, struct scheduler_run *run)
 {
     pthread_mutex_lock(&scheduler->lock);
-    assert(scheduler->active > 0);
-    scheduler->active--;
-    for (struct list *link = list_pop_front(&scheduler->waiting); link != NULL;
-         link = list_pop_front(&scheduler->waiting)) {
-        scheduler->waiting_count--;
-        run_make_ready(scheduler, LIST_ENTRY(link, struct scheduler_run, link));
-    }
-    scheduler_promote(scheduler);
+    scheduler_queue_leave(&scheduler->queue, run);
+    scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
 }
 
-void scheduler_unreserve(struct scheduler *scheduler)
+void scheduler_unreserve(struct scheduler *scheduler, struct scheduler_tenant *tenant)
 {
     void (*drained)(void *context) = NULL;
     void *context = NULL;
     pthread_mutex_lock(&scheduler->lock);
-    assert(scheduler->reserved > 0);
-    scheduler->reserved--;
+    scheduler_queue_unreserve(&scheduler->queue, tenant);
     bool is_drained = scheduler_take_drained(scheduler, &drained, &context);
     if (scheduler_is_empty(scheduler)) {
         pthread_cond_broadcast(&scheduler->empty);
@@ -488,25 +412,43 @@ void scheduler_unreserve(struct scheduler *scheduler)
     }
 }
 
+/* ---- questions ---- */
+
 bool scheduler_may_wait(struct scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->lock);
-    bool may = scheduler->active - scheduler->waiting_count > 1;
+    bool may = scheduler_queue_may_wait(&scheduler->queue);
     pthread_mutex_unlock(&scheduler->lock);
     return may;
 }
 
-void scheduler_counts(struct scheduler *scheduler, struct scheduler_counts *out)
+uint32_t scheduler_position(struct scheduler *scheduler, const struct scheduler_run *run)
 {
     pthread_mutex_lock(&scheduler->lock);
-    *out =
-        (struct scheduler_counts){scheduler->reserved, scheduler->active, scheduler->backlog_count};
+    uint32_t position = scheduler_queue_position(&scheduler->queue, run);
+    pthread_mutex_unlock(&scheduler->lock);
+    return position;
+}
+
+void scheduler_counts(struct scheduler *scheduler, struct scheduler_counts *out)
+{
+    const struct scheduler_queue *queue = &scheduler->queue;
+    pthread_mutex_lock(&scheduler->lock);
+    *out = (struct scheduler_counts){
+        .reserved = queue->reserved,
+        .active = queue->slots + queue->express,
+        .express = queue->express,
+        .parked = queue->parked,
+        .backlog = queue->backlog,
+        .tenants = queue->tenant_count,
+    };
     pthread_mutex_unlock(&scheduler->lock);
 }
 
 void scheduler_tick(struct scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->lock);
-    scheduler_expire(scheduler, clock_monotonic_ns(scheduler->config.clock));
+    scheduler_queue_expire(&scheduler->queue, scheduler_now_ns(scheduler));
+    scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
 }

@@ -16,6 +16,7 @@ enum {
 };
 
 static const uint64_t ns_per_s = 1000000000;
+static const uint64_t ns_per_ms = 1000000;
 
 /* ---- opening ---- */
 
@@ -54,15 +55,32 @@ static bool open_epochs(struct service *service, struct err *err)
     return epochs_open(&epochs, &service->epochs, err);
 }
 
+static void observe_scheduler(void *context, enum scheduler_fact fact, uint64_t ns)
+{
+    struct metrics *metrics = context;
+    struct histogram *const histograms[] = {
+        [SCHEDULER_FACT_WAIT] = metrics->first_slice_wait,
+        [SCHEDULER_FACT_SLICE] = metrics->slice_time,
+        [SCHEDULER_FACT_STOP_LATE] = metrics->overrun,
+        [SCHEDULER_FACT_SETTLED_LATE] = metrics->overrun_settled,
+    };
+    histogram_add(histograms[fact], ns);
+}
+
 static bool open_parts(struct service *service, struct err *err)
 {
     const struct service_config *config = &service->config;
     struct scheduler_config scheduler = {
         .workers = config->workers,
         .concurrent_max = config->concurrent_executions_max,
+        .express_max = config->express_executions_max,
         .queued_max = config->queued_executions_max,
+        .tenant_percent = config->require_api_key ? config->api_key_percent : 100,
+        .queue_wait_max_ns = config->queue_wait_max_ms * ns_per_ms,
         .slice_us = config->slice_us,
         .clock = service->parts.clock,
+        .observe = observe_scheduler,
+        .observe_context = &service->metrics,
     };
     return open_keys(service, err) && rebuild_index(service, err) &&
            auth_open(service->parts.store, service->parts.clock, config->require_api_key,

@@ -25,7 +25,10 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     uint32_t execution_seconds_default;
     uint64_t gas_max;                   /* the cap on gas_limit, and its default */
     uint32_t concurrent_executions_max; /* running or ready */
+    uint32_t express_executions_max;    /* beside them: for the first milliseconds of new ones */
     uint32_t queued_executions_max;     /* behind them; then OVERLOADED */
+    uint64_t queue_wait_max_ms;         /* for a slot; then OVERLOADED; 0: until the timeout */
+    uint32_t api_key_percent;           /* of places in the queue, and of express ones, for one */
     uint32_t request_keys_max;          /* outstanding, then OVERLOADED */
     uint32_t request_keys_per_api_key_max;
     uint64_t request_key_lifetime_ms; /* at most 1 h */

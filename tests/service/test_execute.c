@@ -597,56 +597,11 @@ Test(service_execute, an_endless_loop_is_stopped_and_a_short_program_overtakes_i
 
 /* ---- room ---- */
 
-Test(service_execute, beyond_the_queue_it_is_overloaded_and_the_key_stays_good)
-{
-    world_stop(&world);
-    world.config.concurrent_executions_max = 1;
-    world.config.queued_executions_max = 1;
-    world_start(&world);
-    struct prepared first, second, third;
-    const char *extra = "{\"timeout_seconds\":300}";
-    client_prepare(&world, world.user.secret, PROGRAM(kitchen), "forever", "[]", extra, false,
-                   &first);
-    client_prepare(&world, world.user.secret, PROGRAM(kitchen), "add", "[1,2]", NULL, false,
-                   &second);
-    client_prepare(&world, world.user.secret, PROGRAM(kitchen), "add", "[3,4]", NULL, false,
-                   &third);
-    struct world_call *running = client_begin(&world, world.user.secret, &first);
-    wait_for_state(first.id, "EXECUTING");
-    struct world_call *queued = client_begin(&world, world.user.secret, &second);
-    struct reply reply = client_send(&world, world.user.secret, &third);
-    cr_expect_eq(reply.status, 503);
-    cr_expect_str_eq(reply_text(&reply, "error_code"), "OVERLOADED");
-    cr_expect_str_eq(reply_header(&reply, "Retry-After"), "1");
-    reply_release(&reply);
-    reply = world_ask(&world, "GET", "/readyz", NULL, NULL);
-    cr_expect_eq(reply.status, 503);
-    reply_release(&reply);
-    reply = show("DELETE", first.id, world.user.secret);
-    reply_release(&reply);
-    reply = world_end(running);
-    cr_expect_str_eq(reply_text(&reply, "error_code"), "CANCELLED");
-    reply_release(&reply);
-    reply = world_end(queued);
-    cr_expect_eq(reply.status, 200, "%s", reply.text);
-    reply_release(&reply);
-    do { /* the places are free once the answers are stored */
-        reply = client_send(&world, world.user.secret, &third);
-        if (reply.status == 503) {
-            reply_release(&reply);
-        }
-    } while (reply.json == NULL);
-    cr_expect_eq(reply.status, 200, "%s", reply.text);
-    reply_release(&reply);
-    prepared_release(&first);
-    prepared_release(&second);
-    prepared_release(&third);
-}
-
 Test(service_execute, a_queued_execution_times_out_in_the_queue)
 {
     world_stop(&world);
     world.config.concurrent_executions_max = 1;
+    world.config.express_executions_max = 0;
     world_start(&world);
     struct prepared first, second;
     client_prepare(&world, world.user.secret, PROGRAM(kitchen), "forever", "[]",

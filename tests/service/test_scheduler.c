@@ -58,8 +58,8 @@ static enum scheduler_verdict fake_step(struct scheduler_run *run, struct schedu
         return waits ? SCHEDULER_WAIT_MEMORY : SCHEDULER_AGAIN;
     }
     scheduler_settle(scheduler, run);
-    scheduler_leave(scheduler);
-    scheduler_unreserve(scheduler);
+    scheduler_leave(scheduler, run);
+    scheduler_unreserve(scheduler, run->tenant);
     pthread_mutex_lock(&fake_run->lock);
     fake_run->stop = stop;
     fake_run->order = atomic_fetch_add(&ended, 1);
@@ -78,7 +78,7 @@ static void start(struct fake_run *run, int steps, uint64_t deadline_ms)
     run->steps = steps;
     run->run.step = fake_step;
     run->run.deadline_ns = clock_monotonic_ns(&fake.clock) + deadline_ms * 1000000;
-    cr_assert(scheduler_reserve(scheduler, &err), "%s", err.message);
+    cr_assert(scheduler_reserve(scheduler, "a", &run->run.tenant, &err), "%s", err.message);
     scheduler_add(scheduler, &run->run);
 }
 
@@ -120,15 +120,16 @@ Test(service_scheduler, bounds_what_is_reserved_at_and_above)
 {
     open_scheduler(1, 2, 1);
     struct err err;
+    struct scheduler_tenant *tenant = NULL;
     for (int i = 0; i < 3; i++) {
-        cr_expect(scheduler_reserve(scheduler, &err));
+        cr_expect(scheduler_reserve(scheduler, "a", &tenant, &err));
     }
-    cr_expect_not(scheduler_reserve(scheduler, &err));
+    cr_expect_not(scheduler_reserve(scheduler, "a", &tenant, &err));
     cr_expect_eq(err.code, ERR_OVERLOADED);
-    scheduler_unreserve(scheduler);
-    cr_expect(scheduler_reserve(scheduler, &err));
+    scheduler_unreserve(scheduler, tenant);
+    cr_expect(scheduler_reserve(scheduler, "a", &tenant, &err));
     for (int i = 0; i < 3; i++) {
-        scheduler_unreserve(scheduler);
+        scheduler_unreserve(scheduler, tenant);
     }
     scheduler_close(scheduler);
 }
@@ -222,7 +223,7 @@ Test(service_scheduler, draining_refuses_and_tells_when_it_is_done)
     start(&run, -1, 100000);
     wait_steps(&run, 1);
     scheduler_drain(scheduler, count_up, (void *)&drained);
-    cr_expect_not(scheduler_reserve(scheduler, &err));
+    cr_expect_not(scheduler_reserve(scheduler, "a", &run.run.tenant, &err));
     cr_expect_eq(err.code, ERR_DRAINING);
     cr_expect_eq(atomic_load(&drained), 0);
     scheduler_stop(scheduler, &run.run, SCHEDULER_CANCEL);
@@ -262,7 +263,7 @@ Test(service_scheduler, without_memory_it_does_not_open)
 {
     struct scheduler_config config = {.workers = 1, .concurrent_max = 1, .clock = &clock_system};
     struct scheduler *none = NULL;
-    for (size_t n = 1; n <= 4; n++) {
+    for (size_t n = 1; n <= 6; n++) {
         struct err err;
         heap_fail_after(n);
         bool ok = scheduler_open(&config, &none, &err);
@@ -309,7 +310,7 @@ static void stream_begin(enum scheduler_verdict (*step)(struct scheduler_run *,
 {
     struct err err;
     *run = (struct scheduler_run){.step = step, .deadline_ns = UINT64_MAX};
-    cr_assert(scheduler_reserve(scheduler, &err), "%s", err.message);
+    cr_assert(scheduler_reserve(scheduler, "a", &run->tenant, &err), "%s", err.message);
     scheduler_add(scheduler, run);
 }
 
@@ -328,8 +329,8 @@ static bool stream_goes_on(void)
 static enum scheduler_verdict stream_leave(struct scheduler_run *run, bool is_over)
 {
     scheduler_settle(scheduler, run);
-    scheduler_leave(scheduler);
-    scheduler_unreserve(scheduler);
+    scheduler_leave(scheduler, run);
+    scheduler_unreserve(scheduler, run->tenant);
     if (is_over) {
         sem_post(&stream.over);
     }
