@@ -16,7 +16,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { LOAD_BYTES_PER_STEP = 65536 };
+enum {
+    LOAD_BYTES_PER_STEP = 65536,
+    STORE_AFTER_NS = 2000000,
+};
 
 /* ---- ending ---- */
 
@@ -118,7 +121,6 @@ static enum scheduler_verdict fail_trap(struct session *session)
 static bool establish(struct session *session, struct err *err)
 {
     uint8_t info[CRYPTO_REQUEST_INFO_BYTES];
-    answer_store_admitted(session);
     session_enter(session, SESSION_DECRYPTING);
     crypto_request_info(session->request.request_id, session->key.salt, info);
     session->is_established = crypto_hpke_receive(
@@ -491,6 +493,17 @@ static enum scheduler_verdict end_early(struct session *session, int stop)
     return fail(session, &err);
 }
 
+/* A run that takes its time gets a row in the store, so that it is found after a crash. The row of
+ * a short one is its answer's, which follows soon. */
+static void store_admitted(struct session *session)
+{
+    bool takes_time = session->run.attained_ns >= STORE_AFTER_NS || session->has_waited_for_memory;
+    if (takes_time && !session->is_stored && session->phase < PHASE_SEAL) {
+        session->is_stored = true;
+        answer_store_admitted(session);
+    }
+}
+
 enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_slice *slice)
 {
     static enum scheduler_verdict (*const steps[])(struct session *, struct scheduler_slice *) = {
@@ -505,5 +518,6 @@ enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_
     if (stop != SCHEDULER_GO && session->phase < PHASE_SEAL) {
         return end_early(session, stop);
     }
+    store_admitted(session);
     return steps[session->phase](session, slice);
 }

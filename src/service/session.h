@@ -110,6 +110,7 @@ struct session {
     bool is_established; /* hpke can seal */
     bool is_opened;      /* the program's hash is known */
     bool has_waited_for_memory;
+    bool is_stored; /* as admitted */
     uint8_t program_hash[CRYPTO_SHA256_BYTES];
     struct session_program program;
     struct session_outcome outcome;

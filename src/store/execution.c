@@ -73,6 +73,7 @@ bool store_put_execution(struct store *store, const struct store_execution *exec
     put->job.run = put_run;
     put->job.finish = put_finish;
     put->job.size = size;
+    put->job.is_patient = execution->answer.size > 0; /* its client has it already */
     put->execution = *execution;
     put->done = done;
     put->context = context;

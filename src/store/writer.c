@@ -6,6 +6,29 @@
 
 #include <assert.h>
 #include <string.h>
+#include <time.h>
+
+enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+
+static bool queue_is_due(const struct store *store)
+{
+    return store->closing || store->impatient_count > 0 ||
+           store->queue_count >= STORE_TRANSACTION_JOBS_MAX ||
+           store->queue_bytes >= STORE_QUEUE_BYTES_MAX / 2;
+}
+
+/* Lets patient jobs lie. Holds the mutex; waiting is real whatever clock stamps the rows. */
+static void batch_gather(struct store *store)
+{
+    uint64_t until_ns = clock_monotonic_ns(&clock_system) + (uint64_t)STORE_GATHER_MS * NS_PER_MS;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
+    while (!queue_is_due(store)) {
+        if (pthread_cond_timedwait(&store->wake, &store->mutex, &until) != 0) {
+            break;
+        }
+    }
+}
 
 /* Waits for jobs and moves up to a transaction's worth into *batch. False: closing, none left. */
 static bool batch_take(struct store *store, struct list *batch)
@@ -15,9 +38,12 @@ static bool batch_take(struct store *store, struct list *batch)
     while (list_is_empty(&store->queue) && !store->closing) {
         pthread_cond_wait(&store->wake, &store->mutex);
     }
+    batch_gather(store);
     while (count < STORE_TRANSACTION_JOBS_MAX && !list_is_empty(&store->queue)) {
         struct list *link = list_pop_front(&store->queue);
-        store->queue_bytes -= LIST_ENTRY(link, struct store_job, link)->size;
+        const struct store_job *job = LIST_ENTRY(link, struct store_job, link);
+        store->queue_bytes -= job->size;
+        store->impatient_count -= !job->is_patient;
         list_push_back(batch, link);
         count++;
     }
@@ -88,7 +114,12 @@ bool store_writer_start(struct store *store, struct err *err)
     if (pthread_mutex_init(&store->mutex, NULL) != 0) {
         return err_set(err, ERR_NO_MEMORY, "no mutex");
     }
-    if (pthread_cond_init(&store->wake, NULL) != 0) {
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes); /* neither can fail here */
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    bool has_wake = pthread_cond_init(&store->wake, &attributes) == 0;
+    (void)pthread_condattr_destroy(&attributes);
+    if (!has_wake) {
         err_set(err, ERR_NO_MEMORY, "no condition variable");
         goto mutex;
     }
@@ -130,7 +161,10 @@ bool store_writer_queue(struct store *store, struct store_job *job, struct err *
     list_push_back(&store->queue, &job->link);
     store->queue_count++;
     store->queue_bytes += job->size;
-    pthread_cond_signal(&store->wake);
+    store->impatient_count += !job->is_patient;
+    if (store->queue_count == 1 || queue_is_due(store)) {
+        pthread_cond_signal(&store->wake);
+    }
     ok = true;
 out:
     pthread_mutex_unlock(&store->mutex);

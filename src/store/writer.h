@@ -5,6 +5,9 @@
  * the others go on; a failure of the database undoes the transaction and fails all of them. The
  * store goes on after that: it is no witness, the log is.
  *
+ * Patient jobs, which nobody waits for, lie for a moment so that one transaction and its sync serve
+ * many. A job that is not patient takes all that lie before it along at once.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef STORE_WRITER_H
@@ -20,6 +23,7 @@ enum {
     STORE_TRANSACTION_JOBS_MAX = 512,
     STORE_QUEUE_JOBS_MAX = 16384,
     STORE_QUEUE_BYTES_MAX = 64 * 1024 * 1024,
+    STORE_GATHER_MS = 20, /* a patient job lies at most so long */
 };
 
 struct store_job;
@@ -31,6 +35,7 @@ struct store_job {
     /* After the commit (err NULL) or the failure. Ends the job's life. */
     void (*finish)(struct store_job *job, const struct err *err);
     size_t size; /* bytes that it holds in the queue */
+    bool is_patient;
     bool failed; /* of its own; *err tells */
     struct err err;
 };
@@ -46,6 +51,7 @@ struct store {
     struct list queue;
     size_t queue_count;
     size_t queue_bytes;
+    size_t impatient_count; /* of those in the queue */
     bool closing;
 
     pthread_mutex_t read_mutex;
