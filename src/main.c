@@ -10,6 +10,7 @@ static const struct cli_command *const commands[] = {
     &cli_command_serve,
     &cli_command_exec,
     &cli_command_run,
+    &cli_command_load,
     &cli_command_inspect,
     &cli_command_audit_verify,
     &cli_command_audit_init,

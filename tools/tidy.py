@@ -31,7 +31,7 @@ LAYERS = {
 # Which folders may include a library's headers; the first pattern that matches counts. src only.
 LIBRARIES = (
     (r"uv\.h", {"net", "service", "cli", "main"}),
-    (r"llhttp\.h", {"net"}),
+    (r"llhttp\.h", {"net", "cli"}),
     (r"openssl/ssl\.h", {"net"}),
     (r"openssl/evp\.h", {"crypto"}),
     (r"openssl/x509.*\.h", {"attest"}),

@@ -69,6 +69,10 @@ enum audit_verdict audit_checkpoint_verify(struct bytes note, const char *vkey,
 enum audit_verdict audit_tlog_proof_verify(struct bytes proof, const char *vkey,
                                            const uint8_t leaf_hash[static AUDIT_HASH_BYTES],
                                            uint64_t *index, struct audit_checkpoint *out);
+/* The same but for the signature, for who checks many proofs under one checkpoint: *note (borrowed
+ * from the proof) is yet to be verified. */
+bool audit_tlog_proof_open(struct bytes proof, const uint8_t leaf_hash[static AUDIT_HASH_BYTES],
+                           uint64_t *index, struct bytes *note) MUST_CHECK;
 
 /* ---- The log ---- */
 

@@ -201,22 +201,34 @@ static bool tlog_proof_parse(struct bytes text, struct parsed_proof *out)
     return true;
 }
 
+bool audit_tlog_proof_open(struct bytes proof, const uint8_t leaf_hash[static AUDIT_HASH_BYTES],
+                           uint64_t *index, struct bytes *note)
+{
+    struct parsed_proof parsed;
+    struct audit_checkpoint checkpoint;
+    if (!tlog_proof_parse(proof, &parsed) ||
+        audit_checkpoint_verify(parsed.checkpoint, "", &checkpoint) == AUDIT_TAMPERED ||
+        !audit_inclusion_verify(parsed.index, checkpoint.size, leaf_hash, parsed.hashes,
+                                parsed.hash_count, checkpoint.root)) {
+        return false;
+    }
+    *index = parsed.index;
+    *note = parsed.checkpoint;
+    return true;
+}
+
 enum audit_verdict audit_tlog_proof_verify(struct bytes proof, const char *vkey,
                                            const uint8_t leaf_hash[static AUDIT_HASH_BYTES],
                                            uint64_t *index, struct audit_checkpoint *out)
 {
-    struct parsed_proof parsed;
-    struct audit_checkpoint checkpoint;
-    if (!tlog_proof_parse(proof, &parsed)) {
+    struct bytes note;
+    uint64_t found = 0;
+    if (!audit_tlog_proof_open(proof, leaf_hash, &found, &note)) {
         return AUDIT_TAMPERED;
     }
-    enum audit_verdict verdict = audit_checkpoint_verify(parsed.checkpoint, vkey, &checkpoint);
-    if (verdict == AUDIT_TAMPERED ||
-        !audit_inclusion_verify(parsed.index, checkpoint.size, leaf_hash, parsed.hashes,
-                                parsed.hash_count, checkpoint.root)) {
-        return AUDIT_TAMPERED;
+    enum audit_verdict verdict = audit_checkpoint_verify(note, vkey, out);
+    if (verdict != AUDIT_TAMPERED) {
+        *index = found;
     }
-    *index = parsed.index;
-    *out = checkpoint;
     return verdict;
 }

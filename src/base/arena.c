@@ -112,6 +112,7 @@ void budget_init(struct budget *budget, struct budget *parent, size_t limit_byte
     budget->parent = parent;
     atomic_init(&budget->used, 0);
     budget->limit = limit_bytes;
+    atomic_init(&budget->refusal, BUDGET_NOT_REFUSED);
 }
 
 static bool budget_charge_one(struct budget *budget, size_t size)
@@ -140,6 +141,9 @@ bool budget_charge(struct budget *budget, size_t size)
             for (struct budget *undo = budget; undo != at; undo = undo->parent) {
                 budget_release_one(undo, size);
             }
+            atomic_store_explicit(&budget->refusal,
+                                  at == budget ? BUDGET_REFUSED_HERE : BUDGET_REFUSED_ABOVE,
+                                  memory_order_relaxed);
             return false;
         }
     }
@@ -156,6 +160,20 @@ void budget_release(struct budget *budget, size_t size)
 size_t budget_used(const struct budget *budget)
 {
     return atomic_load_explicit(&budget->used, memory_order_relaxed);
+}
+
+enum budget_refusal budget_refusal(const struct budget *budget)
+{
+    return budget == NULL
+               ? BUDGET_NOT_REFUSED
+               : (enum budget_refusal)atomic_load_explicit(&budget->refusal, memory_order_relaxed);
+}
+
+void budget_forget_refusal(struct budget *budget)
+{
+    if (budget != NULL) {
+        atomic_store_explicit(&budget->refusal, BUDGET_NOT_REFUSED, memory_order_relaxed);
+    }
 }
 
 /* ---- arenas ---- */

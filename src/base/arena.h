@@ -15,10 +15,14 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+/* Who refused a charge: the budget itself, or one above it that others share. */
+enum budget_refusal { BUDGET_NOT_REFUSED, BUDGET_REFUSED_HERE, BUDGET_REFUSED_ABOVE };
+
 struct budget {
     struct budget *parent; /* charged too; may be NULL */
     _Atomic size_t used;   /* bytes */
     size_t limit;          /* bytes */
+    _Atomic int refusal;   /* enum budget_refusal: of the last charge here that failed */
 };
 
 void budget_init(struct budget *budget, struct budget *parent, size_t limit_bytes);
@@ -26,6 +30,10 @@ void budget_init(struct budget *budget, struct budget *parent, size_t limit_byte
 bool budget_charge(struct budget *budget, size_t size) MUST_CHECK;
 void budget_release(struct budget *budget, size_t size);
 size_t budget_used(const struct budget *budget);
+/* Why the last charge through this very budget failed that did; NOT_REFUSED: none has since the
+ * start or since budget_forget_refusal. Both take NULL. */
+enum budget_refusal budget_refusal(const struct budget *budget);
+void budget_forget_refusal(struct budget *budget);
 
 struct arena_block;
 

@@ -119,4 +119,13 @@ int exec_report(const struct cli_command *command, struct exec *exec);
 bool exec_hex_member(const json_t *object, const char *member, uint8_t *out, size_t size);
 bool exec_base64_member(const json_t *object, const char *member, uint8_t *out, size_t size);
 
+/* Does the member say exactly this (exec_verify.c)? */
+bool exec_says_text(const json_t *object, const char *member, const char *expected);
+bool exec_says_hash(const json_t *object, const char *member,
+                    const uint8_t expected[static CRYPTO_SHA256_BYTES]);
+bool exec_says_number(const json_t *object, const char *member, uint64_t expected);
+/* What evidence that nobody vouches for says of its epoch: enough to hold the node's signatures
+ * against each other, and no more. False if it says nothing usable. */
+bool exec_epoch_from_claims(const json_t *evidence, struct attest_result *epoch);
+
 #endif

@@ -64,21 +64,21 @@ bool exec_has_failed(const struct exec *exec)
 
 /* ---- members that must say the same as what we know ---- */
 
-static bool says_text(const json_t *object, const char *member, const char *expected)
+bool exec_says_text(const json_t *object, const char *member, const char *expected)
 {
     const char *text = json_string_value(json_object_get(object, member));
     return text != NULL && expected != NULL && strcmp(text, expected) == 0;
 }
 
-static bool says_hash(const json_t *object, const char *member,
-                      const uint8_t expected[static CRYPTO_SHA256_BYTES])
+bool exec_says_hash(const json_t *object, const char *member,
+                    const uint8_t expected[static CRYPTO_SHA256_BYTES])
 {
     uint8_t hash[CRYPTO_SHA256_BYTES];
     return exec_hex_member(object, member, hash, sizeof hash) &&
            bytes_equal(bytes_of(hash, sizeof hash), bytes_of(expected, CRYPTO_SHA256_BYTES));
 }
 
-static bool says_number(const json_t *object, const char *member, uint64_t expected)
+bool exec_says_number(const json_t *object, const char *member, uint64_t expected)
 {
     const json_t *value = json_object_get(object, member);
     return json_is_integer(value) && json_integer_value(value) >= 0 &&
@@ -89,10 +89,9 @@ static bool says_number(const json_t *object, const char *member, uint64_t expec
 
 /* With --no-attestation: what the node says of itself takes the place of what was verified, so that
  * its signatures can at least be held against each other. */
-static bool epoch_from_claims(struct exec *exec, const json_t *evidence)
+bool exec_epoch_from_claims(const json_t *evidence, struct attest_result *epoch)
 {
     const char *text = json_string_value(json_object_get(evidence, "statement"));
-    struct attest_result *epoch = &exec->attestation;
     json_t *statement = NULL;
     struct err err;
     if (text == NULL || !json_text_parse(bytes_of_string(text), &statement, &err)) {
@@ -153,7 +152,7 @@ static bool attestation_verify(struct exec *exec, const json_t *evidence)
                                     ? " (--allow-simulated accepts a simulated node, for trials)"
                                     : " (--no-attestation goes on without, unverified)");
     }
-    if (!epoch_from_claims(exec, evidence)) {
+    if (!exec_epoch_from_claims(evidence, &exec->attestation)) {
         return exec_finding_set(exec, EXEC_CHECK_ATTESTATION, EXEC_FAILED,
                                 "the node's statement cannot be read");
     }
@@ -166,7 +165,7 @@ static bool binding_says_ours(const struct exec *exec, const json_t *payload)
 {
     uint8_t point[CRYPTO_P256_POINT_BYTES], salt[CRYPTO_REQUEST_SALT_BYTES];
     uint8_t nonce[sizeof exec->nonce];
-    return says_text(payload, "request_id", exec->request_id_text) &&
+    return exec_says_text(payload, "request_id", exec->request_id_text) &&
            exec_base64_member(payload, "public_key", point, sizeof point) &&
            memcmp(point, exec->public_key, sizeof point) == 0 &&
            exec_base64_member(payload, "key_derivation_salt", salt, sizeof salt) &&
@@ -231,13 +230,13 @@ static bool result_open(struct exec *exec)
 static void commitments_verify(struct exec *exec)
 {
     crypto_sha256(bytes_of(exec->plaintext, exec->plaintext_size), exec->result_commitment);
-    if (says_hash(exec->execute_answer, "request_commitment", exec->request_commitment)) {
+    if (exec_says_hash(exec->execute_answer, "request_commitment", exec->request_commitment)) {
         exec_finding_set(exec, EXEC_CHECK_REQUEST_COMMITMENT, EXEC_VERIFIED, "as computed here");
     } else {
         exec_finding_set(exec, EXEC_CHECK_REQUEST_COMMITMENT, EXEC_FAILED,
                          "the node committed to another request");
     }
-    if (says_hash(exec->execute_answer, "result_commitment", exec->result_commitment)) {
+    if (exec_says_hash(exec->execute_answer, "result_commitment", exec->result_commitment)) {
         exec_finding_set(exec, EXEC_CHECK_RESULT_COMMITMENT, EXEC_VERIFIED, "as computed here");
     } else {
         exec_finding_set(exec, EXEC_CHECK_RESULT_COMMITMENT, EXEC_FAILED,
@@ -254,7 +253,7 @@ static bool output_hash_fits(const struct exec *exec, const json_t *outputs)
     bool ok = json_canonical(outputs, &canonical, &err);
     if (ok) {
         crypto_sha256(buffer_bytes(&canonical), hash);
-        ok = says_hash(exec->result, "output_hash", hash);
+        ok = exec_says_hash(exec->result, "output_hash", hash);
     }
     buffer_release_wiped(&canonical);
     return ok;
@@ -266,16 +265,16 @@ static const char *content_problem(const struct exec *exec)
     uint8_t program_hash[CRYPTO_SHA256_BYTES];
     const json_t *result = exec->result;
     const json_t *outputs = json_object_get(result, "outputs");
-    bool is_success = says_text(result, "status", "success");
+    bool is_success = exec_says_text(result, "status", "success");
     crypto_sha256(bytes_of(exec->module.wasm, exec->module.size), program_hash);
-    if (!says_text(result, "request_id", exec->request_id_text)) {
+    if (!exec_says_text(result, "request_id", exec->request_id_text)) {
         return "it is the result of another request";
     }
     if (is_success != (exec->execute_status == 200) || is_success != (outputs != NULL)) {
         return "its status contradicts the answer's";
     }
     if ((is_success || json_object_get(result, "program_hash") != NULL) &&
-        !says_hash(result, "program_hash", program_hash)) {
+        !exec_says_hash(result, "program_hash", program_hash)) {
         return "it is the result of another program";
     }
     if (outputs != NULL && !output_hash_fits(exec, outputs)) {
@@ -310,11 +309,11 @@ static bool says_same(const struct exec *exec, const json_t *object)
 {
     const json_t *summary = json_object_get(exec->result, "execution_summary");
     const json_t *gas = json_object_get(summary, "gas_consumed");
-    return says_text(object, "request_id", exec->request_id_text) &&
-           says_hash(object, "request_commitment", exec->request_commitment) &&
-           says_hash(object, "result_commitment", exec->result_commitment) &&
-           says_text(object, "status",
-                     json_string_value(json_object_get(exec->result, "status"))) &&
+    return exec_says_text(object, "request_id", exec->request_id_text) &&
+           exec_says_hash(object, "request_commitment", exec->request_commitment) &&
+           exec_says_hash(object, "result_commitment", exec->result_commitment) &&
+           exec_says_text(object, "status",
+                          json_string_value(json_object_get(exec->result, "status"))) &&
            gas != NULL && json_equal(json_object_get(object, "gas_consumed"), gas);
 }
 
@@ -326,7 +325,7 @@ static bool leaf_says_ours(struct exec *exec, struct bytes leaf)
         return false;
     }
     const json_t *index = json_object_get(object, "index");
-    bool ok = says_text(object, "type", "RESULT") && says_same(exec, object) &&
+    bool ok = exec_says_text(object, "type", "RESULT") && says_same(exec, object) &&
               json_is_integer(index) && json_integer_value(index) >= 0;
     if (ok) {
         exec->leaf_index = (uint64_t)json_integer_value(index);
@@ -344,7 +343,7 @@ static void log_verify(struct exec *exec)
     uint8_t hash[AUDIT_HASH_BYTES];
     struct bytes leaf_bytes = bytes_of(json_string_value(leaf), json_string_length(leaf));
     audit_leaf_hash(leaf_bytes, hash);
-    if (!says_hash(commitment, "leaf_hash", hash) || !leaf_says_ours(exec, leaf_bytes)) {
+    if (!exec_says_hash(commitment, "leaf_hash", hash) || !leaf_says_ours(exec, leaf_bytes)) {
         exec_finding_set(exec, EXEC_CHECK_LEAF, EXEC_FAILED,
                          "the log's entry is not about this request and this result");
         return;
@@ -359,7 +358,7 @@ static void log_verify(struct exec *exec)
     if (verdict != AUDIT_OK) {
         exec_finding_set(exec, EXEC_CHECK_AUDIT_PROOF, EXEC_FAILED, "%s",
                          audit_verdict_name(verdict));
-    } else if (index != exec->leaf_index || !says_number(commitment, "leaf_index", index) ||
+    } else if (index != exec->leaf_index || !exec_says_number(commitment, "leaf_index", index) ||
                strcmp(exec->checkpoint.origin, exec->attestation.log_origin) != 0) {
         exec_finding_set(exec, EXEC_CHECK_AUDIT_PROOF, EXEC_FAILED,
                          "the proof is for another place or another log");
@@ -378,8 +377,9 @@ static void receipt_verify(struct exec *exec)
         exec_finding_set(exec, EXEC_CHECK_RECEIPT, EXEC_FAILED, "%s", err.message);
         return;
     }
-    bool ok = says_same(exec, receipt) && says_number(receipt, "leaf_index", exec->leaf_index) &&
-              says_text(receipt, "log_origin", exec->attestation.log_origin);
+    bool ok = says_same(exec, receipt) &&
+              exec_says_number(receipt, "leaf_index", exec->leaf_index) &&
+              exec_says_text(receipt, "log_origin", exec->attestation.log_origin);
     json_decref(receipt);
     if (ok) {
         exec_finding_set(exec, EXEC_CHECK_RECEIPT, EXEC_VERIFIED, "signed by the epoch's key");

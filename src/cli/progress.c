@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { BAR_CHARS = 30 };
@@ -61,6 +62,23 @@ void progress_bar(struct progress *progress, const char *what, uint64_t done, ui
         fputc(i < full ? '#' : '.', stderr);
     }
     fprintf(stderr, "] %3d %%", (int)(part * 100));
+    fflush(stderr);
+    progress->has_bar = true;
+}
+
+void progress_line(struct progress *progress, const char *format, ...)
+{
+    char text[256];
+    struct winsize window = {0};
+    if (progress->is_quiet || !progress->is_terminal) {
+        return;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 3;
+    fprintf(stderr, "\r  %.*s\033[K", is_known ? window.ws_col - 3 : 76, text);
     fflush(stderr);
     progress->has_bar = true;
 }

@@ -16,7 +16,7 @@
 struct progress {
     bool is_quiet;    /* print nothing */
     bool is_terminal; /* of stderr, and NO_COLOR is not set */
-    bool has_bar;     /* one is on the line */
+    bool has_bar;     /* one, or a live line, is on the line */
     uint64_t begin_ns;
     uint64_t step_ns; /* when the last step ended */
 };
@@ -29,6 +29,8 @@ void progress_step(struct progress *progress, enum progress_mark mark, const cha
     PRINTF_LIKE(3, 4);
 /* Redraws the bar; total 0: nothing. */
 void progress_bar(struct progress *progress, const char *what, uint64_t done, uint64_t total);
+/* A line that is redrawn in place, cut at the terminal's edge. */
+void progress_line(struct progress *progress, const char *format, ...) PRINTF_LIKE(2, 3);
 void progress_bar_end(struct progress *progress);
 
 #endif

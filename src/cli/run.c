@@ -61,6 +61,10 @@ static bool runner_finish(struct runner *runner)
         runner->outcome->trap = vm_run_trap(runner->run);
     } else if (status == VM_OUT_OF_GAS) {
         runner->outcome->end = RUN_OUT_OF_GAS;
+    } else if (status == VM_NEEDS_MEMORY) { /* nobody here will give any back */
+        vm_run_interrupt(runner->run);
+        runner->outcome->end = RUN_REFUSED;
+        err_set(&runner->outcome->err, ERR_NO_MEMORY, "out of memory");
     }
     return status == VM_RETURNED;
 }

@@ -73,10 +73,8 @@ static enum scheduler_verdict fail(struct session *session, const struct err *er
 /* An error of the engine while it loads, links or runs. */
 static enum scheduler_verdict fail_engine(struct session *session, struct err *err)
 {
-    const struct session_program *program = &session->program;
     if (err->code == ERR_NO_MEMORY || err->code == ERR_MEMORY_EXCEEDED) {
-        uint64_t used = program->store == NULL ? 0 : vm_store_memory_peak(program->store);
-        (void)policy_memory_error(session, used, err);
+        (void)policy_memory_error(session, err);
     } else if (err->code == ERR_LIMIT) {
         err->code = ERR_INVALID_WASM; /* more of something than any program may have */
     }
@@ -103,7 +101,7 @@ static enum scheduler_verdict fail_trap(struct session *session)
     struct err err;
     (void)err_set(&err, vm_trap_error_code(info.trap), "%s", vm_trap_text(info.trap));
     if (err.code == ERR_MEMORY_EXCEEDED) {
-        (void)policy_memory_error(session, vm_store_memory_peak(program->store), &err);
+        (void)policy_memory_error(session, &err);
     }
     outcome->has_trap = true;
     copy_text(outcome->trap, sizeof(outcome->trap), bytes_of_string(vm_trap_name(info.trap)));
@@ -149,7 +147,8 @@ static bool open_message(struct session *session, struct bytes sealed, struct by
     size_t size = sealed.size - CRYPTO_AEAD_TAG_BYTES; /* the parser has seen to it */
     uint8_t *opened = arena_alloc(&session->arena, size, 1);
     if (opened == NULL) {
-        return policy_memory_error(session, 0, err);
+        (void)err_set(err, ERR_NO_MEMORY, "no memory for what was sent");
+        return policy_memory_error(session, err);
     }
     struct bytes aad = bytes_of(session->request.header_hash, CRYPTO_SHA256_BYTES);
     if (!crypto_hpke_open(&session->hpke, aad, sealed, opened)) {
@@ -318,7 +317,7 @@ static enum scheduler_verdict step_link(struct session *session, struct schedule
     bool is_memory = err.code == ERR_NO_MEMORY || err.code == ERR_MEMORY_EXCEEDED;
     unlink_program(session);
     if (is_memory) {
-        (void)policy_memory_error(session, 0, &err);
+        (void)policy_memory_error(session, &err);
         if (err.code == ERR_OVERLOADED && scheduler_may_wait(session->service->scheduler)) {
             session->has_waited_for_memory = true;
             return SCHEDULER_WAIT_MEMORY;
@@ -339,7 +338,7 @@ static bool run_slice(struct session *session, struct scheduler_slice *slice,
     uint64_t before = vm_run_gas_consumed(program->run);
     enum vm_status status = vm_run_slice(program->run, slice->gas);
     slice->gas_spent = vm_run_gas_consumed(program->run) - before;
-    program->is_suspended = status == VM_SUSPENDED;
+    program->is_suspended = status == VM_SUSPENDED || status == VM_NEEDS_MEMORY;
     *verdict = SCHEDULER_AGAIN;
     if (status == VM_TRAPPED) {
         *verdict = fail_trap(session);
@@ -348,6 +347,10 @@ static bool run_slice(struct session *session, struct scheduler_slice *slice,
         (void)err_set(&err, ERR_GAS_EXHAUSTED, "the program has spent its %llu units of gas",
                       (unsigned long long)session->request.gas_limit);
         *verdict = fail(session, &err);
+    } else if (status == VM_NEEDS_MEMORY) {
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory to grow");
+        *verdict = fail_engine(session, &err);
     }
     return status == VM_RETURNED;
 }

@@ -101,9 +101,10 @@ void metrics_show(struct api_call *call);
 struct vm_limits policy_limits(const struct session *session);
 /* POLICY_VIOLATION naming the first import. */
 bool policy_check(const struct vm_module *module, struct err *err) MUST_CHECK;
-/* Sets *err for a run that got no memory: MEMORY_EXCEEDED if its own limit is to blame, OVERLOADED
- * if the node's budget is. Always returns false. */
-bool policy_memory_error(const struct session *session, uint64_t used_bytes, struct err *err);
+/* Turns the engine's MEMORY_EXCEEDED (a limit of the program's) and NO_MEMORY (a charge refused, or
+ * the system) into what the client is told: MEMORY_EXCEEDED if the program's own limit or budget is
+ * to blame, OVERLOADED if what it shares with others is. Always returns false. */
+bool policy_memory_error(const struct session *session, struct err *err);
 
 /* execute.c: the step of a session's scheduler_run. */
 enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_slice *slice);

@@ -33,16 +33,11 @@ bool policy_check(const struct vm_module *module, struct err *err)
         (int)(import.name.size < 100 ? import.name.size : 100), (const char *)import.name.ptr);
 }
 
-bool policy_memory_error(const struct session *session, uint64_t used_bytes, struct err *err)
+bool policy_memory_error(const struct session *session, struct err *err)
 {
-    const struct service *service = session->service;
-    uint64_t limit = session->request.memory_limit_bytes;
-    uint64_t own_left = used_bytes < limit ? limit - used_bytes : 0;
-    size_t node_used = budget_used(&service->memory);
-    size_t node_left = node_used < service->memory.limit ? service->memory.limit - node_used : 0;
-    if (own_left >= WASM_PAGE_BYTES && node_left < own_left) {
+    if (err->code == ERR_NO_MEMORY && budget_refusal(&session->budget) != BUDGET_REFUSED_HERE) {
         return err_set(err, ERR_OVERLOADED, "this node has no memory left for the execution");
     }
     return err_set(err, ERR_MEMORY_EXCEEDED, "the program needs more than its %llu bytes of memory",
-                   (unsigned long long)limit);
+                   (unsigned long long)session->request.memory_limit_bytes);
 }

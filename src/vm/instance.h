@@ -91,12 +91,18 @@ struct vm_store {
 
 /* store.c: bytes of a linear memory or table. Charging fails when the budget has no more. */
 bool store_charge(struct vm_store *store, size_t size) MUST_CHECK;
+/* store.c: what growing ends with that store_charge or the system refused. */
+enum vm_trap store_refusal_trap(const struct vm_store *store);
+/* store.c: after store_charge refused: MEMORY_EXCEEDED if the store's own budget did, else
+ * NO_MEMORY. `what` is "a memory", "a table". Returns false. */
+bool store_refusal_err(const struct vm_store *store, const char *what, uint64_t count,
+                       struct err *err);
 void store_release(struct vm_store *store, size_t size);
 /* store.c: the id of a type, the same for equal types of one store. UINT32_MAX: no memory. */
 uint32_t store_type_id(struct vm_store *store, const struct vm_func_type *type);
 
 /* memory.c, table.c: made with their minimum. MEMORY_EXCEEDED (over memory_pages_max,
- * table_elements_max or the budget) or NO_MEMORY. */
+ * table_elements_max or the store's own budget) or NO_MEMORY. */
 struct vm_memory *memory_new(struct vm_store *store, const struct module_memory *type,
                              struct err *err);
 void memory_release(struct vm_memory *memory); /* gives back what is not the arena's */
@@ -142,11 +148,11 @@ static inline bool range_is_inside(uint64_t offset, uint64_t size, uint64_t end)
 }
 
 /* memory.c, table.c: what the interpreter calls for the instructions of these names. grow returns
- * the old size (pages, elements) or -1; *trap is set to VM_TRAP_MEMORY_BUDGET where
- * limits.memory_limit_traps says so. Growing may move neither base (memory reserves its maximum
- * address range) nor, for tables, stay: reload after it. The rest returns a trap or NONE. What
- * takes a struct bulk does a piece: a trap comes before the first one, and the growth of a table
- * can be seen, and its result counts, after the last. */
+ * the old size (pages, elements) or -1; *trap is set to VM_TRAP_MEMORY_BUDGET, or to NO_MEMORY and
+ * nothing has changed, where limits.memory_limit_traps says so. Growing may move neither base
+ * (memory reserves its maximum address range) nor, for tables, stay: reload after it. The rest
+ * returns a trap or NONE. What takes a struct bulk does a piece: a trap comes before the first one,
+ * and the growth of a table can be seen, and its result counts, after the last. */
 int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap *trap);
 enum vm_trap memory_init(struct vm_memory *memory, struct bytes data, uint64_t to, uint64_t from,
                          uint64_t size, struct bulk *bulk);

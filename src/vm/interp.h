@@ -20,7 +20,7 @@ enum leave {
     LEAVE_EDGE,       /* gas < 0 after an edge was paid: pc is its target, edge_cost its price */
     LEAVE_PIECE,      /* a bulk operation is under way: pc is the instruction's, which is paid */
     LEAVE_OUT_OF_GAS, /* a bulk operation that cannot be paid, or the planted end of a run */
-    LEAVE_TRAP,       /* `trap`; pc is the instruction's */
+    LEAVE_TRAP,       /* `trap`; pc is the instruction's. After NO_MEMORY it can be done again */
 };
 
 /* Words of a run's own code: what the outermost call and the calls between instances return to. */
@@ -56,6 +56,7 @@ struct machine {
     enum leave leave;
     enum vm_trap trap;
     bool host_trapped; /* the trap is the embedder's doing */
+    int64_t unspent;   /* at a trap NO_MEMORY: gas to pay back; else 0 */
 
     struct mapping stack_mapping;
     uint64_t *stack;        /* its base */

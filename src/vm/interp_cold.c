@@ -23,13 +23,14 @@ enum vm_trap machine_stack_grow(struct machine *machine)
     assert(bytes > machine->stack_charged);
     uint64_t added = bytes - machine->stack_charged;
     if (machine->budget != NULL && !budget_charge(machine->budget, added)) {
-        return VM_TRAP_MEMORY_BUDGET;
+        return budget_refusal(machine->budget) == BUDGET_REFUSED_HERE ? VM_TRAP_MEMORY_BUDGET
+                                                                      : VM_TRAP_NO_MEMORY;
     }
     if (!mapping_open(&machine->stack_mapping, bytes)) {
         if (machine->budget != NULL) {
             budget_release(machine->budget, added);
         }
-        return VM_TRAP_MEMORY_BUDGET;
+        return VM_TRAP_NO_MEMORY;
     }
     machine->stack_charged = bytes;
     machine->stack_end = (uint64_t)(uintptr_t)machine->stack + bytes;

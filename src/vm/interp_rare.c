@@ -24,10 +24,17 @@ enum vm_trap rare_REF_FUNC(struct machine *machine, const uint8_t *pc, uint64_t 
     return VM_TRAP_NONE;
 }
 
-/* What growing gives: -1 is of the type that sizes have. */
-static uint64_t grown(int64_t result, bool is_64)
+/* Puts what growing gives into *out: -1 is of the type that sizes have. What is to be done again
+ * later (NO_MEMORY) keeps its operands, and gets back the gas that it paid for its size. */
+static enum vm_trap grown(struct machine *machine, int64_t result, bool is_64, enum vm_trap trap,
+                          int64_t gas, uint64_t *out)
 {
-    return is_64 ? (uint64_t)result : (uint32_t)result;
+    if (trap == VM_TRAP_NO_MEMORY) {
+        machine->unspent = gas;
+    } else {
+        *out = is_64 ? (uint64_t)result : (uint32_t)result;
+    }
+    return trap;
 }
 
 /* ---- Tables ---- */
@@ -62,11 +69,11 @@ enum vm_trap rare_TABLE_GROW(struct machine *machine, const uint8_t *pc, uint64_
 {
     enum vm_trap trap = VM_TRAP_NONE;
     struct vm_table *table = machine->instance->tables[x_of(pc)];
-    int64_t result = table_grow(table, base[1], base[0], &machine->bulk, &trap);
-    if (!machine->bulk.is_under_way) {
-        base[0] = grown(result, table->is_64);
+    int64_t old = table_grow(table, base[1], base[0], &machine->bulk, &trap);
+    if (machine->bulk.is_under_way) {
+        return trap;
     }
-    return trap;
+    return grown(machine, old, table->is_64, trap, gas_elements(base[1]), base);
 }
 
 enum vm_trap rare_TABLE_FILL(struct machine *machine, const uint8_t *pc, uint64_t *base)
@@ -128,8 +135,8 @@ enum vm_trap rare_MEMORY_GROW(struct machine *machine, const uint8_t *pc, uint64
 {
     enum vm_trap trap = VM_TRAP_NONE;
     struct vm_memory *memory = machine->instance->memories[x_of(pc)];
-    base[0] = grown(memory_grow(memory, base[0], &trap), memory->is_64);
-    return trap;
+    int64_t old = memory_grow(memory, base[0], &trap);
+    return grown(machine, old, memory->is_64, trap, gas_pages(base[0]), base);
 }
 
 enum vm_trap rare_MEMORY_FILL(struct machine *machine, const uint8_t *pc, uint64_t *base)

@@ -79,8 +79,7 @@ struct vm_memory *memory_new(struct vm_store *store, const struct module_memory 
     memory->is_64 = type->is_64;
     memory->max_pages = type->max;
     if (!store_charge(store, (size_t)min * VM_PAGE_BYTES)) {
-        err_set(err, ERR_MEMORY_EXCEEDED, "a memory of %llu pages is over the memory limit",
-                (unsigned long long)min);
+        store_refusal_err(store, "a memory, in pages,", min, err);
         return NULL;
     }
     uint64_t reach = smaller(smaller(type->max, pages_max), memory_reach(type->is_64));
@@ -115,14 +114,18 @@ int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap
     uint64_t pages = old_pages + delta_pages;
     size_t added = (size_t)delta_pages * VM_PAGE_BYTES;
     struct err ignored;
-    if (!is_within_limits(store, pages, delta_pages, &ignored) || !store_charge(store, added)) {
-        if (store->limits.memory_limit_traps) {
-            *trap = VM_TRAP_MEMORY_BUDGET;
-        }
+    bool traps = store->limits.memory_limit_traps;
+    if (!is_within_limits(store, pages, delta_pages, &ignored)) {
+        *trap = traps ? VM_TRAP_MEMORY_BUDGET : VM_TRAP_NONE;
+        return -1;
+    }
+    if (!store_charge(store, added)) {
+        *trap = store_refusal_trap(store);
         return -1;
     }
     if (!memory_open(memory, pages)) {
         store_release(store, added);
+        *trap = traps ? VM_TRAP_NO_MEMORY : VM_TRAP_NONE;
         return -1;
     }
     return (int64_t)old_pages;

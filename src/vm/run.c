@@ -251,6 +251,15 @@ static enum vm_status trapped(struct vm_run *run)
     return end_trapped_at(run, &place, &location);
 }
 
+/* The instruction at pc waits for memory; the next slice does it again. */
+static enum vm_status needs_memory(struct vm_run *run)
+{
+    struct machine *machine = &run->machine;
+    run->left = machine->gas + machine->reserve + machine->unspent;
+    machine->unspent = 0;
+    return VM_NEEDS_MEMORY;
+}
+
 /* The machine stands before a straight run of `price`, of which only `affordable` can be paid. */
 static enum vm_status run_out(struct vm_run *run, int64_t affordable, uint32_t price)
 {
@@ -356,7 +365,8 @@ static enum vm_status run_with(struct vm_run *run, int64_t gas, uint64_t bulk_by
     case LEAVE_RETURNED:
         return returned(run);
     case LEAVE_TRAP:
-        return trapped(run);
+        return machine->trap == VM_TRAP_NO_MEMORY && !machine->host_trapped ? needs_memory(run)
+                                                                            : trapped(run);
     case LEAVE_OUT_OF_GAS:
         return end_out_of_gas(run);
     case LEAVE_PIECE:

@@ -56,6 +56,23 @@ bool store_charge(struct vm_store *store, size_t size)
     return true;
 }
 
+enum vm_trap store_refusal_trap(const struct vm_store *store)
+{
+    if (!store->limits.memory_limit_traps) {
+        return VM_TRAP_NONE;
+    }
+    bool is_own = budget_refusal(store->budget) == BUDGET_REFUSED_HERE;
+    return is_own ? VM_TRAP_MEMORY_BUDGET : VM_TRAP_NO_MEMORY;
+}
+
+bool store_refusal_err(const struct vm_store *store, const char *what, uint64_t count,
+                       struct err *err)
+{
+    bool is_own = budget_refusal(store->budget) == BUDGET_REFUSED_HERE;
+    return err_set(err, is_own ? ERR_MEMORY_EXCEEDED : ERR_NO_MEMORY,
+                   "%s of %llu is over the memory limit", what, (unsigned long long)count);
+}
+
 void store_release(struct vm_store *store, size_t size)
 {
     budget_release(store->budget, size);

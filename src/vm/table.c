@@ -16,6 +16,7 @@ static bool table_resize(struct vm_table *table, size_t capacity)
     uint64_t *elements = heap_resize(table->elements, capacity * sizeof *elements);
     if (elements == NULL) {
         store_release(table->store, added);
+        budget_forget_refusal(table->store->budget); /* it was not the budget */
         return false;
     }
     table->elements = elements;
@@ -62,7 +63,7 @@ struct vm_table *table_new(struct vm_store *store, const struct module_table *ty
     table->is_64 = type->is_64;
     table->max = type->max;
     if (!table_reserve(table, min)) {
-        err_set(err, ERR_MEMORY_EXCEEDED, "a table of %u elements is over the memory limit", min);
+        store_refusal_err(store, "a table, in elements,", min, err);
         return NULL;
     }
     table_set(table, 0, min, 0);
@@ -87,10 +88,12 @@ int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, struc
     }
     uint32_t old_count = table->count;
     uint64_t count = old_count + delta;
-    if (count > limits->table_elements_max || !table_reserve(table, (size_t)count)) {
-        if (limits->memory_limit_traps) {
-            *trap = VM_TRAP_MEMORY_BUDGET;
-        }
+    if (count > limits->table_elements_max) {
+        *trap = limits->memory_limit_traps ? VM_TRAP_MEMORY_BUDGET : VM_TRAP_NONE;
+        return -1;
+    }
+    if (!table_reserve(table, (size_t)count)) {
+        *trap = store_refusal_trap(table->store);
         return -1;
     }
     uint64_t done = bulk->done;

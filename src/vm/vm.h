@@ -97,8 +97,9 @@ struct vm_limits {
     uint32_t table_elements_max;
     uint32_t call_depth_max;
     uint32_t stack_bytes_max; /* frames of one run */
-    bool memory_limit_traps;  /* growing past memory_pages_max or the budget: trap MEMORY_BUDGET
-                                 instead of returning -1 */
+    bool memory_limit_traps;  /* growing past memory_pages_max or the store's budget: trap
+                                 MEMORY_BUDGET instead of returning -1; where a budget above it, or
+                                 the system, has no more: VM_NEEDS_MEMORY instead of -1 */
 };
 
 extern const struct vm_limits vm_limits_default;
@@ -221,8 +222,9 @@ struct vm_global *vm_store_host_global(struct vm_store *store, struct vm_value v
 
 /* Links, allocates and evaluates (core spec 4.5.4 up to the element and data segments). imports:
  * one for each import, in order. Fails with UNLINKABLE ("unknown import", "incompatible import
- * type"), MEMORY_EXCEEDED (the budget), NO_MEMORY. The instance takes a reference to the module.
- * Segments and the start function come as the first run: vm_run_begin_start. */
+ * type"), MEMORY_EXCEEDED (the store's own limits), NO_MEMORY (budgets, the system). The instance
+ * takes a reference to the module. Segments and the start function come as the first run:
+ * vm_run_begin_start. */
 bool vm_instantiate(struct vm_store *store, struct vm_module *module,
                     const struct vm_extern *imports, struct vm_instance **out,
                     struct err *err) MUST_CHECK;
@@ -245,10 +247,13 @@ uint64_t vm_store_memory_peak(const struct vm_store *store);
 struct vm_run; /* owned by the caller; lives in a store, at most one unfinished run per store */
 
 enum vm_status {
-    VM_SUSPENDED,  /* the slice is over; go on with vm_run_slice */
-    VM_RETURNED,   /* results are there */
-    VM_TRAPPED,    /* vm_run_trap tells */
-    VM_OUT_OF_GAS, /* exactly gas_limit units have been spent */
+    VM_SUSPENDED,    /* the slice is over; go on with vm_run_slice */
+    VM_RETURNED,     /* results are there */
+    VM_TRAPPED,      /* vm_run_trap tells */
+    VM_OUT_OF_GAS,   /* exactly gas_limit units have been spent */
+    VM_NEEDS_MEMORY, /* suspended where it grows, within its own limits, but not now: a budget that
+                        it shares, or the system, has no more. The next slice tries again; whoever
+                        does not want to wait interrupts */
 };
 
 struct vm_run *

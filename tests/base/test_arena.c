@@ -142,3 +142,26 @@ Test(base_arena, wiping_overwrites)
     }
     memory_wipe(NULL, 0);
 }
+
+Test(base_arena, tells_whose_limit_refused_the_last_charge)
+{
+    struct budget shared, own;
+    budget_init(&shared, NULL, 50);
+    budget_init(&own, &shared, 40);
+    cr_expect_eq(budget_refusal(&own), BUDGET_NOT_REFUSED);
+    cr_assert(budget_charge(&own, 40));
+    cr_expect_eq(budget_refusal(&own), BUDGET_NOT_REFUSED);
+    cr_assert_not(budget_charge(&own, 1));
+    cr_expect_eq(budget_refusal(&own), BUDGET_REFUSED_HERE);
+    budget_release(&own, 40);
+    cr_assert(budget_charge(&shared, 20));
+    cr_assert_not(budget_charge(&own, 31));
+    cr_expect_eq(budget_refusal(&own), BUDGET_REFUSED_ABOVE);
+    cr_expect_eq(budget_refusal(&shared), BUDGET_NOT_REFUSED, "it was not asked itself");
+    cr_assert(budget_charge(&own, 30));
+    cr_expect_eq(budget_refusal(&own), BUDGET_REFUSED_ABOVE, "success forgets nothing");
+    budget_forget_refusal(&own);
+    cr_expect_eq(budget_refusal(&own), BUDGET_NOT_REFUSED);
+    budget_forget_refusal(NULL);
+    cr_expect_eq(budget_refusal(NULL), BUDGET_NOT_REFUSED);
+}

@@ -25,8 +25,9 @@ static void setup(void)
 TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
-    "serve",   "exec",     "run",       "inspect", "audit verify", "audit init", "audit checkpoint",
-    "key new", "key list", "key revoke"};
+    "serve",   "exec",         "run",        "load",
+    "inspect", "audit verify", "audit init", "audit checkpoint",
+    "key new", "key list",     "key revoke"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */

@@ -210,6 +210,8 @@ static const char *run_text(const struct spec_script *script, struct vm_run *run
         return vm_trap_text(vm_run_trap(run).trap);
     case VM_OUT_OF_GAS:
         return "out of gas";
+    case VM_NEEDS_MEMORY:
+        return "out of memory";
     case VM_SUSPENDED:
         break;
     }

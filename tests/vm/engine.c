@@ -69,7 +69,7 @@ struct engine engine_open_wasm(struct bytes wasm, struct engine_options options)
     struct engine engine;
     struct err err;
     const struct vm_limits *limits = options.limits != NULL ? options.limits : &vm_limits_default;
-    budget_init(&budget, NULL, SIZE_MAX / 2);
+    budget_init(&budget, options.parent, SIZE_MAX / 2);
     engine.store = vm_store_new(limits, &budget);
     struct vm_module *module = load_wasm(wasm, "module");
     if (options.slots_only) {

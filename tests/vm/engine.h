@@ -15,6 +15,7 @@ struct engine {
 struct engine_options {
     bool slots_only;                /* translated without folding and fusion */
     const struct vm_limits *limits; /* of the store; NULL: the default ones */
+    struct budget *parent;          /* of the store's budget; NULL: none */
 };
 
 /* Instantiates wat/<name>.wat, which imports nothing, and runs its start. One at a time. */
