@@ -8,7 +8,8 @@
  *   load_check.c      is the answer right, and does everything verify
  *   load_programs.c   what is executed, and what has to come out
  *   load_flow.c       streams of executions: at a rate, so many at once, or all at one moment
- *   load_scenario.c   what is shown, one function each
+ *   load_scenario.c   what is shown, one function each: that which needs executions only
+ *   load_trouble.c    the same for connections: slow ones, and those that break
  *   load_stats.c      histograms
  *   load_crypto.c     the bare cost of an execution's cryptography, measured beside it
  *   load_report.c     figures against goals, as text and JSON
@@ -81,6 +82,13 @@ struct load_handle { /* what epoll hands back */
     void (*ready)(struct load_handle *handle, uint32_t events);
 };
 
+enum load_cut { /* breaking the connection on purpose */
+                LOAD_CUT_NEVER,
+                LOAD_CUT_SENDING, /* once cut_bytes of the request are out */
+                LOAD_CUT_WAITING, /* cut_delay_ns after the request is out */
+                LOAD_CUT_ANSWER,  /* when the answer's first bytes are there */
+};
+
 struct load_call { /* one request and its answer; the caller's storage */
     struct list link;
     struct load_http *http;
@@ -94,6 +102,11 @@ struct load_call { /* one request and its answer; the caller's storage */
     bool has_retry_after;
     uint64_t sent_ns, answered_ns; /* last byte out; answer whole */
     struct load_conn *conn;
+    enum load_cut cut;
+    bool is_reset, was_cut; /* with a RST instead of a FIN; it has come to it */
+    size_t cut_bytes;
+    uint64_t cut_delay_ns;
+    struct list cutting; /* in http->cutting */
 };
 
 struct load_http {
@@ -108,6 +121,7 @@ struct load_http {
     struct list urgent;  /* calls, answered */
     struct list later;   /* the same, with can_wait */
     unsigned later_count;
+    struct list cutting; /* calls to be cut later, all with the same delay */
 };
 
 bool load_http_open(struct load_http *http, unsigned connections_max, struct err *err) MUST_CHECK;
@@ -119,6 +133,10 @@ void load_call_release(struct load_call *call);
 void load_call_submit(struct load_call *call);
 /* Sends, receives and does one piece of work; waits until `until_ns` if there is none of these. */
 void load_http_step(struct load_http *http, uint64_t until_ns);
+/* Opens connections until there are so many. */
+void load_http_warm(struct load_http *http, unsigned connections);
+/* Closes connections that nobody waits on. */
+void load_http_cool(struct load_http *http);
 /* Ends every call as lost. */
 void load_http_abandon(struct load_http *http);
 
@@ -142,6 +160,7 @@ struct load_node {
 struct load_usage { /* of the node's process; zero where it cannot be told */
     double cpu_seconds;
     uint64_t rss_bytes, rss_peak_bytes;
+    uint64_t descriptors;
 };
 
 /* "http://host:port", anything else is USAGE. */
@@ -181,6 +200,7 @@ enum load_outcome {
     LOAD_RIGHT,   /* what the program has to give, and everything verified */
     LOAD_REFUSED, /* an error code that the job may be answered with */
     LOAD_LOST,    /* no answer */
+    LOAD_CUT,     /* none, because we broke the connection on purpose */
     LOAD_WRONG,   /* anything else */
 };
 
@@ -191,11 +211,12 @@ struct load_tally { /* what became of the executions of a stream */
     uint64_t without_retry_after;   /* of the refusals that should say when to come back */
     uint64_t answered_in_window;
     uint64_t first_answer_ns, last_answer_ns;
-    double execution_ms_min, execution_ms_max;
+    uint64_t cut;                          /* ended by ourselves, by breaking the connection */
     char complaint[ERR_MESSAGE_BYTES_MAX]; /* the first */
     struct load_histogram latency;         /* intended start to answer, ns */
     struct load_histogram round_trip;      /* of the execute call alone */
     struct load_histogram service;         /* queue_time_ms + execution_time_ms */
+    struct load_histogram execution;       /* execution_time_ms */
     struct load_histogram overrun_outside; /* of those that timed out: after the deadline */
     struct load_histogram overrun_inside;  /* the same, by the node's own figures */
     size_t request_bytes, result_bytes;    /* sealed module and plaintext result, the last */
@@ -209,8 +230,8 @@ struct load_session {
     struct load_job job;
     const char *api_key;
     uint64_t intended_ns;
-    bool is_checked; /* in full */
-    bool is_ready;   /* sealed, held back */
+    bool is_checked;           /* in full */
+    enum load_cut execute_cut; /* of the second call */
     const struct load_epoch *epoch;
     uint8_t nonce[16];
     char nonce_text[32];
@@ -254,9 +275,13 @@ struct load_flow {
     double rate;                                               /* a second; 0: closed loop */
     bool is_uniform;      /* arrivals at equal distances, else Poisson */
     unsigned concurrency; /* closed loop: so many at once */
-    uint64_t count_max;   /* executions in all; 0: until the end of time */
-    uint64_t allowed; /* errors that are in order, as bits 1 << code; a right result always is */
-    bool is_held;     /* sealed, then held back until load_flow_fire */
+    uint64_t ramp_ns;     /* closed loop: this long until they are so many */
+    uint64_t begin_ns;
+    void (*started)(struct load_flow *flow, struct load_session *session); /* optional */
+    uint32_t steps;                                                        /* for its jobs to use */
+    uint64_t count_max; /* executions in all; 0: until the end of time */
+    uint64_t allowed;   /* errors that are in order, as bits 1 << code; a right result always is */
+    bool is_held;       /* sealed, then held back until load_flow_fire */
     uint64_t next_ns, measure_ns, end_ns; /* the window is [measure_ns, end_ns) */
     struct load_random random;
     unsigned in_flight;
@@ -336,8 +361,10 @@ struct load {
     struct load_figure figures[LOAD_FIGURES_MAX];
     size_t figure_count;
     struct load_crypto crypto;
-    uint64_t started, right, refused, lost, wrong, early, checked;
+    uint64_t started, right, refused, cut, lost, wrong, early, checked;
     bool goals_missed;
+    uint64_t (*tick)(struct load *load, uint64_t now_ns); /* optional: beside the flows, its next */
+    void *tick_context;
     char complaint[ERR_MESSAGE_BYTES_MAX]; /* the first */
 };
 
@@ -349,6 +376,11 @@ struct load_scenario {
 
 extern const struct load_scenario load_scenarios[];
 extern const size_t load_scenario_count;
+bool load_slow_clients(struct load *load, struct err *err);
+bool load_disconnects(struct load *load, struct err *err);
+/* For scenarios: a program of an instant, and streams of it that must all be answered right. */
+void load_small_job(struct load_flow *flow, struct load_job *job);
+bool load_afterwards(struct load *load, struct err *err);
 const struct load_scenario *load_scenario_find(const char *name, size_t size);
 
 /* load_report.c */

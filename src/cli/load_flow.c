@@ -16,8 +16,11 @@
 static_assert((int)ERR_CODE_COUNT <= 64, "codes are bits of load_flow.allowed");
 
 static const uint64_t grace_ns = UINT64_C(30000000000); /* for answers, after the end */
-static const uint64_t line_ns = 200000000;              /* between redrawings of the live line */
+static const uint64_t pause_ns = 50000000;              /* of a closed loop that was refused */
+static const uint64_t ramp_step_ns = 1000000;
+static const uint64_t line_ns = 200000000; /* between redrawings of the live line */
 static const uint64_t ns_per_ms = 1000000;
+static const double rounding_ms = 0.01; /* of the node's two figures */
 static const double ns_per_s = 1e9;
 
 static uint64_t now_ns(void)
@@ -61,7 +64,7 @@ static void overrun_note(struct load_tally *tally, const struct load_session *se
     uint64_t outside_ns = session->call.answered_ns - session->call.sent_ns;
     double inside_ms =
         answer->queue_ms + answer->execution_ms - (double)session->job.timeout_seconds * 1000;
-    if (outside_ns < timeout_ns || inside_ms < 0) {
+    if (outside_ns < timeout_ns || inside_ms < -rounding_ms) {
         tally->early++;
     }
     load_histogram_add(&tally->overrun_outside,
@@ -87,10 +90,7 @@ static void answer_note(struct load_tally *tally, const struct load_session *ses
     if (!answer->has_times) {
         return;
     }
-    tally->execution_ms_max = fmax(tally->execution_ms_max, answer->execution_ms);
-    if (tally->execution_ms_min == 0 || answer->execution_ms < tally->execution_ms_min) {
-        tally->execution_ms_min = answer->execution_ms;
-    }
+    load_histogram_add(&tally->execution, (uint64_t)(answer->execution_ms * (double)ns_per_ms));
     tally->result_bytes = answer->result_bytes;
     tally->request_bytes = load_program_wasm(session->job.program).size;
     if (answer->code == ERR_EXECUTION_TIMEOUT) {
@@ -101,6 +101,14 @@ static void answer_note(struct load_tally *tally, const struct load_session *ses
         load_histogram_add(&tally->round_trip, call->answered_ns - call->sent_ns);
         load_histogram_add(&tally->service, (uint64_t)((answer->queue_ms + answer->execution_ms) *
                                                        (double)ns_per_ms));
+    }
+}
+
+/* A closed loop must not come back at once for ever; a rate is a rate. */
+static void pause_closed(struct load_flow *flow)
+{
+    if (flow->rate <= 0) {
+        flow->next_ns = now_ns() + pause_ns;
     }
 }
 
@@ -132,6 +140,7 @@ void load_flow_ended(struct load_session *session, enum load_outcome outcome,
             break;
         }
         tally->codes[answer->code]++;
+        pause_closed(flow);
         if (should_say_when(answer->code) && !session->call.has_retry_after) {
             tally->without_retry_after++;
         }
@@ -139,7 +148,11 @@ void load_flow_ended(struct load_session *session, enum load_outcome outcome,
         break;
     case LOAD_LOST:
         tally->lost++;
+        pause_closed(flow);
         complain(tally, session, complaint);
+        break;
+    case LOAD_CUT:
+        tally->cut++;
         break;
     case LOAD_WRONG:
         tally->wrong++;
@@ -185,10 +198,15 @@ static uint64_t flow_start_due(struct load_flow *flow, uint64_t now)
         }
         return flow->next_ns < flow->end_ns && may_start(flow) ? flow->next_ns : UINT64_MAX;
     }
-    while (flow->in_flight < flow->concurrency && now < flow->end_ns && may_start(flow)) {
+    unsigned wanted = flow->concurrency;
+    if (flow->ramp_ns > 0 && now < flow->begin_ns + flow->ramp_ns) {
+        wanted = (unsigned)(wanted * (now - flow->begin_ns) / flow->ramp_ns) + 1;
+    }
+    while (flow->in_flight < wanted && now >= flow->next_ns && now < flow->end_ns &&
+           may_start(flow)) {
         start_one(flow, now);
     }
-    return UINT64_MAX;
+    return wanted < flow->concurrency ? now + ramp_step_ns : UINT64_MAX;
 }
 
 static bool flow_is_over(const struct load_flow *flow, uint64_t now)
@@ -234,6 +252,8 @@ void load_flows_run(struct load *load, struct load_flow *const *flows, size_t co
             is_over = is_over && flow_is_over(flows[i], now);
             ended += flows[i]->tally->ended;
         }
+        uint64_t tick_ns = load->tick != NULL ? load->tick(load, now) : UINT64_MAX;
+        wake_ns = tick_ns < wake_ns ? tick_ns : wake_ns;
         if (is_over) {
             break;
         }

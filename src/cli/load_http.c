@@ -25,6 +25,7 @@ enum {
     EVENTS_MAX = 256,
     RECEIVE_BYTES = 65536,
     ANSWER_BYTES_MAX = 16 * 1024 * 1024,
+    CUT_ANSWER_BYTES = 64,
     LATER_MAX = 2000, /* answers that wait for their check, before checks get a turn of their own */
 };
 
@@ -58,6 +59,7 @@ static void call_finish(struct load_call *call)
 {
     struct load_http *http = call->http;
     call->conn = NULL;
+    list_remove(&call->cutting);
     if (call->can_wait) {
         list_push_back(&http->later, &call->link);
         http->later_count++;
@@ -83,6 +85,18 @@ static void conn_lost(struct load_conn *conn)
         call->answered_ns = now_ns();
         call_finish(call);
     }
+}
+
+/* We end it ourselves, in the middle. */
+static void conn_cut(struct load_conn *conn)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (conn->call->is_reset) {
+        (void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    }
+    conn->call->was_cut = true;
+    conn->call->can_repeat = false;
+    conn_lost(conn);
 }
 
 /* ---- answers ---- */
@@ -141,7 +155,7 @@ static void conn_answered(struct load_conn *conn, uint64_t arrived_ns)
     conn->call = NULL;
     conn->has_served = true;
     list_remove(&conn->link);
-    list_push_front(&conn->http->idle, &conn->link);
+    list_push_back(&conn->http->idle, &conn->link);
     if (!is_kept) {
         conn_close(conn);
     }
@@ -151,6 +165,11 @@ static void conn_answered(struct load_conn *conn, uint64_t arrived_ns)
 static void conn_receive(struct load_conn *conn, uint64_t arrived_ns)
 {
     static uint8_t received[RECEIVE_BYTES];
+    if (conn->call != NULL && conn->call->cut == LOAD_CUT_ANSWER) {
+        (void)recv(conn->fd, received, CUT_ANSWER_BYTES, 0);
+        conn_cut(conn);
+        return;
+    }
     for (;;) {
         ssize_t size = recv(conn->fd, received, sizeof received, 0);
         if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -187,24 +206,47 @@ static void conn_watch(struct load_conn *conn, bool wants_out)
     }
 }
 
+/* False if the connection has come to its end, as it does when it is to be cut here. */
 static bool conn_send(struct load_conn *conn)
 {
     struct load_call *call = conn->call;
-    while (call->sent < call->request.size) {
-        ssize_t size = send(conn->fd, call->request.ptr + call->sent,
-                            call->request.size - call->sent, MSG_NOSIGNAL);
+    size_t end = call->cut == LOAD_CUT_SENDING ? call->cut_bytes : call->request.size;
+    while (call->sent < end) {
+        call->sent_ns = now_ns(); /* before: the node cannot have had it earlier */
+        ssize_t size =
+            send(conn->fd, call->request.ptr + call->sent, end - call->sent, MSG_NOSIGNAL);
         if (size < 0) {
             if (errno == EAGAIN || errno == EINTR) {
                 conn_watch(conn, true);
                 return true;
             }
+            conn_lost(conn);
             return false;
         }
         call->sent += (size_t)size;
     }
-    call->sent_ns = now_ns();
+    if (call->cut == LOAD_CUT_SENDING) {
+        conn_cut(conn);
+        return false;
+    }
     conn_watch(conn, false);
+    if (call->cut == LOAD_CUT_WAITING) {
+        list_push_back(&conn->http->cutting, &call->cutting);
+    }
     return true;
+}
+
+/* Cuts what is due; the moment of the next. */
+static uint64_t cut_due(struct load_http *http, uint64_t now)
+{
+    while (!list_is_empty(&http->cutting)) {
+        struct load_call *call = LIST_ENTRY(http->cutting.next, struct load_call, cutting);
+        if (call->sent_ns + call->cut_delay_ns > now) {
+            return call->sent_ns + call->cut_delay_ns;
+        }
+        conn_cut(call->conn);
+    }
+    return UINT64_MAX;
 }
 
 static void conn_ready(struct load_handle *handle, uint32_t events)
@@ -220,7 +262,6 @@ static void conn_ready(struct load_handle *handle, uint32_t events)
         if (conn->call == NULL) {
             conn_watch(conn, false);
         } else if (!conn_send(conn)) {
-            conn_lost(conn);
             return;
         }
     }
@@ -268,8 +309,8 @@ static void call_assign(struct load_call *call, struct load_conn *conn)
     call->conn = conn;
     call->sent = 0;
     llhttp_reset(&conn->parser);
-    if (conn->is_connected && !conn_send(conn)) {
-        conn_lost(conn);
+    if (conn->is_connected) {
+        (void)conn_send(conn);
     }
 }
 
@@ -302,6 +343,7 @@ void load_call_init(struct load_call *call, struct load_http *http,
 {
     *call = (struct load_call){.http = http, .done = done};
     list_init(&call->link);
+    list_init(&call->cutting);
     buffer_init(&call->request, ANSWER_BYTES_MAX);
     buffer_init(&call->answer, ANSWER_BYTES_MAX);
 }
@@ -317,6 +359,7 @@ void load_call_submit(struct load_call *call)
     call->status = 0;
     call->sent_ns = 0;
     call->has_retry_after = false;
+    call->was_cut = false;
     call->answer.size = 0;
     list_push_back(&call->http->waiting, &call->link);
     pump(call->http);
@@ -338,8 +381,10 @@ static bool work(struct load_http *http)
 void load_http_step(struct load_http *http, uint64_t until_ns)
 {
     struct epoll_event events[EVENTS_MAX];
-    bool is_busy = !list_is_empty(&http->urgent) || !list_is_empty(&http->later);
     uint64_t now = now_ns();
+    uint64_t cut_ns = cut_due(http, now);
+    bool is_busy = !list_is_empty(&http->urgent) || !list_is_empty(&http->later);
+    until_ns = cut_ns < until_ns ? cut_ns : until_ns;
     uint64_t wait_ns = is_busy || until_ns <= now ? 0 : until_ns - now;
     struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000),
                             .tv_nsec = (long)(wait_ns % 1000000000)};
@@ -359,9 +404,16 @@ bool load_http_open(struct load_http *http, unsigned connections_max, struct err
     list_init(&http->waiting);
     list_init(&http->urgent);
     list_init(&http->later);
+    list_init(&http->cutting);
     http->connections_max = connections_max;
     http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return http->epoll_fd >= 0 || err_set(err, ERR_IO, "epoll_create1: %s", strerror(errno));
+}
+
+void load_http_warm(struct load_http *http, unsigned connections)
+{
+    while (http->connections < connections && conn_open(http) != NULL) {
+    }
 }
 
 void load_http_abandon(struct load_http *http)
@@ -379,11 +431,16 @@ void load_http_abandon(struct load_http *http)
     }
 }
 
-void load_http_close(struct load_http *http)
+void load_http_cool(struct load_http *http)
 {
     while (!list_is_empty(&http->idle)) {
         conn_close(LIST_ENTRY(http->idle.next, struct load_conn, link));
     }
+}
+
+void load_http_close(struct load_http *http)
+{
+    load_http_cool(http);
     assert(list_is_empty(&http->busy) && list_is_empty(&http->waiting));
     close(http->epoll_fd);
 }

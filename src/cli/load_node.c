@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "service/service.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -256,6 +257,20 @@ static uint64_t status_bytes(const char *text, const char *name)
     return line != NULL ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
 }
 
+/* 0 where we may not look. */
+static uint64_t entries_count(const char *path)
+{
+    DIR *directory = opendir(path);
+    uint64_t count = 0;
+    while (directory != NULL && readdir(directory) != NULL) {
+        count++;
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+    return count > 2 ? count - 2 : 0; /* . and .. */
+}
+
 void load_node_usage(const struct load_node *node, struct load_usage *usage)
 {
     char path[64], text[4096];
@@ -277,6 +292,8 @@ void load_node_usage(const struct load_node *node, struct load_usage *usage)
     text[size > 0 ? size : 0] = '\0';
     usage->rss_bytes = status_bytes(text, "VmRSS:");
     usage->rss_peak_bytes = status_bytes(text, "VmHWM:");
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)node->pid);
+    usage->descriptors = entries_count(path);
 }
 
 /* ---- its metrics ---- */

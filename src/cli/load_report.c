@@ -38,6 +38,7 @@ void load_tally_count(struct load *load, const struct load_tally *tally)
 {
     load->started += tally->started;
     load->right += tally->right;
+    load->cut += tally->cut;
     load->lost += tally->lost;
     load->wrong += tally->wrong;
     load->early += tally->early;
@@ -132,13 +133,13 @@ static json_t *report_json(const struct load *load)
     for (size_t i = 0; figures != NULL && i < load->figure_count; i++) {
         (void)json_array_append_new(figures, figure_json(&load->figures[i]));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}", "version",
-                     WH_VERSION, "executions", (json_int_t)load->started, "right",
-                     (json_int_t)load->right, "refused", (json_int_t)load->refused, "lost",
-                     (json_int_t)load->lost, "wrong", (json_int_t)load->wrong, "early",
-                     (json_int_t)load->early, "checked", (json_int_t)load->checked, "goals_met",
-                     !load->goals_missed, "complaint", load->complaint, "figures", figures,
-                     "cryptography", crypto_json(&load->crypto));
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}", "version", WH_VERSION,
+        "executions", (json_int_t)load->started, "right", (json_int_t)load->right, "refused",
+        (json_int_t)load->refused, "broken_off", (json_int_t)load->cut, "lost",
+        (json_int_t)load->lost, "wrong", (json_int_t)load->wrong, "early", (json_int_t)load->early,
+        "checked", (json_int_t)load->checked, "goals_met", !load->goals_missed, "complaint",
+        load->complaint, "figures", figures, "cryptography", crypto_json(&load->crypto));
 }
 
 static bool report_save(const struct load *load, struct err *err)
@@ -171,10 +172,10 @@ static void figure_print(const struct load_figure *figure)
 static void totals_print(const struct load *load)
 {
     printf("\n%" PRIu64 " executions: %" PRIu64 " right, %" PRIu64 " refused or stopped, %" PRIu64
-           " lost, %" PRIu64 " wrong, %" PRIu64 " ended early; %" PRIu64
+           " broken off, %" PRIu64 " lost, %" PRIu64 " wrong, %" PRIu64 " ended early; %" PRIu64
            " with signatures and proofs verified\n",
-           load->started, load->right, load->refused, load->lost, load->wrong, load->early,
-           load->checked);
+           load->started, load->right, load->refused, load->cut, load->lost, load->wrong,
+           load->early, load->checked);
     if (load->complaint[0] != '\0') {
         printf("first complaint: %s\n", load->complaint);
     }

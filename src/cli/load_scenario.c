@@ -7,10 +7,11 @@
 
 #include "base/clock.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
-enum { MIX_STEPS = 100, CONNECTIONS = 64 };
+enum { MIX_STEPS = 100 };
 
 static const double ns_per_s = 1e9;
 
@@ -40,7 +41,13 @@ static double or_else(double wanted, double otherwise)
     return wanted > 0 ? wanted : otherwise;
 }
 
-static void small_job(struct load_flow *flow, struct load_job *job)
+/* --count, else what is usual. */
+static uint64_t count_of(const struct load_options *options, uint64_t usual, uint64_t quick)
+{
+    return options->count > 0 ? options->count : options->is_quick ? quick : usual;
+}
+
+void load_small_job(struct load_flow *flow, struct load_job *job)
 {
     job->program = LOAD_MIX;
     job->seed = load_random_next(&flow->random);
@@ -53,7 +60,7 @@ static void steady_flow(struct load *load, struct load_flow *flow, struct load_t
                         double seconds)
 {
     const struct load_options *options = load->options;
-    load_flow_init(flow, load, "small", small_job, tally);
+    load_flow_init(flow, load, "small", load_small_job, tally);
     if (options->concurrency > 0) {
         flow->concurrency = (unsigned)options->concurrency;
     } else {
@@ -131,11 +138,269 @@ static bool steady(struct load *load, struct err *err)
     return ok;
 }
 
+/* ---- hogs ---- */
+
+static void hog_job(struct load_flow *flow, struct load_job *job)
+{
+    job->program = LOAD_SPIN;
+    job->timeout_seconds = 1 + (unsigned)(load_random_next(&flow->random) % 3);
+}
+
+static void hogs_report(struct load *load, const struct load_tally *hogs,
+                        const struct load_tally *small)
+{
+    static const double ms = 1e6;
+    const struct load_histogram *inside = &hogs->overrun_inside, *outside = &hogs->overrun_outside;
+    load_figure_add(load, "endless loops stopped", (double)inside->count, "");
+    load_figure_goal(load, "stopped before their deadline", (double)hogs->early, "", 0, false);
+    load_figure_add(load, "overrun, by the node: p50", (double)load_histogram_at(inside, 0.5) / ms,
+                    "ms");
+    load_figure_goal(load, "overrun, by the node: p99",
+                     (double)load_histogram_at(inside, 0.99) / ms, "ms", 5, false);
+    load_figure_goal(load, "overrun, by the node: worst", (double)inside->max / ms, "ms", 20,
+                     false);
+    load_figure_add(load, "overrun, from outside: p50",
+                    (double)load_histogram_at(outside, 0.5) / ms, "ms");
+    load_figure_goal(load, "overrun, from outside: p99",
+                     (double)load_histogram_at(outside, 0.99) / ms, "ms", 5, false);
+    load_figure_goal(load, "overrun, from outside: worst", (double)outside->max / ms, "ms", 20,
+                     false);
+    load_figure_goal(load, "short programs: queue + run p99, goal",
+                     (double)load_histogram_at(&small->service, 0.99) / ms, "ms", 10, false);
+    load_tally_report(load, "short programs", small);
+}
+
+/* So many endless loops at any time, each followed by another, and short programs beside them. */
+static bool hogs(struct load *load, struct err *err)
+{
+    const struct load_options *options = load->options;
+    double seconds = or_else(options->seconds, options->is_quick ? 2 : 10);
+    double warmup = or_else(options->warmup_seconds, options->is_quick ? 0.5 : 1.5);
+    struct load_tally *tallies[] = {tally_new(err), tally_new(err)};
+    struct load_flow loops, small;
+    struct load_flow *const flows[] = {&loops, &small};
+    bool ok = tallies[0] != NULL && tallies[1] != NULL;
+    if (ok) {
+        uint64_t begin_ns = now_ns();
+        load_flow_init(&loops, load, "endless", hog_job, tallies[0]);
+        loops.concurrency = (unsigned)count_of(options, 100, 12);
+        loops.ramp_ns = (uint64_t)(warmup * ns_per_s);
+        loops.allowed |= UINT64_C(1) << ERR_EXECUTION_TIMEOUT;
+        load_flow_init(&small, load, "short", load_small_job, tallies[1]);
+        small.rate = or_else(options->rate, options->is_quick ? 20 : 50);
+        small.is_uniform = options->is_uniform;
+        small.next_ns = begin_ns;
+        for (size_t i = 0; i < 2; i++) {
+            flows[i]->begin_ns = begin_ns;
+            flows[i]->measure_ns = begin_ns + (uint64_t)(warmup * ns_per_s);
+            flows[i]->end_ns = flows[i]->measure_ns + (uint64_t)(seconds * ns_per_s);
+        }
+        load_flows_run(load, flows, 2);
+        load_tally_count(load, tallies[0]);
+        load_tally_count(load, tallies[1]);
+        hogs_report(load, tallies[0], tallies[1]);
+    }
+    heap_free(tallies[0]);
+    heap_free(tallies[1]);
+    return ok;
+}
+
+/* ---- fair ---- */
+
+static void one_job(struct load_flow *flow, struct load_job *job)
+{
+    job->program = LOAD_MIX;
+    job->seed = 7;
+    job->size = flow->steps;
+    job->timeout_seconds = 120;
+}
+
+static void endless_job(struct load_flow *flow, struct load_job *job)
+{
+    job->program = LOAD_SPIN;
+    job->timeout_seconds = flow->load->options->is_quick ? 1 : 3;
+}
+
+/* How many steps take a processor of this node so long. */
+static bool steps_find(struct load *load, double milliseconds, uint32_t *steps, struct err *err)
+{
+    enum { TRIAL_STEPS = 2000000 };
+    struct load_tally *tally = tally_new(err);
+    struct load_flow flow;
+    if (tally == NULL) {
+        return false;
+    }
+    load_flow_init(&flow, load, "trial", one_job, tally);
+    flow.steps = TRIAL_STEPS;
+    flow.count_max = 3;
+    flow.concurrency = 1;
+    struct load_flow *const flows[] = {&flow};
+    load_flows_run(load, flows, 1);
+    load_tally_count(load, tally);
+    double trial_ms = (double)tally->execution.min / 1e6;
+    double wanted = (double)TRIAL_STEPS * milliseconds / (trial_ms > 0.01 ? trial_ms : 0.01);
+    *steps = (uint32_t)fmin(fmax(wanted, 1000), 4e9);
+    heap_free(tally);
+    return true;
+}
+
+static double spread_percent(double least, double most)
+{
+    return most > 0 ? (most - least) / most * 100 : 0;
+}
+
+/* Identical jobs, begun together, end together; endless ones, stopped together, have had the same.
+ */
+static bool fair(struct load *load, struct err *err)
+{
+    const struct load_options *options = load->options;
+    struct load_tally *jobs = tally_new(err), *loops = tally_new(err);
+    struct load_flow flow;
+    uint32_t steps = 0;
+    bool ok = jobs != NULL && loops != NULL &&
+              steps_find(load, options->is_quick ? 10 : 100, &steps, err);
+    if (ok) {
+        load_flow_init(&flow, load, "jobs", one_job, jobs);
+        flow.steps = steps;
+        flow.count_max = count_of(options, 100, 10);
+        load_flow_volley(&flow);
+        double first = (double)(jobs->first_answer_ns - flow.measure_ns);
+        double last = (double)(jobs->last_answer_ns - flow.measure_ns);
+        load_flow_init(&flow, load, "loops", endless_job, loops);
+        flow.allowed |= UINT64_C(1) << ERR_EXECUTION_TIMEOUT;
+        flow.count_max = count_of(options, 100, 10);
+        load_flow_volley(&flow);
+        load_tally_count(load, jobs);
+        load_tally_count(load, loops);
+        load_figure_add(load, "identical jobs: right answers", (double)jobs->right, "");
+        load_figure_add(load, "identical jobs: the last ended after", last / 1e6, "ms");
+        load_figure_goal(load, "identical jobs: spread of their ends", spread_percent(first, last),
+                         "%", 5, false);
+        load_figure_add(load, "endless loops: mean service at their deadline",
+                        load_histogram_mean(&loops->execution) / 1e6, "ms");
+        load_figure_goal(load, "endless loops: spread of their service",
+                         spread_percent((double)loops->execution.min, (double)loops->execution.max),
+                         "%", 5, false);
+    }
+    heap_free(jobs);
+    heap_free(loops);
+    return ok;
+}
+
+/* ---- afterwards: a node that has seen trouble serves as before ---- */
+
+bool load_afterwards(struct load *load, struct err *err)
+{
+    struct load_tally *tally = tally_new(err);
+    struct load_flow flow;
+    struct load_flow *const flows[] = {&flow};
+    if (tally == NULL) {
+        return false;
+    }
+    load_flow_init(&flow, load, "afterwards", load_small_job, tally);
+    flow.concurrency = 4;
+    flow.count_max = 50;
+    flow.allowed = 0;
+    load_flows_run(load, flows, 1);
+    load_tally_count(load, tally);
+    load_figure_add(load, "small programs afterwards: right answers", (double)tally->right, "");
+    heap_free(tally);
+    return true;
+}
+
+/* ---- memory ---- */
+
+static void touch_job(struct load_flow *flow, struct load_job *job)
+{
+    job->program = LOAD_TOUCH;
+    job->size = 1024; /* 64 MiB */
+    job->seed = load_random_next(&flow->random);
+    job->timeout_seconds = 60;
+}
+
+/* Waits until the node has given memory back, for a while. */
+static void memory_after(struct load *load)
+{
+    static const double goal_mib = 150, mib = 1024 * 1024;
+    uint64_t begin_ns = now_ns(), end_ns = begin_ns + (uint64_t)(15 * ns_per_s);
+    struct load_usage usage;
+    load_node_usage(&load->node, &usage);
+    while ((double)usage.rss_bytes > goal_mib * mib && now_ns() < end_ns) {
+        load_http_step(&load->http, now_ns() + 50000000);
+        load_node_usage(&load->node, &usage);
+    }
+    if (usage.rss_bytes > 0) {
+        load_figure_goal(load, "node's memory at its peak", (double)usage.rss_peak_bytes / mib,
+                         "MiB", 1024, false);
+        load_figure_goal(load, "node's memory afterwards", (double)usage.rss_bytes / mib, "MiB",
+                         goal_mib, false);
+        load_figure_add(load, "node's memory: waited for that", (double)(now_ns() - begin_ns) / 1e6,
+                        "ms");
+    }
+}
+
+static bool memory(struct load *load, struct err *err)
+{
+    struct load_tally *tally = tally_new(err);
+    struct load_flow flow;
+    if (tally == NULL) {
+        return false;
+    }
+    load_flow_init(&flow, load, "touch", touch_job, tally);
+    flow.count_max = count_of(load->options, 100, 20);
+    flow.allowed |= UINT64_C(1) << ERR_MEMORY_EXCEEDED;
+    load_flow_volley(&flow);
+    load_tally_count(load, tally);
+    load_tally_report(load, "64 MiB touched", tally);
+    load_figure_add(load, "refusals that do not say when to come back",
+                    (double)tally->without_retry_after, "");
+    heap_free(tally);
+    memory_after(load);
+    return load_afterwards(load, err);
+}
+
+/* ---- burst ---- */
+
+static void burst_job(struct load_flow *flow, struct load_job *job)
+{
+    one_job(flow, job);
+    job->timeout_seconds = 30;
+}
+
+/* Ten times as many at once as may run at once. */
+static bool burst(struct load *load, struct err *err)
+{
+    struct load_tally *tally = tally_new(err);
+    struct load_flow flow;
+    uint32_t steps = 0;
+    bool ok = tally != NULL && steps_find(load, 2, &steps, err);
+    if (ok) {
+        load_flow_init(&flow, load, "burst", burst_job, tally);
+        flow.steps = steps;
+        flow.count_max = count_of(load->options, 1000, 150);
+        load_flow_volley(&flow);
+        load_tally_count(load, tally);
+        load_tally_report(load, "burst", tally);
+        load_figure_goal(load, "refusals that do not say when to come back",
+                         (double)tally->without_retry_after, "", 0, false);
+        ok = load_afterwards(load, err);
+    }
+    heap_free(tally);
+    return ok;
+}
+
 /* ---- the list ---- */
 
 const struct load_scenario load_scenarios[] = {
     {"steady", "small programs at a rate: throughput, latency, cost beside bare cryptography",
      steady},
+    {"hogs", "100 endless loops at any time, short programs beside them", hogs},
+    {"fair", "100 identical jobs, then 100 endless loops, begun together", fair},
+    {"memory", "100 programs at once grow to 64 MiB and touch all of it", memory},
+    {"burst", "1000 programs at one moment", burst},
+    {"slow-clients", "a steady load with and without 500 slow and idle connections beside it",
+     load_slow_clients},
+    {"disconnects", "clients that break their connection at every stage", load_disconnects},
 };
 const size_t load_scenario_count = sizeof load_scenarios / sizeof load_scenarios[0];
 

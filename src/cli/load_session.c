@@ -154,7 +154,8 @@ static void execute_done(struct load_call *call)
     struct load_answer answer = {0};
     struct err err;
     if (call->status == 0) {
-        session_end(session, LOAD_LOST, NULL, "no answer to /v1/execute");
+        session_end(session, call->was_cut ? LOAD_CUT : LOAD_LOST, NULL,
+                    "no answer to /v1/execute");
         return;
     }
     json_t *body = answer_parse(call, &err);
@@ -176,6 +177,8 @@ void load_session_fire(struct load_session *session)
     call->done = execute_done;
     call->can_wait = true;
     call->can_repeat = false;
+    call->cut = session->execute_cut;
+    call->cut_bytes = call->request.size / 2;
     load_call_submit(call);
 }
 
@@ -185,7 +188,7 @@ static void key_done(struct load_call *call)
     struct load_flow *flow = session->flow;
     struct err err;
     if (call->status == 0) {
-        session_end(session, LOAD_LOST, NULL, "no answer to /v1/keys");
+        session_end(session, call->was_cut ? LOAD_CUT : LOAD_LOST, NULL, "no answer to /v1/keys");
         return;
     }
     json_t *body = answer_parse(call, &err);
@@ -226,6 +229,9 @@ bool load_session_start(struct load_flow *flow, const struct load_job *job, uint
     load_call_init(&session->call, &load->http, key_done);
     session->call.can_repeat = true;
     request_write(session, "/v1/keys", NULL, bytes_of(body, (size_t)size));
+    if (flow->started != NULL) {
+        flow->started(flow, session);
+    }
     load_call_submit(&session->call);
     return true;
 }
