@@ -113,9 +113,17 @@ void budget_init(struct budget *budget, struct budget *parent, size_t limit_byte
     atomic_init(&budget->used, 0);
     budget->limit = limit_bytes;
     atomic_init(&budget->refusal, BUDGET_NOT_REFUSED);
+    budget_on_shortage(budget, NULL, NULL);
 }
 
-static bool budget_charge_one(struct budget *budget, size_t size)
+void budget_on_shortage(struct budget *budget, bool (*give_way)(void *context, size_t size),
+                        void *context)
+{
+    budget->give_way = give_way;
+    budget->give_way_context = context;
+}
+
+static bool budget_try_one(struct budget *budget, size_t size)
 {
     size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
     do {
@@ -124,6 +132,17 @@ static bool budget_charge_one(struct budget *budget, size_t size)
         }
     } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + size,
                                                     memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+static bool budget_charge_one(struct budget *budget, size_t size)
+{
+    while (!budget_try_one(budget, size)) {
+        if (size > budget->limit || budget->give_way == NULL ||
+            !budget->give_way(budget->give_way_context, size)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -215,6 +234,16 @@ bool arena_charge_to(struct arena *arena, struct budget *budget)
     }
     arena->budget = budget;
     return true;
+}
+
+void arena_take_charge(struct arena *arena, struct budget *budget, size_t *charged)
+{
+    assert(arena->budget == NULL);
+    if (arena->charged > *charged) {
+        return; /* it stays nobody's */
+    }
+    arena->budget = budget;
+    *charged -= arena->charged;
 }
 
 void arena_release(struct arena *arena)

@@ -23,12 +23,19 @@ struct budget {
     _Atomic size_t used;   /* bytes */
     size_t limit;          /* bytes */
     _Atomic int refusal;   /* enum budget_refusal: of the last charge here that failed */
+    bool (*give_way)(void *context, size_t size); /* budget_on_shortage; NULL: nobody */
+    void *give_way_context;
 };
 
 void budget_init(struct budget *budget, struct budget *parent, size_t limit_bytes);
 /* Charges this budget and all its ancestors, or none of them. */
 bool budget_charge(struct budget *budget, size_t size) MUST_CHECK;
 void budget_release(struct budget *budget, size_t size);
+/* Before this budget refuses `size` bytes, it asks for some back, until the charge fits or give_way
+ * says that there is nothing left to give. give_way is called by any thread that charges. Set it
+ * while nobody charges; NULL takes it away. */
+void budget_on_shortage(struct budget *budget, bool (*give_way)(void *context, size_t size),
+                        void *context);
 size_t budget_used(const struct budget *budget);
 /* Why the last charge through this very budget failed that did; NOT_REFUSED: none has since the
  * start or since budget_forget_refusal. Both take NULL. */
@@ -51,6 +58,9 @@ void arena_release_wiped(struct arena *arena); /* overwrites every block first *
 /* Charges what the arena holds, and will, to another budget; false, and nothing has changed, if
  * that has no room. */
 bool arena_charge_to(struct arena *arena, struct budget *budget) MUST_CHECK;
+/* The same where the caller has charged it already: takes over what the arena holds from `*charged`
+ * bytes, as far as they go. The arena charged nobody. */
+void arena_take_charge(struct arena *arena, struct budget *budget, size_t *charged);
 /* Zeroed memory, or NULL when the budget or the machine has no more. alignment is a power of two,
  * at most 64. size 0 is legal. */
 void *arena_alloc(struct arena *arena, size_t size, size_t alignment);

@@ -23,6 +23,11 @@ void json_wipe_on_free(void);
  * fresh reference in *out. Fails with MALFORMED_REQUEST; the message says line, column and what. */
 bool json_text_parse(struct bytes text, json_t **out, struct err *err) MUST_CHECK;
 
+/* About what jansson holds for a value, not less: for budgets. */
+size_t json_memory(const json_t *value);
+/* The most that parsing so many bytes may take at a time, the result included. */
+size_t json_parse_memory_max(size_t text_bytes);
+
 /* Appends the canonical serialisation (RFC 8785): members sorted by UTF-16 code units, ECMAScript
  * numbers. Integers outside ±(2^53 - 1) are refused (they travel as strings), NaN and infinities
  * cannot occur. Fails with FORMAT or LIMIT. */

@@ -53,6 +53,9 @@ struct message_exchange {
      * called once `respond` has been called. */
     void (*gone)(struct message_exchange *exchange, void *context);
     void *gone_context;
+    /* Any thread, before `respond`: the body has served, its memory goes back; the request has an
+     * empty one from then on. NULL: it stays until the end. */
+    void (*drop_body)(struct message_exchange *exchange);
     void *handler;   /* the handler's: what it knows since the head came; NULL at first */
     void *transport; /* net's */
 };

@@ -242,9 +242,12 @@ static bool listen_open(struct node *node, struct err *err)
 {
     struct net_limits limits = net_limits_default;
     limits.body_bytes_max = (size_t)config_number(node->config, CONFIG_LIMITS_BODY) * 1024;
-    if (limits.bodies_bytes_max < limits.body_bytes_max) {
-        limits.bodies_bytes_max = limits.body_bytes_max;
+    size_t body_max = service_memory_body_max(&node->memory);
+    if (limits.body_bytes_max > body_max) {
+        limits.body_bytes_max = body_max;
     }
+    limits.bodies_bytes_max = node->memory.requests.limit;
+    limits.budget = &node->memory.requests;
     limits.connections_max = (uint32_t)config_number(node->config, CONFIG_LIMITS_CONNECTIONS);
     struct net_handler handler = {node_accept, node_handle, node_refuse, node};
     for (size_t i = 0; i < NODE_SIGNAL_COUNT; i++) {

@@ -179,7 +179,9 @@ static struct service_config service_settings(const struct config *config)
 static bool service_part_open(struct node *node, struct err *err)
 {
     struct service_config config = service_settings(node->config);
-    struct service_parts parts = {.log = node->log,
+    service_memory_init(&node->memory, config.memory_budget_bytes);
+    struct service_parts parts = {.memory = &node->memory,
+                                  .log = node->log,
                                   .store = node->store,
                                   .tee = &node->tee,
                                   .clock = &clock_system,

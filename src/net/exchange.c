@@ -62,6 +62,13 @@ static void exchange_respond(struct message_exchange *message, struct message_re
     uv_mutex_unlock(&answers->mutex);
 }
 
+static void exchange_drop_body(struct message_exchange *message)
+{
+    struct exchange *exchange = LIST_ENTRY(message, struct exchange, message);
+    message->request.body = bytes_of(NULL, 0);
+    http_body_release(&exchange->body);
+}
+
 struct exchange *exchange_new(struct answers *answers, struct conn *conn, const char *peer,
                               size_t bytes_max, struct budget *bodies)
 {
@@ -81,6 +88,7 @@ struct exchange *exchange_new(struct answers *answers, struct conn *conn, const 
     (void)memcpy(exchange->peer, peer, peer_size);
     exchange->message.request.peer = exchange->peer;
     exchange->message.respond = exchange_respond;
+    exchange->message.drop_body = exchange_drop_body;
     exchange->message.transport = exchange;
     return exchange;
 }

@@ -26,6 +26,7 @@ struct net_limits { /* every one has a test at, below and above */
     uint32_t header_count_max;       /* header lines and trailers: 431 */
     size_t body_bytes_max;           /* 413 */
     size_t bodies_bytes_max;         /* of all requests together: 503 */
+    struct budget *budget;           /* which bodies are charged to as well; NULL: none */
     uint32_t header_timeout_ms;      /* from the first byte (or accept) to the end of the headers,
                                         whatever trickles in: 408 */
     uint32_t body_rate_bytes_min;    /* per second, after a grace of body_grace_ms: 408 */

@@ -343,7 +343,7 @@ bool net_server_open(uv_loop_t *loop, const char *host, uint16_t port,
     server->limits = *limits;
     server->handler = *handler;
     list_init(&server->conns);
-    budget_init(&server->bodies, NULL, limits->bodies_bytes_max);
+    budget_init(&server->bodies, limits->budget, limits->bodies_bytes_max);
     if (!answers_init(&server->answers, &server->wakeup)) {
         heap_free(server);
         return err_set(err, ERR_NO_MEMORY, "no memory for the server's lock");

@@ -9,9 +9,11 @@
  */
 #include "service/internal.h"
 
+#include "base/json.h"
+
 #include <string.h>
 
-enum { NS_PER_S = 1000000000 };
+enum { NS_PER_S = 1000000000, PARSE_FREE_BYTES = 16384 };
 
 /* ---- a client that goes away ---- */
 
@@ -86,18 +88,36 @@ static bool admit_session(struct session *session, struct err *err)
     return true;
 }
 
+/* What parsing makes of a large body for a moment is charged, too; a small one's is not worth it.
+ * The body has served then. */
+static bool admit_parse(struct session *session, struct err *err)
+{
+    struct service *service = session->service;
+    struct message_exchange *exchange = session->call->exchange;
+    struct budget *requests = &service->parts.memory->requests;
+    size_t size = exchange->request.body.size;
+    size_t parsing = size > PARSE_FREE_BYTES ? json_parse_memory_max(size) : 0;
+    if (!budget_charge(requests, parsing)) {
+        return err_set(err, ERR_NO_MEMORY, "no memory to parse the body");
+    }
+    bool ok = execute_request_parse(exchange->request.body, &service->config, &session->arena,
+                                    &session->request, err);
+    budget_release(requests, parsing);
+    if (exchange->drop_body != NULL) {
+        exchange->drop_body(exchange);
+    }
+    return ok;
+}
+
 void admit_execute(struct api_call *call)
 {
     struct service *service = call->service;
-    struct message_exchange *exchange = call->exchange;
     struct err err;
     struct session *session = session_new(service, call->identity.key_id);
     bool ok = session != NULL || err_set(&err, ERR_NO_MEMORY, "no memory for a session");
     if (ok) {
         session->call = call;
-        ok = execute_request_parse(exchange->request.body, &service->config, &session->arena,
-                                   &session->request, &err) &&
-             admit_session(session, &err);
+        ok = admit_parse(session, &err) && admit_session(session, &err);
     }
     if (ok) {
         return;

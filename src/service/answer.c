@@ -131,6 +131,31 @@ static json_t *answer_body(struct session *session, int *status)
     return body;
 }
 
+/* ---- memory ---- */
+
+bool answer_reserve(struct session *session)
+{
+    size_t bytes = buffers_result_bytes(session) * ANSWER_FACTOR;
+    if (bytes <= (size_t)ANSWER_FREE_BYTES * ANSWER_FACTOR || session->answer_charged > 0) {
+        return true;
+    }
+    if (!budget_charge(&session->service->parts.memory->answers, bytes)) {
+        return false;
+    }
+    session->answer_charged = bytes;
+    return true;
+}
+
+/* What remains is the answer and the store's copy of it. */
+static void answer_settle(struct session *session)
+{
+    size_t bytes = 2 * session->answer_size;
+    if (session->answer_charged > bytes) {
+        budget_release(&session->service->parts.memory->answers, session->answer_charged - bytes);
+        session->answer_charged = bytes;
+    }
+}
+
 /* ---- sending ---- */
 
 static void send_answer(struct session *session, enum err_code code, struct bytes text, int status)
@@ -149,6 +174,8 @@ static void send_answer(struct session *session, enum err_code code, struct byte
         problem_response(&response, &err, 0, session->request.request_id_text,
                          session->service->parts.clock);
     }
+    arena_take_charge(&response.arena, &session->service->parts.memory->answers,
+                      &session->answer_charged);
     struct api_call *call = session->call;
     session->call = NULL;
     api_answer(call, &response);
@@ -267,6 +294,9 @@ void answer_finish(struct session *session)
     count_outcome(session, code);
     log_outcome(session, code);
     send_answer(session, code, answer, status);
+    heap_free(session->encrypted_result);
+    session->encrypted_result = NULL;
+    answer_settle(session);
     session_release_arena(session);
     scheduler_leave(service->scheduler, &session->run);
     store_answer(session);

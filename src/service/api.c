@@ -63,11 +63,14 @@ void api_answer_text(struct api_call *call, int status, const char *content_type
 {
     struct message_response response;
     message_response_init(&response, status);
+    if (body.size > ANSWER_FREE_BYTES) {
+        arena_init(&response.arena, &call->service->parts.memory->answers);
+    }
     message_response_header(&response, "Cache-Control", "no-store");
     if (!message_response_body(&response, content_type, body)) {
         arena_release(&response.arena);
         struct err err;
-        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the answer");
         api_answer_err(call, &err, NULL);
         return;
     }

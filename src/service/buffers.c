@@ -155,11 +155,33 @@ static json_t *bytes_output(struct bytes data)
     return output;
 }
 
+/* Pointer and length, or both in one. */
+static void buffer_of(const struct vm_value *results, uint32_t count, uint32_t *pointer,
+                      uint32_t *size)
+{
+    *pointer = count == 2 ? results[0].as.i32 : (uint32_t)(results[0].as.i64 >> 32);
+    *size = count == 2 ? results[1].as.i32 : (uint32_t)results[0].as.i64;
+}
+
+size_t buffers_result_bytes(const struct session *session)
+{
+    uint32_t count = 0;
+    uint32_t pointer = 0;
+    uint32_t size = 0;
+    if (session->request.result_type == EXECUTE_VALUES) {
+        return 0;
+    }
+    const struct vm_value *results = vm_run_results(session->program.run, &count);
+    buffer_of(results, count, &pointer, &size);
+    return size <= session->service->config.result_bytes_max ? size : 0;
+}
+
 static bool buffer_output(const struct session *session, const struct vm_value *results,
                           uint32_t count, json_t **out, struct err *err)
 {
-    uint32_t pointer = count == 2 ? results[0].as.i32 : (uint32_t)(results[0].as.i64 >> 32);
-    uint32_t size = count == 2 ? results[1].as.i32 : (uint32_t)results[0].as.i64;
+    uint32_t pointer = 0;
+    uint32_t size = 0;
+    buffer_of(results, count, &pointer, &size);
     struct vm_memory *memory = find_memory(session->program.instance);
     uint8_t *data = NULL;
     if (memory == NULL) {

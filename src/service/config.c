@@ -7,7 +7,7 @@
 const struct service_config service_config_default = {
     .workers = 0,
     .memory_max_bytes = 64 * 1024 * 1024,
-    .memory_budget_bytes = 768UL * 1024 * 1024,
+    .memory_budget_bytes = 640UL * 1024 * 1024,
     .execution_seconds_max = 300,
     .execution_seconds_default = 10,
     .gas_max = 1000000000000,

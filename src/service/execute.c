@@ -81,6 +81,19 @@ static enum scheduler_verdict fail_engine(struct session *session, struct err *e
     return fail(session, err);
 }
 
+/* A run that is within its own limits waits for others to give memory back; the step is done again
+ * then. Past its own limits it fails at once. */
+static enum scheduler_verdict lack_memory(struct session *session, struct err *err)
+{
+    (void)policy_memory_error(session, err);
+    if (err->code != ERR_OVERLOADED) {
+        return fail(session, err);
+    }
+    session->waits_for_memory = true;
+    session->has_waited_for_memory = true;
+    return SCHEDULER_WAIT_MEMORY;
+}
+
 static void copy_text(char *out, size_t out_size, struct bytes text)
 {
     size_t size = text.size < out_size - 1 ? text.size : out_size - 1;
@@ -140,16 +153,12 @@ static enum scheduler_verdict step_establish(struct session *session, struct sch
     return SCHEDULER_AGAIN;
 }
 
-/* The next message of the HPKE context, into the session's arena. */
+/* The next message of the HPKE context, in its place: nobody needs the sealed one any more. */
 static bool open_message(struct session *session, struct bytes sealed, struct bytes *out,
                          struct err *err)
 {
     size_t size = sealed.size - CRYPTO_AEAD_TAG_BYTES; /* the parser has seen to it */
-    uint8_t *opened = arena_alloc(&session->arena, size, 1);
-    if (opened == NULL) {
-        (void)err_set(err, ERR_NO_MEMORY, "no memory for what was sent");
-        return policy_memory_error(session, err);
-    }
+    uint8_t *opened = (uint8_t *)(uintptr_t)sealed.ptr;
     struct bytes aad = bytes_of(session->request.header_hash, CRYPTO_SHA256_BYTES);
     if (!crypto_hpke_open(&session->hpke, aad, sealed, opened)) {
         /* Whoever sent this may not be who holds the key to an answer: nothing is sealed. */
@@ -170,14 +179,20 @@ static bool open_arguments(struct session *session, struct err *err)
     if (!open_message(session, session->request.encrypted_arguments, &text, err)) {
         return false;
     }
+    size_t parsing = json_parse_memory_max(text.size);
+    if (!budget_charge(&session->budget, parsing)) {
+        return err_set(err, ERR_NO_MEMORY, "no memory to parse the arguments");
+    }
     bool ok = json_text_parse(text, &arguments, err);
-    memory_wipe((void *)(uintptr_t)text.ptr, text.size);
+    budget_release(&session->budget, parsing);
     if (!ok) {
         err->code = ERR_INVALID_ARGUMENTS;
         return err_wrap(err, "encrypted_arguments");
     }
-    json_decref(session->request.arguments);
-    session->request.arguments = arguments;
+    if (!execute_request_set_arguments(&session->request, arguments, &session->budget)) {
+        json_decref(arguments);
+        return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
+    }
     return values_check_form(arguments, err);
 }
 
@@ -187,6 +202,10 @@ static enum scheduler_verdict step_decrypt(struct session *session, struct sched
     struct err err;
     struct bytes wasm;
     struct session_program *program = &session->program;
+    if (!arena_charge_to(&session->request.sealed, &session->budget)) {
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for what was sent");
+        return lack_memory(session, &err);
+    }
     if (!open_message(session, session->request.encrypted_wasm, &wasm, &err)) {
         return fail(session, &err);
     }
@@ -199,13 +218,13 @@ static enum scheduler_verdict step_decrypt(struct session *session, struct sched
     if (!program->is_cached) {
         program->loader = vm_loader_new(wasm, &program->limits, &session->budget, &err);
     }
-    memory_wipe((void *)(uintptr_t)wasm.ptr, wasm.size); /* the loader has its copy */
     if (!program->is_cached && program->loader == NULL) {
         return fail_engine(session, &err);
     }
     if (!open_arguments(session, &err)) {
-        return fail(session, &err);
+        return fail_engine(session, &err);
     }
+    execute_request_release_sealed(&session->request); /* the loader has its copy */
     session->phase = PHASE_LOAD;
     return SCHEDULER_AGAIN;
 }
@@ -225,7 +244,7 @@ static bool check_program(struct session *session, struct err *err)
     }
     program->type = found.type.func;
     return buffers_check_result(session, &program->type, err) &&
-           values_parse(session->request.arguments, &program->type, &session->arena,
+           values_parse(session->request.arguments, &program->type, &program->arena,
                         &program->arguments, &program->argument_count, err);
 }
 
@@ -245,6 +264,7 @@ static enum scheduler_verdict load_done(struct session *session)
     if (!check_program(session, &err)) {
         return fail_engine(session, &err);
     }
+    execute_request_release_arguments(&session->request);
     session->phase = PHASE_LINK;
     return SCHEDULER_AGAIN;
 }
@@ -287,7 +307,7 @@ static bool link_program(struct session *session, struct err *err)
         vm_instance_find_export(program->instance, session->request.function_name, &found);
     assert(is_there);
     program->function = found.object;
-    program->pointers = ARENA_ARRAY(&session->arena, uint32_t, program->argument_count);
+    program->pointers = ARENA_ARRAY(&program->arena, uint32_t, program->argument_count);
     if (program->pointers == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
     }
@@ -304,7 +324,6 @@ static void unlink_program(struct session *session)
     program->instance = NULL;
 }
 
-/* A node short of memory makes a new run wait for others to end; its own limit fails it at once. */
 static enum scheduler_verdict step_link(struct session *session, struct scheduler_slice *slice)
 {
     (void)slice;
@@ -316,15 +335,7 @@ static enum scheduler_verdict step_link(struct session *session, struct schedule
     }
     bool is_memory = err.code == ERR_NO_MEMORY || err.code == ERR_MEMORY_EXCEEDED;
     unlink_program(session);
-    if (is_memory) {
-        (void)policy_memory_error(session, &err);
-        if (err.code == ERR_OVERLOADED && scheduler_may_wait(session->service->scheduler)) {
-            session->has_waited_for_memory = true;
-            return SCHEDULER_WAIT_MEMORY;
-        }
-        return fail(session, &err);
-    }
-    return fail_engine(session, &err);
+    return is_memory ? lack_memory(session, &err) : fail_engine(session, &err);
 }
 
 /* ---- running ---- */
@@ -350,7 +361,7 @@ static bool run_slice(struct session *session, struct scheduler_slice *slice,
     } else if (status == VM_NEEDS_MEMORY) {
         struct err err;
         (void)err_set(&err, ERR_NO_MEMORY, "no memory to grow");
-        *verdict = fail_engine(session, &err);
+        *verdict = lack_memory(session, &err);
     }
     return status == VM_RETURNED;
 }
@@ -369,7 +380,7 @@ static bool begin_call(struct session *session, struct err *err)
 {
     struct session_program *program = &session->program;
     struct vm_value *values =
-        ARENA_ARRAY(&session->arena, struct vm_value, program->type.param_count);
+        ARENA_ARRAY(&program->arena, struct vm_value, program->type.param_count);
     if (values == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
     }
@@ -426,6 +437,11 @@ static enum scheduler_verdict step_call(struct session *session, struct schedule
     if (!run_slice(session, slice, &verdict)) {
         return verdict;
     }
+    if (!answer_reserve(session)) {
+        session->waits_for_memory = true;
+        session->has_waited_for_memory = true;
+        return SCHEDULER_WAIT_ROOM;
+    }
     if (!buffers_outputs(session, &session->outcome.outputs, &err)) {
         return fail(session, &err);
     }
@@ -469,8 +485,11 @@ static enum scheduler_verdict step_commit(struct session *session, struct schedu
 
 static void stop_reason(const struct session *session, int stop, struct err *err)
 {
-    if (stop == SCHEDULER_DEADLINE && session->phase == PHASE_LINK &&
-        session->has_waited_for_memory) {
+    if (stop == SCHEDULER_NO_MEMORY) {
+        (void)err_set(
+            err, ERR_OVERLOADED,
+            "this node has no memory left for the execution, and all others wait as well");
+    } else if (stop == SCHEDULER_DEADLINE && session->waits_for_memory) {
         (void)err_set(err, ERR_OVERLOADED,
                       "this node had no memory for the execution before its time was over");
     } else if (stop == SCHEDULER_DEADLINE) {
@@ -522,5 +541,7 @@ enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_
         return end_early(session, stop);
     }
     store_admitted(session);
+    session->waits_for_memory = false;
+    budget_forget_refusal(&session->budget);
     return steps[session->phase](session, slice);
 }

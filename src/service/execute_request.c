@@ -128,16 +128,18 @@ static bool parse_request_id(const json_t *body, struct execute_request *request
 }
 
 static bool parse_encrypted(const json_t *body, const struct service_config *config,
-                            struct arena *arena, struct execute_request *request, struct err *err)
+                            struct execute_request *request, struct err *err)
 {
     size_t wasm_max = config->module_bytes_max + CRYPTO_AEAD_TAG_BYTES;
     size_t arguments_max = (size_t)EXECUTE_ARGUMENTS_BYTES_MAX + CRYPTO_AEAD_TAG_BYTES;
     struct bytes text;
     return required_string(body, "encrypted_wasm", &text, err) &&
            execute_request_base64(body, "encrypted_wasm", CRYPTO_AEAD_TAG_BYTES, wasm_max,
-                                  ERR_PAYLOAD_TOO_LARGE, arena, &request->encrypted_wasm, err) &&
+                                  ERR_PAYLOAD_TOO_LARGE, &request->sealed, &request->encrypted_wasm,
+                                  err) &&
            execute_request_base64(body, "encrypted_arguments", CRYPTO_AEAD_TAG_BYTES, arguments_max,
-                                  ERR_PAYLOAD_TOO_LARGE, arena, &request->encrypted_arguments, err);
+                                  ERR_PAYLOAD_TOO_LARGE, &request->sealed,
+                                  &request->encrypted_arguments, err);
 }
 
 static bool parse_function_name(const json_t *body, struct arena *arena,
@@ -156,7 +158,8 @@ static bool parse_function_name(const json_t *body, struct arena *arena,
            err_set(err, ERR_NO_MEMORY, "no memory for function_name");
 }
 
-static bool parse_arguments(const json_t *body, struct execute_request *request, struct err *err)
+static bool parse_arguments(const json_t *body, struct budget *budget,
+                            struct execute_request *request, struct err *err)
 {
     bool ok = true;
     const json_t *arguments = member_of(body, "arguments", JSON_ARRAY, "an array", &ok, err);
@@ -170,9 +173,12 @@ static bool parse_arguments(const json_t *body, struct execute_request *request,
     if (arguments != NULL && !values_check_form(arguments, err)) {
         return false;
     }
-    request->arguments =
-        arguments == NULL ? json_array() : json_incref((json_t *)(uintptr_t)arguments);
-    return request->arguments != NULL || err_set(err, ERR_NO_MEMORY, "no memory for arguments");
+    json_t *kept = arguments == NULL ? json_array() : json_incref((json_t *)(uintptr_t)arguments);
+    bool is_set = kept != NULL && execute_request_set_arguments(request, kept, budget);
+    if (!is_set) {
+        json_decref(kept);
+    }
+    return is_set || err_set(err, ERR_NO_MEMORY, "no memory for arguments");
 }
 
 /* 65 bytes of SEC1, or the 64 bytes after its 0x04. */
@@ -332,12 +338,12 @@ static bool parse_body(const json_t *body, const struct service_config *config, 
         NULL,
     };
     return execute_request_no_others(body, known, err) && parse_request_id(body, request, err) &&
-           parse_function_name(body, arena, request, err) && parse_arguments(body, request, err) &&
+           parse_function_name(body, arena, request, err) &&
+           parse_arguments(body, arena->budget, request, err) &&
            parse_public_key(body, arena, request, err) &&
            parse_limits(body, config, request, err) && parse_words(body, request, err) &&
            parse_metadata(body, arena, request, err) &&
-           parse_encrypted(body, config, arena, request, err) &&
-           parse_commitment(body, request, err);
+           parse_encrypted(body, config, request, err) && parse_commitment(body, request, err);
 }
 
 bool execute_request_parse(struct bytes body, const struct service_config *config,
@@ -348,6 +354,7 @@ bool execute_request_parse(struct bytes body, const struct service_config *confi
         return false;
     }
     struct execute_request request = {0};
+    arena_init(&request.sealed, arena->budget);
     bool ok = json_is_object(object) ||
               err_set(err, ERR_MALFORMED_REQUEST, "the body must be a JSON object");
     ok = ok && parse_body(object, config, arena, &request, err);
@@ -360,8 +367,39 @@ bool execute_request_parse(struct bytes body, const struct service_config *confi
     return ok;
 }
 
-void execute_request_release(struct execute_request *request)
+void execute_request_release_sealed(struct execute_request *request)
+{
+    arena_release_wiped(&request->sealed);
+    request->encrypted_wasm = (struct bytes){NULL, 0};
+    request->encrypted_arguments = (struct bytes){NULL, 0};
+}
+
+void execute_request_release_arguments(struct execute_request *request)
 {
     json_decref(request->arguments);
     request->arguments = NULL;
+    if (request->arguments_budget != NULL) {
+        budget_release(request->arguments_budget, request->arguments_bytes);
+        request->arguments_budget = NULL;
+    }
+}
+
+bool execute_request_set_arguments(struct execute_request *request, json_t *arguments,
+                                   struct budget *budget)
+{
+    size_t bytes = json_memory(arguments);
+    if (budget != NULL && !budget_charge(budget, bytes)) {
+        return false;
+    }
+    execute_request_release_arguments(request);
+    request->arguments = arguments;
+    request->arguments_budget = budget;
+    request->arguments_bytes = bytes;
+    return true;
+}
+
+void execute_request_release(struct execute_request *request)
+{
+    execute_request_release_sealed(request);
+    execute_request_release_arguments(request);
 }

@@ -22,13 +22,16 @@ enum {
     EXECUTE_ARGUMENTS_BYTES_MAX = 16 * 1024 * 1024, /* the sealed ones, opened */
 };
 
-struct execute_request { /* pointers are into the arena that parsing was given */
+struct execute_request { /* pointers are into the arena that parsing was given, and `sealed` */
     uint8_t request_id[TEXT_UUID_BYTES];
     char request_id_text[TEXT_UUID_CHARS + 1]; /* lower case */
+    struct arena sealed; /* of the next two; secret once they have been opened in place */
     struct bytes encrypted_wasm;
     struct bytes encrypted_arguments; /* size 0: none */
     struct bytes function_name;
     json_t *arguments; /* owned; an array that values_check_form accepts; empty if sealed */
+    struct budget *arguments_budget; /* charged for what they hold; NULL: none */
+    size_t arguments_bytes;
     uint8_t enc[CRYPTO_P256_POINT_BYTES];
     uint32_t timeout_seconds;
     uint64_t gas_limit;          /* what will be applied */
@@ -45,8 +48,16 @@ struct execute_request { /* pointers are into the arena that parsing was given *
 bool execute_request_parse(struct bytes body, const struct service_config *config,
                            struct arena *arena, struct execute_request *out,
                            struct err *err) MUST_CHECK;
-/* Drops what is not in the arena. */
+/* Drops what is not in the arena: */
 void execute_request_release(struct execute_request *request);
+/* what was sealed, wiped; */
+void execute_request_release_sealed(struct execute_request *request);
+/* the arguments. */
+void execute_request_release_arguments(struct execute_request *request);
+/* Takes `arguments` instead of those that are there, charged to the budget (NULL: none). False, and
+ * nothing has changed: that has no room. */
+bool execute_request_set_arguments(struct execute_request *request, json_t *arguments,
+                                   struct budget *budget) MUST_CHECK;
 
 /* One optional base64 member of `lower`..`upper` bytes in the arena; size 0 if absent. A longer one
  * is `too_long`, a shorter one INVALID_ARGUMENTS. For the other bodies. */

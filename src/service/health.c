@@ -41,7 +41,7 @@ void health_show(struct api_call *call)
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running", (json_int_t)counts.active, "running_max",
         (json_int_t)service->config.concurrent_executions_max, "queued", (json_int_t)counts.backlog,
         "queued_max", (json_int_t)service->config.queued_executions_max, "memory_bytes",
-        (json_int_t)budget_used(&service->memory), "memory_bytes_max",
+        (json_int_t)service_memory_used(service), "memory_bytes_max",
         (json_int_t)service->config.memory_budget_bytes, "request_keys",
         (json_int_t)request_keys_live(service->keys));
     api_answer_json(call, atomic_load(&service->log_is_dead) ? 503 : 200,

@@ -20,7 +20,6 @@
 struct service {
     struct service_config config;
     struct service_parts parts;
-    struct budget memory; /* of all executions */
     struct auth *auth;
     struct request_keys *keys;
     struct epochs *epochs;
@@ -97,6 +96,19 @@ void metrics_show(struct api_call *call);
 
 /* ---- the steps of an execution ---- */
 
+enum {
+    ANSWER_FREE_BYTES = 16384, /* no account is kept of smaller ones; connections bound them */
+    /* What a result takes while its answer is made: texts and copies, some in buffers that double.
+     */
+    ANSWER_FACTOR = 12,
+};
+
+/* memory.c: makes what one program and one result may have no more than the shares allow: who waits
+ * for memory must be able to get it. */
+void service_memory_fit(const struct service_memory *memory, struct service_config *config);
+/* What clients cause at the moment, without the module cache. */
+size_t service_memory_used(const struct service *service);
+
 /* policy.c: what a program may be and use. */
 struct vm_limits policy_limits(const struct session *session);
 /* POLICY_VIOLATION naming the first import. */
@@ -117,6 +129,8 @@ bool buffers_check_result(const struct session *session, const struct vm_func_ty
 bool buffers_begin_allocate(struct session *session, struct err *err) MUST_CHECK;
 /* After it has returned: copies the data. */
 bool buffers_copy(struct session *session, struct err *err) MUST_CHECK;
+/* The size of the finished call's result, if it is a buffer that may be one; else 0. */
+size_t buffers_result_bytes(const struct session *session);
 /* The results of the finished call as the JSON array of outputs. */
 bool buffers_outputs(const struct session *session, json_t **out, struct err *err) MUST_CHECK;
 
@@ -135,6 +149,9 @@ json_t *receipt_sign(const struct session *session);
 
 /* answer.c: says the outcome, stores it, ends the session. */
 void answer_finish(struct session *session);
+/* Charges what a large result will take until it is stored and sent; false: not now. Again after it
+ * was charged is fine. */
+bool answer_reserve(struct session *session) MUST_CHECK;
 /* The same for a session whose ADMIT did not come to be. */
 void answer_unadmitted(struct session *session, const struct err *err);
 /* Puts the session's row, without an answer, into the store. */

@@ -27,7 +27,7 @@ struct cached {
 struct module_cache {
     const struct clock *clock;
     struct budget budget; /* modules and entries */
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* recursive: charging for a module may make others give way */
     struct list buckets[BUCKETS];
     struct list uses; /* the longest unused first */
     struct module_cache_facts facts;
@@ -41,7 +41,11 @@ struct module_cache *module_cache_new(size_t bytes_max, const struct clock *cloc
     }
     cache->clock = clock;
     budget_init(&cache->budget, NULL, bytes_max);
-    pthread_mutex_init(&cache->lock, NULL);
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&cache->lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
     list_init(&cache->uses);
     for (size_t i = 0; i < BUCKETS; i++) {
         list_init(&cache->buckets[i]);
@@ -69,6 +73,9 @@ void module_cache_free(struct module_cache *cache)
         drop(cache, LIST_ENTRY(cache->uses.next, struct cached, by_use));
     }
     assert(budget_used(&cache->budget) == 0);
+    if (cache->budget.parent != NULL) {
+        budget_on_shortage(cache->budget.parent, NULL, NULL);
+    }
     pthread_mutex_destroy(&cache->lock);
     heap_free(cache);
 }
@@ -128,6 +135,26 @@ static bool evict_one(struct module_cache *cache)
     return false;
 }
 
+/* When what runs needs the memory. */
+static bool give_way(void *context, size_t size)
+{
+    struct module_cache *cache = context;
+    pthread_mutex_lock(&cache->lock);
+    size_t before = budget_used(&cache->budget);
+    bool is_less = false;
+    while (before - budget_used(&cache->budget) < size && evict_one(cache)) {
+        is_less = true;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return is_less;
+}
+
+void module_cache_share(struct module_cache *cache, struct budget *programs)
+{
+    cache->budget.parent = programs;
+    budget_on_shortage(programs, give_way, cache);
+}
+
 /* Charges an entry and what its module holds to the cache; others make way. */
 static bool make_room(struct module_cache *cache, struct vm_module *module)
 {
@@ -143,10 +170,14 @@ static bool make_room(struct module_cache *cache, struct vm_module *module)
             return false;
         }
     }
-    /* Only modules that end are given back without the lock: there is no less room than before. */
-    bool is_charged = budget_charge(&cache->budget, sizeof(struct cached)) &&
-                      vm_module_charge_to(module, &cache->budget);
-    assert(is_charged);
+    if (!budget_charge(&cache->budget, sizeof(struct cached))) {
+        return false;
+    }
+    /* For a moment it is charged twice: that may be more than programs have left. */
+    bool is_charged = vm_module_charge_to(module, &cache->budget);
+    if (!is_charged) {
+        budget_release(&cache->budget, sizeof(struct cached));
+    }
     return is_charged;
 }
 

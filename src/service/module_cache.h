@@ -31,6 +31,9 @@ struct module_cache_facts {
 
 /* bytes_max 0: it never keeps anything. NULL: no memory. */
 struct module_cache *module_cache_new(size_t bytes_max, const struct clock *clock);
+/* Charges what it holds to `programs`, too, and gives way when that is short: what has not been
+ * used longest goes, as much as is asked for. Before the first module. */
+void module_cache_share(struct module_cache *cache, struct budget *programs);
 /* All that it holds is wiped; nobody may use one of its modules any more. */
 void module_cache_free(struct module_cache *cache);
 /* A reference of the caller's, or NULL. */

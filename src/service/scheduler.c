@@ -402,6 +402,7 @@ void scheduler_unreserve(struct scheduler *scheduler, struct scheduler_tenant *t
     void *context = NULL;
     pthread_mutex_lock(&scheduler->lock);
     scheduler_queue_unreserve(&scheduler->queue, tenant);
+    scheduler_wake(scheduler);
     bool is_drained = scheduler_take_drained(scheduler, &drained, &context);
     if (scheduler_is_empty(scheduler)) {
         pthread_cond_broadcast(&scheduler->empty);
@@ -413,14 +414,6 @@ void scheduler_unreserve(struct scheduler *scheduler, struct scheduler_tenant *t
 }
 
 /* ---- questions ---- */
-
-bool scheduler_may_wait(struct scheduler *scheduler)
-{
-    pthread_mutex_lock(&scheduler->lock);
-    bool may = scheduler_queue_may_wait(&scheduler->queue);
-    pthread_mutex_unlock(&scheduler->lock);
-    return may;
-}
 
 uint32_t scheduler_position(struct scheduler *scheduler, const struct scheduler_run *run)
 {
@@ -449,6 +442,7 @@ void scheduler_tick(struct scheduler *scheduler)
 {
     pthread_mutex_lock(&scheduler->lock);
     scheduler_queue_expire(&scheduler->queue, scheduler_now_ns(scheduler));
+    scheduler_queue_memory_freed(&scheduler->queue); /* an answer may have been sent */
     scheduler_wake(scheduler);
     pthread_mutex_unlock(&scheduler->lock);
 }

@@ -42,12 +42,14 @@ enum scheduler_stop {
     SCHEDULER_CANCEL,
     SCHEDULER_DEADLINE,
     SCHEDULER_CLOSE,
-    SCHEDULER_NO_SLOT, /* queue_wait_max_ns in the backlog */
+    SCHEDULER_NO_SLOT,   /* queue_wait_max_ns in the backlog */
+    SCHEDULER_NO_MEMORY, /* it was the youngest of those that waited, and nobody could go on */
 };
 
 enum scheduler_verdict {
     SCHEDULER_AGAIN,
-    SCHEDULER_WAIT_MEMORY, /* step again when another run has left, or when stopped */
+    SCHEDULER_WAIT_MEMORY, /* step again when other runs have given some back, or when stopped */
+    SCHEDULER_WAIT_ROOM,   /* the same of memory that answers on their way hold */
     SCHEDULER_LEFT,        /* scheduler_settle was called; the run may be gone already */
 };
 
@@ -86,7 +88,10 @@ struct scheduler_run { /* embedded in what is run; zeroed, then the first block 
     enum scheduler_place place; /* under the lock, as the rest; scheduler_queue.c's */
     enum scheduler_slot slot;
     enum scheduler_age age;
-    bool is_present; /* counted among its tenant's ready and running */
+    bool is_present;     /* counted among its tenant's ready and running */
+    bool waits_for_room; /* while WAITING: of the two lists the other */
+    bool is_retry;  /* it has waited, and tries again: whether it succeeds decides for others */
+    uint64_t freed; /* of the queue, when the slice under way was given */
     uint64_t added_ns;
     uint64_t taken_ns; /* when the slice under way was given */
     uint64_t turn_ns;  /* its virtual time within its tenant */
@@ -151,8 +156,6 @@ void scheduler_settle(struct scheduler *scheduler, struct scheduler_run *run);
 void scheduler_leave(struct scheduler *scheduler, struct scheduler_run *run);
 void scheduler_unreserve(struct scheduler *scheduler, struct scheduler_tenant *tenant);
 
-/* True if other active runs may yet give memory back. */
-bool scheduler_may_wait(struct scheduler *scheduler);
 /* How many runs get a slot before this one does, if nobody leaves out of turn, and it: 1 is next.
  * 0: it has had one, or has not been added. */
 uint32_t scheduler_position(struct scheduler *scheduler, const struct scheduler_run *run);

@@ -79,6 +79,7 @@ bool scheduler_queue_init(struct scheduler_queue *queue, const struct scheduler_
     list_init(&queue->stopped);
     list_init(&queue->express_line);
     list_init(&queue->waiting);
+    list_init(&queue->rooming);
     bool ok = minheap_init(&queue->deadlines, runs_max);
     ok = minheap_init(&queue->line, runs_max) && ok;
     ok = minheap_init(&queue->ready[SCHEDULER_YOUNG], runs_max) && ok;
@@ -163,6 +164,7 @@ bool scheduler_queue_reserve(struct scheduler_queue *queue, const char *owner,
 void scheduler_queue_unreserve(struct scheduler_queue *queue, struct scheduler_tenant *tenant)
 {
     assert(tenant->reserved > 0);
+    scheduler_queue_memory_freed(queue);
     queue->reserved--;
     if (--tenant->reserved > 0) {
         return;
@@ -412,6 +414,7 @@ struct scheduler_run *scheduler_queue_take(struct scheduler_queue *queue, uint64
     if (run != NULL) {
         run->place = SCHEDULER_RUNNING;
         run->taken_ns = now_ns;
+        run->freed = queue->freed;
     }
     return run;
 }
@@ -446,24 +449,81 @@ static void run_grow(struct scheduler_queue *queue, struct scheduler_run *run)
     }
 }
 
+/* ---- memory ---- */
+
+static void list_wake_first(struct scheduler_queue *queue, struct list *list)
+{
+    struct list *link = list_pop_front(list);
+    if (link != NULL) {
+        struct scheduler_run *run = run_of(link);
+        queue->waiting_count -= !run->waits_for_room;
+        run->is_retry = true;
+        run_make_ready(queue, run);
+    }
+}
+
+static void queue_wake_first(struct scheduler_queue *queue)
+{
+    list_wake_first(queue, &queue->waiting);
+    list_wake_first(queue, &queue->rooming);
+}
+
+void scheduler_queue_memory_freed(struct scheduler_queue *queue)
+{
+    queue->freed++;
+    queue_wake_first(queue);
+}
+
+/* The step was refused memory. By age, so that the oldest is served first. */
+static void run_wait(struct scheduler_queue *queue, struct scheduler_run *run, bool for_room)
+{
+    if (run->freed != queue->freed) {
+        ready_push(queue, run); /* some came back after it had looked */
+        return;
+    }
+    struct list *list = for_room ? &queue->rooming : &queue->waiting;
+    struct list *after = list->prev;
+    while (after != list && run_of(after)->added_ns > run->added_ns) {
+        after = after->prev;
+    }
+    age_leave(run);
+    run->place = SCHEDULER_WAITING;
+    run->waits_for_room = for_room;
+    queue->waiting_count += !for_room;
+    list_push_front(after, &run->link);
+}
+
+/* When all that could give memory back wait for some themselves, the youngest has to go: least is
+ * lost with it, and what it gives back lets the oldest go on. */
+static void queue_resolve(struct scheduler_queue *queue)
+{
+    if (queue->waiting_count > 0 &&
+        queue->slots + queue->express == queue->waiting_count + queue->parked) {
+        scheduler_queue_stop(queue, run_of(queue->waiting.prev), SCHEDULER_NO_MEMORY);
+    }
+}
+
 void scheduler_queue_put(struct scheduler_queue *queue, struct scheduler_run *run,
                          enum scheduler_verdict verdict, uint64_t now_ns)
 {
     assert(run->place == SCHEDULER_RUNNING);
     assert(verdict != SCHEDULER_LEFT);
     run_charge(queue, run, now_ns);
+    bool waits = verdict == SCHEDULER_WAIT_MEMORY || verdict == SCHEDULER_WAIT_ROOM;
+    if (run->is_retry && !waits) {
+        queue_wake_first(queue);
+    }
+    run->is_retry = false;
     if (atomic_load(&run->stop) != SCHEDULER_GO) {
         run_make_stopped(queue, run);
-    } else if (verdict == SCHEDULER_WAIT_MEMORY) {
-        age_leave(run);
-        run->place = SCHEDULER_WAITING;
-        queue->waiting_count++;
-        list_push_back(&queue->waiting, &run->link);
+    } else if (waits) {
+        run_wait(queue, run, verdict == SCHEDULER_WAIT_ROOM);
     } else if (run->age == SCHEDULER_YOUNG && run->attained_ns >= YOUNG_NS) {
         run_grow(queue, run);
     } else {
         ready_push(queue, run);
     }
+    queue_resolve(queue);
 }
 
 void scheduler_queue_settle(struct scheduler_queue *queue, struct scheduler_run *run,
@@ -480,11 +540,7 @@ void scheduler_queue_leave(struct scheduler_queue *queue, struct scheduler_run *
 {
     assert(run->place == SCHEDULER_SETTLED);
     slot_set(queue, run, SCHEDULER_SLOT_NONE);
-    for (struct list *link = list_pop_front(&queue->waiting); link != NULL;
-         link = list_pop_front(&queue->waiting)) {
-        queue->waiting_count--;
-        run_make_ready(queue, run_of(link));
-    }
+    scheduler_queue_memory_freed(queue);
     queue_grant(queue);
 }
 
@@ -501,7 +557,7 @@ static void run_hurry(struct scheduler_queue *queue, struct scheduler_run *run)
         break;
     case SCHEDULER_WAITING:
         list_remove(&run->link);
-        queue->waiting_count--;
+        queue->waiting_count -= !run->waits_for_room;
         run_make_stopped(queue, run);
         break;
     case SCHEDULER_READY:
@@ -552,12 +608,6 @@ uint64_t scheduler_queue_next_ns(const struct scheduler_queue *queue)
 }
 
 /* ---- questions ---- */
-
-/* Who waits for memory or is parked gives none back before another run has left. */
-bool scheduler_queue_may_wait(const struct scheduler_queue *queue)
-{
-    return queue->slots + queue->express - queue->waiting_count - queue->parked > 1;
-}
 
 /* How many of a tenant's runs get a slot before one of another tenant that comes when its own has
  * `slots`: as long as it has fewer, and if as many, by the order of coming. */

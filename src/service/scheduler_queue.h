@@ -39,7 +39,9 @@ struct scheduler_queue {
     struct minheap deadlines;
     struct minheap line;      /* tenants with runs that wait for a slot, by the slots they have */
     struct list express_line; /* of them, those that may have an express slot */
-    struct list waiting;      /* for memory */
+    struct list waiting;      /* for memory, oldest first */
+    struct list rooming;      /* for the room of an answer, oldest first */
+    uint64_t freed;           /* how often memory came back */
     uint32_t reserved, slots, express, parked, backlog, waiting_count, ready_count, tenant_count;
     bool is_stopping; /* whoever comes is stopped with CLOSE */
 };
@@ -70,7 +72,10 @@ void scheduler_queue_expire(struct scheduler_queue *queue, uint64_t now_ns);
 /* When expire has to be called at the latest; UINT64_MAX: no need. */
 uint64_t scheduler_queue_next_ns(const struct scheduler_queue *queue);
 
-bool scheduler_queue_may_wait(const struct scheduler_queue *queue);
+/* Memory has come back: the oldest that waits for some tries again, and after it, if it got enough,
+ * the next. leave and unreserve say so themselves. */
+void scheduler_queue_memory_freed(struct scheduler_queue *queue);
+
 uint32_t scheduler_queue_position(const struct scheduler_queue *queue,
                                   const struct scheduler_run *run);
 

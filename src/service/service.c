@@ -34,6 +34,9 @@ static bool open_keys(struct service *service, struct err *err)
     service->keys = request_keys_new(&keys);
     service->sessions = session_table_new();
     service->modules = module_cache_new(config->module_cache_bytes, service->parts.clock);
+    if (service->modules != NULL) {
+        module_cache_share(service->modules, &service->parts.memory->programs);
+    }
     return (service->keys != NULL && service->sessions != NULL && service->modules != NULL) ||
            err_set(err, ERR_NO_MEMORY, "no memory for the tables of keys and sessions");
 }
@@ -96,7 +99,7 @@ static void service_free(struct service *service)
     session_table_free(service->sessions);
     module_cache_free(service->modules);
     request_keys_free(service->keys);
-    assert(budget_used(&service->memory) == 0);
+    assert(budget_used(&service->parts.memory->programs) == 0);
     pthread_mutex_destroy(&service->gone_lock);
     heap_free(service);
 }
@@ -108,13 +111,13 @@ bool service_open(const struct service_config *config, const struct service_part
     if (service == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the service");
     }
-    service->config = *config;
     service->parts = *parts;
+    service->config = *config;
+    service_memory_fit(parts->memory, &service->config);
     metrics_init(&service->metrics);
     service->started_ns = clock_monotonic_ns(parts->clock);
     service->marked_ns = service->started_ns;
     service->expired_ns = service->started_ns;
-    budget_init(&service->memory, NULL, config->memory_budget_bytes);
     pthread_mutex_init(&service->gone_lock, NULL);
     if (!open_parts(service, err)) {
         service_free(service);

@@ -20,7 +20,7 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
                            default */
     uint32_t workers;   /* threads that run guests; 0: one per core */
     uint32_t memory_max_bytes;      /* linear memory of one run */
-    size_t memory_budget_bytes;     /* of all runs together */
+    size_t memory_budget_bytes;     /* of all that clients cause */
     uint32_t execution_seconds_max; /* the cap on timeout_seconds */
     uint32_t execution_seconds_default;
     uint64_t gas_max;                   /* the cap on gas_limit, and its default */
@@ -50,7 +50,22 @@ void service_api_key_new(const char *name, uint32_t scopes, int64_t expires_ms,
                          const struct clock *clock, struct store_api_key *out,
                          char secret[static SERVICE_API_KEY_CHARS + 1]);
 
+/* All memory that clients cause, in one budget (docs/memory.md). Each share is there for its
+ * purpose alone, so that what runs cannot keep an answer from being made, nor what arrives a
+ * program from running. Outlives service and net. */
+struct service_memory {
+    struct budget node;     /* the shares together */
+    struct budget requests; /* bodies as they arrive, parsed requests until they have run */
+    struct budget programs; /* plaintexts, modules (the cache's too), memories, tables, stacks */
+    struct budget answers;  /* large results, from the program's end until stored and sent */
+};
+
+void service_memory_init(struct service_memory *memory, size_t bytes);
+/* The largest body that can be taken in beside what parsing makes of it. */
+size_t service_memory_body_max(const struct service_memory *memory);
+
 struct service_parts { /* opened by main, outlive the service */
+    struct service_memory *memory;
     struct audit_log *log;
     struct store *store;
     const struct tee *tee;

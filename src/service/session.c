@@ -81,10 +81,14 @@ struct session *session_new(struct service *service, const char *owner)
     memcpy(session->owner, owner, strlen(owner) + 1);
     session->created_ms = clock_wall_ms(service->parts.clock);
     session->admitted_ns = clock_monotonic_ns(service->parts.clock);
-    budget_init(&session->budget, &service->memory,
-                config->memory_max_bytes + SESSION_OVERHEAD_BYTES +
-                    SESSION_MODULE_FACTOR * config->module_bytes_max);
-    arena_init(&session->arena, &session->budget);
+    struct service_memory *memory = service->parts.memory;
+    size_t limit = config->memory_max_bytes + SESSION_OVERHEAD_BYTES +
+                   SESSION_MODULE_FACTOR * config->module_bytes_max;
+    /* Who needs more than there is for all programs need not try again. */
+    budget_init(&session->budget, &memory->programs,
+                limit < memory->programs.limit ? limit : memory->programs.limit);
+    arena_init(&session->arena, &memory->requests);
+    arena_init(&session->program.arena, &session->budget);
     session->record.admit_index = UINT64_MAX;
     session->record.result_index = UINT64_MAX;
     return session;
@@ -97,6 +101,7 @@ void session_release_program(struct session *session)
     vm_store_free(program->store);
     vm_module_unref(program->module);
     vm_loader_free(program->loader);
+    arena_release_wiped(&program->arena);
     memset(program, 0, sizeof(*program));
     crypto_p256_free(session->key.key);
     session->key.key = NULL;
@@ -106,8 +111,6 @@ void session_release_program(struct session *session)
 void session_release_arena(struct session *session)
 {
     arena_release_wiped(&session->arena);
-    session->request.encrypted_wasm = (struct bytes){NULL, 0};
-    session->request.encrypted_arguments = (struct bytes){NULL, 0};
     session->request.function_name = (struct bytes){NULL, 0};
     session->request.metadata = NULL;
 }
@@ -126,6 +129,7 @@ void session_free(struct session *session)
     heap_free(session->record.tlog_proof);
     heap_free(session->answer);
     session_release_arena(session);
+    budget_release(&session->service->parts.memory->answers, session->answer_charged);
     assert(budget_used(&session->budget) == 0);
     memory_wipe(session, sizeof(*session));
     heap_free(session);

@@ -58,6 +58,7 @@ struct session_program {     /* all NULL until made; released in reverse */
     bool is_suspended; /* a stop has to interrupt it */
     struct vm_func_type type;
     const struct vm_func *function;
+    struct arena arena; /* secret: of the next ones */
     struct values_argument *arguments;
     uint32_t argument_count;
     uint32_t buffer;    /* the next argument to look at in PHASE_ALLOCATE */
@@ -96,8 +97,8 @@ struct session {
     struct list table_link;
     struct api_call *call; /* NULL once answered */
 
-    struct budget budget; /* of this run, inside the node's */
-    struct arena arena;   /* secret */
+    struct budget budget; /* of what runs, inside the share of programs */
+    struct arena arena;   /* of the request, inside the share of requests */
     struct execute_request request;
     struct request_key key;
     char owner[STORE_KEY_ID_CHARS + 1];
@@ -107,14 +108,16 @@ struct session {
 
     enum session_phase phase;
     struct crypto_hpke hpke;
-    bool is_established; /* hpke can seal */
-    bool is_opened;      /* the program's hash is known */
+    bool is_established;   /* hpke can seal */
+    bool is_opened;        /* the program's hash is known */
+    bool waits_for_memory; /* since its last step */
     bool has_waited_for_memory;
     bool is_stored; /* as admitted */
     uint8_t program_hash[CRYPTO_SHA256_BYTES];
     struct session_program program;
     struct session_outcome outcome;
     char *encrypted_result; /* base64; NULL: none */
+    size_t answer_charged;  /* to the share of answers */
     uint8_t result_commitment[CRYPTO_SHA256_BYTES];
     struct session_record record;
 

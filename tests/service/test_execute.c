@@ -664,11 +664,11 @@ static int64_t memory_in_use(void)
     return bytes;
 }
 
-/* A node of 64 MiB, of which a program holds 700 pages until it is cancelled. */
+/* A node of which programs may have 70 MiB, and one holds 700 pages until it is cancelled. */
 static struct world_call *hold_memory(struct prepared *holder)
 {
     world_stop(&world);
-    world.config.memory_budget_bytes = 64UL * 1024 * 1024;
+    world.config.memory_budget_bytes = 112UL * 1024 * 1024;
     world_start(&world);
     client_prepare(&world, world.user.secret, PROGRAM(kitchen), "hold", "[700]",
                    "{\"timeout_seconds\":300}", false, holder);
@@ -722,7 +722,8 @@ Test(service_execute, a_program_that_grows_is_told_of_the_node_if_that_is_short)
     struct prepared holder;
     json_t *result = NULL;
     struct world_call *held = hold_memory(&holder);
-    struct reply reply = run(PROGRAM(kitchen), "grow", "[700]", NULL, false, &result);
+    struct reply reply =
+        run(PROGRAM(kitchen), "grow", "[700]", "{\"timeout_seconds\":1}", false, &result);
     expect_failure(&reply, result, ERR_OVERLOADED, "error");
     cr_expect_str_eq(limit_hit(&reply), "");
     json_decref(result);

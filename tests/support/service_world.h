@@ -50,6 +50,7 @@ struct world {
     struct audit_recovery recovery;
     struct store *store;
     struct tee tee;
+    struct service_memory memory;
     struct service *service;
     struct world_key user, other, admin, metrics, expired, revoked;
 };
@@ -100,7 +101,9 @@ static inline void world_start(struct world *world)
         WORLD_CHECK(store_revoke_api_key(world->store, world->revoked.id, &err));
     }
     tee_none_new(&world->tee);
-    struct service_parts parts = {.log = world->log,
+    service_memory_init(&world->memory, world->config.memory_budget_bytes);
+    struct service_parts parts = {.memory = &world->memory,
+                                  .log = world->log,
                                   .store = world->store,
                                   .tee = &world->tee,
                                   .clock = world->clock,
