@@ -32,7 +32,7 @@ enum load_flag {
     LOAD_JSON,
 };
 
-enum { API_KEYS = 8, CONNECTIONS_DEFAULT = 1000 };
+enum { API_KEYS = 10, CONNECTIONS_DEFAULT = 1000 };
 
 /* ---- flags ---- */
 
@@ -277,7 +277,8 @@ static int load_go(const struct cli_command *command, struct load *load)
     struct err err;
     int code = CLI_OK;
     bool is_open = node_open(load, &err);
-    bool ok = is_open && scenarios_run(load, &err);
+    load->scenario = "";
+    bool ok = is_open && load_preflight(load, &err) && scenarios_run(load, &err);
     if (is_open) {
         load_http_close(&load->http);
     }

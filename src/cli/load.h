@@ -172,11 +172,12 @@ bool load_node_spawn(struct load_node *node, const char *directory, size_t api_k
 bool load_node_stop(struct load_node *node, char *said, size_t said_size,
                     struct err *err) MUST_CHECK;
 void load_node_release(struct load_node *node); /* kills it, if it still runs */
-void load_node_usage(const struct load_node *node, struct load_usage *usage);
 
 struct load;
 /* The text of /metrics; false if there is none for us. */
 bool load_metrics_fetch(struct load *load, struct buffer *out) MUST_CHECK;
+/* Of the node's process, else what its metrics say of it. */
+void load_usage_read(struct load *load, struct load_usage *usage);
 /* The value of a line without labels, such as "wasm_hypervisor_log_entries". */
 bool load_metric_find(struct bytes text, const char *name, double *out) MUST_CHECK;
 
@@ -212,6 +213,7 @@ struct load_tally { /* what became of the executions of a stream */
     uint64_t answered_in_window;
     uint64_t first_answer_ns, last_answer_ns;
     uint64_t cut;                          /* ended by ourselves, by breaking the connection */
+    enum err_code refusal;                 /* the first that is not in order */
     char complaint[ERR_MESSAGE_BYTES_MAX]; /* the first */
     struct load_histogram latency;         /* intended start to answer, ns */
     struct load_histogram round_trip;      /* of the execute call alone */
@@ -381,6 +383,8 @@ bool load_disconnects(struct load *load, struct err *err);
 /* For scenarios: a program of an instant, and streams of it that must all be answered right. */
 void load_small_job(struct load_flow *flow, struct load_job *job);
 bool load_afterwards(struct load *load, struct err *err);
+/* One execution, before anything else: IO if the node does not take it. */
+bool load_preflight(struct load *load, struct err *err);
 const struct load_scenario *load_scenario_find(const char *name, size_t size);
 
 /* load_report.c */

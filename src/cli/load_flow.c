@@ -45,8 +45,9 @@ static void complain(struct load_tally *tally, const struct load_session *sessio
                      const char *complaint)
 {
     if (tally->complaint[0] == '\0' && complaint != NULL) {
-        snprintf(tally->complaint, sizeof tally->complaint, "%.36s %.400s",
-                 session->request_id_text[0] != '\0' ? session->request_id_text : "(no id yet)",
+        snprintf(tally->complaint, sizeof tally->complaint, "%.36s: %.400s",
+                 session->request_id_text[0] != '\0' ? session->request_id_text
+                                                     : "a request without id",
                  complaint);
     }
 }
@@ -136,6 +137,7 @@ void load_flow_ended(struct load_session *session, enum load_outcome outcome,
             snprintf(text, sizeof text, "%s: %.400s", err_code_name(answer->code),
                      complaint != NULL ? complaint : "nothing that this program may end with");
             complain(tally, session, text);
+            tally->refusal = tally->refusal == ERR_NONE ? answer->code : tally->refusal;
             tally->wrong++;
             break;
         }

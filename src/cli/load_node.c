@@ -271,31 +271,6 @@ static uint64_t entries_count(const char *path)
     return count > 2 ? count - 2 : 0; /* . and .. */
 }
 
-void load_node_usage(const struct load_node *node, struct load_usage *usage)
-{
-    char path[64], text[4096];
-    clockid_t clock = 0;
-    struct timespec used = {0};
-    *usage = (struct load_usage){0};
-    if (node->pid == 0) {
-        return;
-    }
-    if (clock_getcpuclockid(node->pid, &clock) == 0 && clock_gettime(clock, &used) == 0) {
-        usage->cpu_seconds = (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-    }
-    snprintf(path, sizeof path, "/proc/%d/status", (int)node->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0) {
-        close(fd);
-    }
-    text[size > 0 ? size : 0] = '\0';
-    usage->rss_bytes = status_bytes(text, "VmRSS:");
-    usage->rss_peak_bytes = status_bytes(text, "VmHWM:");
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)node->pid);
-    usage->descriptors = entries_count(path);
-}
-
 /* ---- its metrics ---- */
 
 static void metrics_done(struct load_call *call)
@@ -346,4 +321,51 @@ bool load_metric_find(struct bytes text, const char *name, double *out)
         line = line != NULL ? line + 1 : NULL;
     }
     return false;
+}
+
+static void usage_of_metrics(struct load *load, struct load_usage *usage)
+{
+    struct buffer text;
+    double rss = 0, descriptors = 0;
+    buffer_init(&text, METRICS_BYTES_MAX);
+    if (load_metrics_fetch(load, &text)) {
+        struct bytes metrics = buffer_bytes(&text);
+        (void)(load_metric_find(metrics, "process_cpu_seconds_total", &usage->cpu_seconds) &&
+               load_metric_find(metrics, "process_resident_memory_bytes", &rss) &&
+               load_metric_find(metrics, "process_open_fds", &descriptors));
+        usage->rss_bytes = (uint64_t)rss;
+        usage->descriptors = (uint64_t)descriptors;
+    }
+    buffer_release(&text);
+}
+
+static void usage_of_process(const struct load_node *node, struct load_usage *usage)
+{
+    char path[64], text[4096];
+    clockid_t clock = 0;
+    struct timespec used = {0};
+    if (clock_getcpuclockid(node->pid, &clock) == 0 && clock_gettime(clock, &used) == 0) {
+        usage->cpu_seconds = (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+    }
+    snprintf(path, sizeof path, "/proc/%d/status", (int)node->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[size > 0 ? size : 0] = '\0';
+    usage->rss_bytes = status_bytes(text, "VmRSS:");
+    usage->rss_peak_bytes = status_bytes(text, "VmHWM:");
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)node->pid);
+    usage->descriptors = entries_count(path);
+}
+
+void load_usage_read(struct load *load, struct load_usage *usage)
+{
+    *usage = (struct load_usage){0};
+    if (load->node.pid != 0) {
+        usage_of_process(&load->node, usage);
+    } else {
+        usage_of_metrics(load, usage);
+    }
 }

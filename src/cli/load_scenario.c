@@ -119,12 +119,12 @@ static bool steady(struct load *load, struct err *err)
         load_flows_run(load, flows, 1);
         load_tally_count(load, warmup);
         double checkpoints = checkpoints_count(load);
-        load_node_usage(&load->node, &before);
+        load_usage_read(load, &before);
         double own_seconds = process_seconds();
         steady_flow(load, &flow, tally, seconds);
         load_flows_run(load, flows, 1);
         own_seconds = process_seconds() - own_seconds;
-        load_node_usage(&load->node, &after);
+        load_usage_read(load, &after);
         checkpoints = checkpoints_count(load) - checkpoints;
         load_tally_count(load, tally);
         load_figure_goal(load, "throughput", (double)tally->answered_in_window / seconds, "/s",
@@ -165,7 +165,7 @@ static void hogs_report(struct load *load, const struct load_tally *hogs,
                      (double)load_histogram_at(outside, 0.99) / ms, "ms", 5, false);
     load_figure_goal(load, "overrun, from outside: worst", (double)outside->max / ms, "ms", 20,
                      false);
-    load_figure_goal(load, "short programs: queue + run p99, goal",
+    load_figure_goal(load, "queue + run of short programs: p99",
                      (double)load_histogram_at(&small->service, 0.99) / ms, "ms", 10, false);
     load_tally_report(load, "short programs", small);
 }
@@ -308,6 +308,32 @@ bool load_afterwards(struct load *load, struct err *err)
     return true;
 }
 
+bool load_preflight(struct load *load, struct err *err)
+{
+    struct load_tally *tally = tally_new(err);
+    struct load_flow flow;
+    struct load_flow *const flows[] = {&flow};
+    if (tally == NULL) {
+        return false;
+    }
+    load_flow_init(&flow, load, "first", load_small_job, tally);
+    flow.concurrency = 1;
+    flow.count_max = 1;
+    flow.allowed = 0;
+    load_flows_run(load, flows, 1);
+    bool ok = tally->lost == 0 && tally->refusal == ERR_NONE;
+    if (ok) {
+        load_tally_count(load, tally);
+    } else {
+        (void)err_set(err, ERR_IO, "the node does not serve: %.400s%s", tally->complaint,
+                      tally->refusal == ERR_UNAUTHENTICATED
+                          ? "; give an API key with --api-key or WASM_HYPERVISOR_API_KEY"
+                          : "");
+    }
+    heap_free(tally);
+    return ok;
+}
+
 /* ---- memory ---- */
 
 static void touch_job(struct load_flow *flow, struct load_job *job)
@@ -324,14 +350,16 @@ static void memory_after(struct load *load)
     static const double goal_mib = 150, mib = 1024 * 1024;
     uint64_t begin_ns = now_ns(), end_ns = begin_ns + (uint64_t)(15 * ns_per_s);
     struct load_usage usage;
-    load_node_usage(&load->node, &usage);
+    load_usage_read(load, &usage);
     while ((double)usage.rss_bytes > goal_mib * mib && now_ns() < end_ns) {
         load_http_step(&load->http, now_ns() + 50000000);
-        load_node_usage(&load->node, &usage);
+        load_usage_read(load, &usage);
     }
     if (usage.rss_bytes > 0) {
-        load_figure_goal(load, "node's memory at its peak", (double)usage.rss_peak_bytes / mib,
-                         "MiB", 1024, false);
+        if (usage.rss_peak_bytes > 0) {
+            load_figure_goal(load, "node's memory at its peak", (double)usage.rss_peak_bytes / mib,
+                             "MiB", 1024, false);
+        }
         load_figure_goal(load, "node's memory afterwards", (double)usage.rss_bytes / mib, "MiB",
                          goal_mib, false);
         load_figure_add(load, "node's memory: waited for that", (double)(now_ns() - begin_ns) / 1e6,

@@ -306,7 +306,7 @@ static bool gauges_read(struct load *load, struct gauges *gauges)
                          &gauges->queued) &&
         load_metric_find(buffer_bytes(&text), "wasm_hypervisor_log_entries", &gauges->entries);
     buffer_release(&text);
-    load_node_usage(&load->node, &gauges->usage);
+    load_usage_read(load, &gauges->usage);
     return ok;
 }
 
