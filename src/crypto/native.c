@@ -68,6 +68,7 @@ static void native_release(void)
     EVP_MD_free(native.sha512);
     EVP_CIPHER_free(native.aes_256_gcm);
     EVP_MAC_CTX_free(native.hmac_sha256);
+    EC_GROUP_free(native.p256);
     EVP_PKEY_free(native.p256_parameters);
     EVP_PKEY_free(native.p384_parameters);
 }
@@ -83,6 +84,8 @@ static void native_init(void)
     crypto_require(native.sha256 != NULL && native.sha384 != NULL && native.sha512 != NULL &&
                    native.aes_256_gcm != NULL);
     native.hmac_sha256 = hmac_context();
+    native.p256 = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    crypto_require(native.p256 != NULL);
     native.p256_parameters = curve_parameters(p256);
     native.p384_parameters = curve_parameters(p384);
     /* Before OpenSSL's own end-of-process work: it runs such handlers last in, first out. */

@@ -11,6 +11,7 @@
 
 #include "crypto/crypto.h"
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 
 struct crypto_native {
@@ -18,7 +19,8 @@ struct crypto_native {
     EVP_MD *sha384;
     EVP_MD *sha512;
     EVP_CIPHER *aes_256_gcm;
-    EVP_MAC_CTX *hmac_sha256;  /* without a key: duplicated for every use */
+    EVP_MAC_CTX *hmac_sha256; /* without a key: duplicated for every use */
+    EC_GROUP *p256;
     EVP_PKEY *p256_parameters; /* keys without key material: what points are loaded into */
     EVP_PKEY *p384_parameters;
 };
