@@ -77,6 +77,10 @@ json_t *attest_epoch_evidence(const struct attest_epoch *epoch);
  * there) and returns
  * {"payload": text, "signature": base64, "epoch": hex digest}. A new reference, or NULL. */
 json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object);
+/* The same from and to text: signs `payload`, which is canonical, and appends the object. False: no
+ * memory, or no signature. */
+bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes payload,
+                            struct buffer *out) MUST_CHECK;
 
 /* ---- Verifying (the client's side) ---- */
 

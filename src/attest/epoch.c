@@ -212,22 +212,33 @@ json_t *attest_epoch_evidence(const struct attest_epoch *epoch)
                      certificates_json(epoch));
 }
 
+bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes payload,
+                            struct buffer *out)
+{
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES_MAX];
+    size_t size = 0;
+    if (!crypto_signer_sign(epoch->key, payload, signature, &size)) {
+        return false;
+    }
+    json_put_open(out);
+    json_put_text(out, "payload", payload);
+    json_put_base64(out, "signature", bytes_of(signature, size));
+    json_put_hex(out, "epoch", bytes_of(epoch->digest, sizeof epoch->digest));
+    json_put_close(out);
+    return !out->failed;
+}
+
 json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object)
 {
     struct err err;
-    struct buffer payload;
+    struct buffer payload, text;
     json_t *out = NULL;
-    uint8_t signature[CRYPTO_SIGNATURE_BYTES_MAX];
-    size_t size = 0;
-    char digest[2 * ATTEST_EPOCH_DIGEST_BYTES + 1];
-    text_hex_encode(bytes_of(epoch->digest, sizeof epoch->digest), digest);
     buffer_init(&payload, PAYLOAD_BYTES_MAX);
-    if (json_canonical(object, &payload, &err) &&
-        crypto_signer_sign(epoch->key, buffer_bytes(&payload), signature, &size)) {
-        struct bytes text = buffer_bytes(&payload);
-        out = json_pack("{s:s%, s:o, s:s}", "payload", (const char *)text.ptr, text.size,
-                        "signature", base64_json(bytes_of(signature, size)), "epoch", digest);
-    }
+    buffer_init(&text, 8 * (size_t)PAYLOAD_BYTES_MAX);
+    bool ok = json_canonical(object, &payload, &err) &&
+              attest_epoch_sign_text(epoch, buffer_bytes(&payload), &text) &&
+              json_text_parse(buffer_bytes(&text), &out, &err);
     buffer_release(&payload);
-    return out;
+    buffer_release(&text);
+    return ok ? out : NULL;
 }

@@ -110,7 +110,25 @@ void buffer_release_wiped(struct buffer *buffer)
     buffer_release(buffer);
 }
 
-/* Room for `size` more bytes and a NUL. The old memory is wiped: what it holds may be a secret. */
+/* The old memory is wiped: what it holds may be a secret. */
+static bool buffer_move(struct buffer *buffer, size_t capacity)
+{
+    uint8_t *ptr = heap_alloc(capacity);
+    if (ptr == NULL) {
+        buffer->failed = buffer->no_memory = true;
+        return false;
+    }
+    if (buffer->size > 0) {
+        (void)memcpy(ptr, buffer->ptr, buffer->size);
+    }
+    memory_wipe(buffer->ptr, buffer->size);
+    heap_free(buffer->ptr);
+    buffer->ptr = ptr;
+    buffer->capacity = capacity;
+    return true;
+}
+
+/* Room for `size` more bytes and a NUL. */
 static bool buffer_reserve(struct buffer *buffer, size_t size)
 {
     if (buffer->failed || size > buffer->size_max - buffer->size) {
@@ -125,19 +143,25 @@ static bool buffer_reserve(struct buffer *buffer, size_t size)
     while (capacity < needed) {
         capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
     }
-    uint8_t *ptr = heap_alloc(capacity);
-    if (ptr == NULL) {
-        buffer->failed = true;
-        return false;
+    return buffer_move(buffer, capacity);
+}
+
+void buffer_expect(struct buffer *buffer, size_t size)
+{
+    size_t room = buffer->size_max - buffer->size;
+    size = size < room ? size : room;
+    if (!buffer->failed && buffer->capacity - buffer->size <= size) {
+        (void)buffer_move(buffer, buffer->size + size + 1);
     }
-    if (buffer->size > 0) {
-        (void)memcpy(ptr, buffer->ptr, buffer->size);
+}
+
+uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+{
+    if (!buffer_reserve(buffer, size)) {
+        return NULL;
     }
-    memory_wipe(buffer->ptr, buffer->size);
-    heap_free(buffer->ptr);
-    buffer->ptr = ptr;
-    buffer->capacity = capacity;
-    return true;
+    buffer->size += size;
+    return buffer->ptr + buffer->size - size;
 }
 
 void buffer_append(struct buffer *buffer, const void *ptr, size_t size)

@@ -64,13 +64,19 @@ struct buffer {
     size_t size;
     size_t capacity;
     size_t size_max;
-    bool failed; /* over size_max, or no memory */
+    bool failed;    /* over size_max, or no memory */
+    bool no_memory; /* it was that */
 };
 
 void buffer_init(struct buffer *buffer, size_t size_max);
 void buffer_release(struct buffer *buffer); /* frees; the buffer is empty and usable again */
 void buffer_release_wiped(
     struct buffer *buffer); /* overwrites the contents first (growing wipes what it leaves, too) */
+/* Takes room for so many more bytes at once. */
+void buffer_expect(struct buffer *buffer, size_t size);
+/* So many more bytes, for the caller to write, with room for a NUL behind them; NULL if they do not
+ * fit. */
+uint8_t *buffer_extend(struct buffer *buffer, size_t size);
 void buffer_append(struct buffer *buffer, const void *ptr, size_t size);
 void buffer_append_bytes(struct buffer *buffer, struct bytes bytes);
 void buffer_append_string(struct buffer *buffer, const char *text);

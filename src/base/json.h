@@ -30,11 +30,31 @@ size_t json_parse_memory_max(size_t text_bytes);
 
 /* Appends the canonical serialisation (RFC 8785): members sorted by UTF-16 code units, ECMAScript
  * numbers. Integers outside ±(2^53 - 1) are refused (they travel as strings), NaN and infinities
- * cannot occur. Fails with FORMAT or LIMIT. */
+ * cannot occur. Fails with FORMAT, LIMIT or NO_MEMORY. */
 bool json_canonical(const json_t *value, struct buffer *out, struct err *err) MUST_CHECK;
 
 /* Appends plain compact JSON: members in their own order, any integer, the shortest digits of each
- * real number (0.1, not 0.10000000000000001). Fails with FORMAT (nesting) or LIMIT. */
+ * real number (0.1, not 0.10000000000000001). Fails with FORMAT (nesting), LIMIT or
+ * NO_MEMORY. */
 bool json_write(const json_t *value, struct buffer *out, struct err *err) MUST_CHECK;
+
+/* ---- an object member by member, without values in between: what is written often ----
+ *
+ * Canonical if the caller names the members in order and integers stay within ±(2^53 - 1). Texts
+ * must be UTF-8. Failures are the buffer's. */
+
+void json_put_open(struct buffer *out);
+void json_put_close(struct buffer *out);
+/* The name, and the comma before it if it needs one; a value has to follow. */
+void json_put_name(struct buffer *out, const char *name);
+void json_put_string(struct buffer *out, const char *name, const char *text);
+void json_put_text(struct buffer *out, const char *name, struct bytes text);
+void json_put_integer(struct buffer *out, const char *name, int64_t value);
+/* thousandths / 1000, as a number */
+void json_put_thousandths(struct buffer *out, const char *name, uint64_t thousandths);
+void json_put_hex(struct buffer *out, const char *name, struct bytes bytes);
+void json_put_base64(struct buffer *out, const char *name, struct bytes bytes);
+/* What is JSON already. */
+void json_put_json(struct buffer *out, const char *name, struct bytes json);
 
 #endif

@@ -9,13 +9,17 @@
  */
 #include "service/internal.h"
 
+#include "base/json.h"
 #include "base/log.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Milliseconds with three decimals have less than 15 digits: they are written as they are meant. */
-static const size_t answer_dump_flags = JSON_COMPACT | JSON_REAL_PRECISION(15);
+enum {
+    ANSWER_EXTRA_BYTES = 3072, /* about what comes with the sealed result and the proof */
+    ANSWER_BYTES_EXTRA_MAX = 256 * 1024,
+};
 
 /* ---- what is said in the clear ---- */
 
@@ -70,65 +74,88 @@ static enum session_state final_state(const struct session *session)
 
 /* ---- the body ---- */
 
-static bool set_hash(json_t *body, const char *name, const uint8_t hash[static AUDIT_HASH_BYTES])
-{
-    char text[2 * AUDIT_HASH_BYTES + 1];
-    text_hex_encode(bytes_of(hash, AUDIT_HASH_BYTES), text);
-    return json_object_set_new(body, name, json_string(text)) == 0;
-}
-
-static json_t *commitment_json(const struct session *session)
+static void put_commitment(const struct session *session, struct buffer *out)
 {
     const struct session_record *record = &session->record;
     const char *origin = audit_log_origin(session->service->parts.log);
-    json_t *commitment = json_pack(
-        "{s:o, s:s, s:I, s:I, s:s, s:s}", "record_id",
-        json_sprintf("%s/%" PRIu64, origin, record->result_index), "log_origin", origin,
-        "admit_index", (json_int_t)record->admit_index, "leaf_index",
-        (json_int_t)record->result_index, "leaf", record->leaf, "tlog_proof", record->tlog_proof);
-    if (commitment != NULL && !set_hash(commitment, "leaf_hash", record->leaf_hash)) {
-        json_decref(commitment);
-        return NULL;
-    }
-    return commitment;
+    char record_id[AUDIT_ORIGIN_CHARS_MAX + 24];
+    (void)snprintf(record_id, sizeof(record_id), "%s/%" PRIu64, origin, record->result_index);
+    json_put_name(out, "commitment");
+    json_put_open(out);
+    json_put_string(out, "record_id", record_id);
+    json_put_string(out, "log_origin", origin);
+    json_put_integer(out, "admit_index", (int64_t)record->admit_index);
+    json_put_integer(out, "leaf_index", (int64_t)record->result_index);
+    json_put_string(out, "leaf", record->leaf);
+    json_put_string(out, "tlog_proof", record->tlog_proof);
+    json_put_hex(out, "leaf_hash", bytes_of(record->leaf_hash, AUDIT_HASH_BYTES));
+    json_put_close(out);
 }
 
 /* What both forms of the answer carry. */
-static bool add_proof(json_t *body, const struct session *session)
+static bool put_proof(const struct session *session, struct buffer *out)
 {
-    bool ok = json_object_set_new(body, "execution_summary", result_summary(session)) == 0;
-    ok = ok && set_hash(body, "request_commitment", session->request.commitment);
-    ok = ok && set_hash(body, "result_commitment", session->result_commitment);
-    if (ok && session->encrypted_result != NULL) {
-        ok = json_object_set_new(body, "encrypted_result",
-                                 json_string(session->encrypted_result)) == 0;
+    json_put_name(out, "execution_summary");
+    result_summary(session, out);
+    json_put_hex(out, "request_commitment",
+                 bytes_of(session->request.commitment, CRYPTO_SHA256_BYTES));
+    json_put_hex(out, "result_commitment",
+                 bytes_of(session->result_commitment, CRYPTO_SHA256_BYTES));
+    if (session->encrypted_result != NULL) {
+        json_put_string(out, "encrypted_result", session->encrypted_result);
     }
-    ok = ok && json_object_set_new(body, "commitment", commitment_json(session)) == 0;
-    return ok && json_object_set_new(body, "receipt", receipt_sign(session)) == 0;
+    put_commitment(session, out);
+    json_put_name(out, "receipt");
+    return receipt_sign(session, out);
+}
+
+static bool put_problem(const struct session *session, const struct err *err, struct buffer *out)
+{
+    struct err ignored;
+    json_t *problem =
+        problem_json(err, 0, session->request.request_id_text, session->service->parts.clock);
+    bool ok = problem != NULL && json_write(problem, out, &ignored);
+    json_decref(problem);
+    return ok;
 }
 
 /* The whole body; what cannot be committed must not be said, so that is INTERNAL. */
-static json_t *answer_body(struct session *session, int *status)
+static bool answer_body(const struct session *session, int *status, struct buffer *out)
 {
-    const char *id = session->request.request_id_text;
-    const struct clock *clock = session->service->parts.clock;
     struct err err = session->outcome.err;
     if (!session->record.is_committed) {
         (void)err_set(&err, ERR_INTERNAL, "the result could not be committed to the audit log");
         *status = err_code_http_status(err.code);
-        return problem_json(&err, 0, id, clock);
+        return put_problem(session, &err, out);
     }
+    size_t sealed_size = session->encrypted_result == NULL ? 0 : strlen(session->encrypted_result);
+    buffer_expect(out, sealed_size + strlen(session->record.tlog_proof) + ANSWER_EXTRA_BYTES);
     if (err.code != ERR_NONE && clear_message(err.code) != NULL) {
         (void)err_set(&err, err.code, "%s", clear_message(err.code));
     }
     *status = err.code == ERR_NONE ? 200 : err_code_http_status(err.code);
-    json_t *body = err.code == ERR_NONE ? json_pack("{s:s}", "request_id", id)
-                                        : problem_json(&err, 0, id, clock);
-    if (body == NULL || !add_proof(body, session)) {
-        json_decref(body);
-        return NULL;
+    if (err.code == ERR_NONE) {
+        json_put_open(out);
+        json_put_string(out, "request_id", session->request.request_id_text);
+    } else if (put_problem(session, &err, out)) {
+        out->size--; /* the brace: there is more to say */
+    } else {
+        return false;
     }
-    return body;
+    bool ok = put_proof(session, out);
+    json_put_close(out);
+    return ok && !out->failed;
+}
+
+/* NULL: no memory for it. */
+static uint8_t *answer_text(const struct session *session, int *status, size_t *size)
+{
+    struct buffer out;
+    buffer_init(&out, 2 * session->service->config.result_bytes_max + ANSWER_BYTES_EXTRA_MAX);
+    bool ok = answer_body(session, status, &out);
+    uint8_t *text = ok ? buffer_detach(&out, size) : NULL;
+    buffer_release(&out);
+    return text;
 }
 
 /* ---- memory ---- */
@@ -275,22 +302,22 @@ void answer_finish(struct session *session)
 {
     struct service *service = session->service;
     int status = 0;
-    json_t *body = answer_body(session, &status);
-    char *text = body == NULL ? NULL : json_dumps(body, answer_dump_flags);
-    json_decref(body);
+    size_t size = 0;
+    uint8_t *text = answer_text(session, &status, &size);
     if (text == NULL) {
         struct err err;
+        struct buffer problem;
         (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
         problem_publish(&err, session->request.request_id_text);
-        body = problem_json(&err, 0, session->request.request_id_text, service->parts.clock);
-        text = body == NULL ? NULL : json_dumps(body, answer_dump_flags);
+        buffer_init(&problem, ANSWER_BYTES_EXTRA_MAX);
+        text = put_problem(session, &err, &problem) ? buffer_detach(&problem, &size) : NULL;
+        buffer_release(&problem);
         status = 500;
-        json_decref(body);
     }
     enum err_code code = status == 500 ? ERR_INTERNAL : session->outcome.err.code;
     session_enter(session, status == 500 ? SESSION_ERROR : final_state(session));
-    struct bytes answer = bytes_of_string(text != NULL ? text : "");
-    session_table_publish(service->sessions, session, (uint8_t *)text, answer.size, status);
+    struct bytes answer = bytes_of(text, size);
+    session_table_publish(service->sessions, session, text, size, status);
     count_outcome(session, code);
     log_outcome(session, code);
     send_answer(session, code, answer, status);

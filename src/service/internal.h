@@ -138,14 +138,15 @@ bool buffers_outputs(const struct session *session, json_t **out, struct err *er
 bool result_seal(struct session *session, struct err *err) MUST_CHECK;
 /* "success", "timeout", "resource_exhausted", "cancelled", "error". */
 const char *result_status(const struct session *session);
-json_t *result_summary(const struct session *session);
+/* Appends the summary, canonical. */
+void result_summary(const struct session *session, struct buffer *out);
 
 /* commit.c: the two leaves. Afterwards the session is the log's until its callback. */
 bool commit_admit(struct session *session, struct err *err) MUST_CHECK;
 void commit_result(struct session *session);
 
-/* receipt.c: the signed receipt of a committed session; NULL: no memory. */
-json_t *receipt_sign(const struct session *session);
+/* receipt.c: appends the signed receipt of a committed session. False: no memory. */
+bool receipt_sign(const struct session *session, struct buffer *out) MUST_CHECK;
 
 /* answer.c: says the outcome, stores it, ends the session. */
 void answer_finish(struct session *session);

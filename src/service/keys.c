@@ -14,6 +14,8 @@ enum {
     KEYS_NONCE_BYTES_MAX = 64,
     KEYS_BASE64_CHARS_MAX = 92, /* of 65 bytes, with room */
     KEYS_ANSWER_BYTES_MAX = 1024 * 1024,
+    KEYS_ANSWER_EXTRA_BYTES = 2048, /* about what comes with the evidence */
+    KEYS_BINDING_BYTES_MAX = 1024,
 };
 
 struct keys_texts { /* what the answer and the signed binding both say */
@@ -63,56 +65,55 @@ static bool keys_parse(const struct message_request *request, struct arena *aren
     return ok;
 }
 
-static json_t *keys_binding(const struct epoch *epoch, const struct keys_texts *texts,
-                            const char *nonce)
+/* Canonical: the names are in order. */
+static bool keys_binding(const struct epoch *epoch, const struct keys_texts *texts,
+                         const char *nonce, struct buffer *out)
 {
-    json_t *binding =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "domain", "wasm-hypervisor/1 request key",
-                  "request_id", texts->request_id, "public_key", texts->public_key,
-                  "key_derivation_salt", texts->salt, "expires_at", texts->expires_at);
-    bool ok = binding != NULL;
-    if (ok && nonce != NULL) {
-        ok = json_object_set_new(binding, "nonce", json_string(nonce)) == 0;
+    struct buffer binding;
+    buffer_init(&binding, KEYS_BINDING_BYTES_MAX);
+    buffer_expect(&binding, KEYS_BINDING_BYTES_MAX);
+    json_put_open(&binding);
+    json_put_string(&binding, "domain", "wasm-hypervisor/1 request key");
+    json_put_string(&binding, "expires_at", texts->expires_at);
+    json_put_string(&binding, "key_derivation_salt", texts->salt);
+    if (nonce != NULL) {
+        json_put_string(&binding, "nonce", nonce);
     }
-    json_t *signed_binding = ok ? attest_epoch_sign(epoch->attest, binding) : NULL;
-    json_decref(binding);
-    return signed_binding;
+    json_put_string(&binding, "public_key", texts->public_key);
+    json_put_string(&binding, "request_id", texts->request_id);
+    json_put_close(&binding);
+    bool ok = !binding.failed && attest_epoch_sign_text(epoch->attest, buffer_bytes(&binding), out);
+    buffer_release(&binding);
+    return ok;
 }
 
-/* Appends an object's text without its last brace. */
-static void append_open(struct buffer *out, const char *text)
-{
-    size_t size = strlen(text);
-    assert(size > 2 && text[size - 1] == '}');
-    buffer_append(out, text, size - 1);
-}
-
-/* The evidence is large and the same for all keys of an epoch: its text is spliced in. */
+/* The evidence is large and the same for all keys of an epoch: its text is spliced in, without its
+ * last brace. */
 static bool keys_answer(const struct service *service, const struct epoch *epoch,
                         const struct keys_texts *texts, const char *nonce, struct buffer *out)
 {
-    json_t *head =
-        json_pack("{s:s, s:s, s:s, s:{s:i, s:i, s:i}, s:s, s:s, s:s, s:s}", "request_id",
-                  texts->request_id, "public_key", texts->public_key, "algorithm", "P-256", "suite",
-                  "kem", CRYPTO_HPKE_KEM, "kdf", CRYPTO_HPKE_KDF, "aead", CRYPTO_HPKE_AEAD,
-                  "key_derivation_salt", texts->salt, "created_at", texts->created_at, "expires_at",
-                  texts->expires_at, "node_id", service->parts.node_id);
-    json_t *binding = keys_binding(epoch, texts, nonce);
-    char *head_text = head == NULL ? NULL : json_dumps(head, JSON_COMPACT);
-    char *binding_text = binding == NULL ? NULL : json_dumps(binding, JSON_COMPACT);
-    bool ok = head_text != NULL && binding_text != NULL;
-    if (ok) {
-        append_open(out, head_text);
-        buffer_append_string(out, ",\"attestation\":");
-        append_open(out, epoch->evidence);
-        buffer_append_string(out, ",\"key_binding\":");
-        buffer_append_string(out, binding_text);
-        buffer_append_string(out, "}}");
-    }
-    heap_free(head_text);
-    heap_free(binding_text);
-    json_decref(head);
-    json_decref(binding);
+    size_t evidence_size = strlen(epoch->evidence);
+    assert(evidence_size > 2 && epoch->evidence[evidence_size - 1] == '}');
+    buffer_expect(out, evidence_size + KEYS_ANSWER_EXTRA_BYTES);
+    json_put_open(out);
+    json_put_string(out, "request_id", texts->request_id);
+    json_put_string(out, "public_key", texts->public_key);
+    json_put_string(out, "algorithm", "P-256");
+    json_put_name(out, "suite");
+    json_put_open(out);
+    json_put_integer(out, "kem", CRYPTO_HPKE_KEM);
+    json_put_integer(out, "kdf", CRYPTO_HPKE_KDF);
+    json_put_integer(out, "aead", CRYPTO_HPKE_AEAD);
+    json_put_close(out);
+    json_put_string(out, "key_derivation_salt", texts->salt);
+    json_put_string(out, "created_at", texts->created_at);
+    json_put_string(out, "expires_at", texts->expires_at);
+    json_put_string(out, "node_id", service->parts.node_id);
+    json_put_json(out, "attestation", bytes_of(epoch->evidence, evidence_size - 1));
+    json_put_name(out, "key_binding");
+    bool ok = keys_binding(epoch, texts, nonce, out);
+    json_put_close(out);
+    json_put_close(out);
     return ok && !out->failed;
 }
 

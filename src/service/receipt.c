@@ -7,32 +7,49 @@
  */
 #include "service/internal.h"
 
-json_t *receipt_sign(const struct session *session)
+#include "base/json.h"
+
+enum { RECEIPT_BYTES_MAX = 4096 };
+
+/* Canonical: the names are in order. */
+static void receipt_put(const struct session *session, struct buffer *out)
 {
-    char request_commitment[2 * CRYPTO_SHA256_BYTES + 1];
-    char result_commitment[2 * CRYPTO_SHA256_BYTES + 1];
     char completed_at[CLOCK_RFC3339_CHARS + 1];
     const struct execute_request *request = &session->request;
     const struct session_outcome *outcome = &session->outcome;
-    text_hex_encode(bytes_of(request->commitment, CRYPTO_SHA256_BYTES), request_commitment);
-    text_hex_encode(bytes_of(session->result_commitment, CRYPTO_SHA256_BYTES), result_commitment);
     clock_rfc3339_encode(session->record.time_ms, completed_at);
-    json_t *receipt = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:{s:I, s:I, s:I}, s:s, s:I, s:s}", "domain",
-        "wasm-hypervisor/1 receipt", "request_id", request->request_id_text, "request_commitment",
-        request_commitment, "result_commitment", result_commitment, "status",
-        result_status(session), "gas_consumed", (json_int_t)outcome->gas_consumed, "gas_schedule",
-        VM_GAS_SCHEDULE, "limits", "gas", (json_int_t)request->gas_limit, "memory_bytes",
-        (json_int_t)request->memory_limit_bytes, "timeout_seconds",
-        (json_int_t)request->timeout_seconds, "log_origin",
-        audit_log_origin(session->service->parts.log), "leaf_index",
-        (json_int_t)session->record.result_index, "completed_at", completed_at);
-    bool ok = receipt != NULL;
-    if (ok && outcome->err.code != ERR_NONE) {
-        ok = json_object_set_new(receipt, "error_code",
-                                 json_string(err_code_name(outcome->err.code))) == 0;
+    json_put_open(out);
+    json_put_string(out, "completed_at", completed_at);
+    json_put_string(out, "domain", "wasm-hypervisor/1 receipt");
+    if (outcome->err.code != ERR_NONE) {
+        json_put_string(out, "error_code", err_code_name(outcome->err.code));
     }
-    json_t *signed_receipt = ok ? attest_epoch_sign(session->key.epoch->attest, receipt) : NULL;
-    json_decref(receipt);
-    return signed_receipt;
+    json_put_integer(out, "gas_consumed", (int64_t)outcome->gas_consumed);
+    json_put_integer(out, "gas_schedule", VM_GAS_SCHEDULE);
+    json_put_integer(out, "leaf_index", (int64_t)session->record.result_index);
+    json_put_name(out, "limits");
+    json_put_open(out);
+    json_put_integer(out, "gas", (int64_t)request->gas_limit);
+    json_put_integer(out, "memory_bytes", request->memory_limit_bytes);
+    json_put_integer(out, "timeout_seconds", request->timeout_seconds);
+    json_put_close(out);
+    json_put_string(out, "log_origin", audit_log_origin(session->service->parts.log));
+    json_put_hex(out, "request_commitment", bytes_of(request->commitment, CRYPTO_SHA256_BYTES));
+    json_put_string(out, "request_id", request->request_id_text);
+    json_put_hex(out, "result_commitment",
+                 bytes_of(session->result_commitment, CRYPTO_SHA256_BYTES));
+    json_put_string(out, "status", result_status(session));
+    json_put_close(out);
+}
+
+bool receipt_sign(const struct session *session, struct buffer *out)
+{
+    struct buffer receipt;
+    buffer_init(&receipt, RECEIPT_BYTES_MAX);
+    buffer_expect(&receipt, RECEIPT_BYTES_MAX / 4);
+    receipt_put(session, &receipt);
+    bool ok = !receipt.failed &&
+              attest_epoch_sign_text(session->key.epoch->attest, buffer_bytes(&receipt), out);
+    buffer_release(&receipt);
+    return ok;
 }

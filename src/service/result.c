@@ -14,8 +14,8 @@
 enum {
     RESULT_BLIND_BYTES = 32,
     RESULT_MEMBERS_BYTES_MAX = 8192,
+    RESULT_BYTES_COMMON = 1023, /* most are shorter */
     NS_PER_US = 1000,
-    US_PER_MS = 1000,
 };
 
 const char *result_status(const struct session *session)
@@ -36,25 +36,23 @@ const char *result_status(const struct session *session)
     }
 }
 
-/* Milliseconds to the microsecond. A whole number is an integer, because that is what canonical
- * JSON makes of it: sealed and clear summary are equal, member by member. */
-static json_t *milliseconds(uint64_t ns)
-{
-    uint64_t us = ns / NS_PER_US;
-    return us % US_PER_MS == 0 ? json_integer((json_int_t)(us / US_PER_MS))
-                               : json_real((double)us / (double)US_PER_MS);
-}
-
-json_t *result_summary(const struct session *session)
+/* Milliseconds to the microsecond, in the shortest form, which is the canonical one: sealed and
+ * clear summary are equal, byte by byte. */
+void result_summary(const struct session *session, struct buffer *out)
 {
     const struct session_outcome *outcome = &session->outcome;
-    json_t *limits = outcome->limit == NULL ? json_array() : json_pack("[s]", outcome->limit);
-    return json_pack("{s:s, s:o, s:o, s:I, s:I, s:i, s:o}", "status", result_status(session),
-                     "execution_time_ms", milliseconds(outcome->execution_ns), "queue_time_ms",
-                     milliseconds(outcome->queue_ns), "memory_used_bytes",
-                     (json_int_t)outcome->memory_used_bytes, "gas_consumed",
-                     (json_int_t)outcome->gas_consumed, "gas_schedule", VM_GAS_SCHEDULE,
-                     "resource_limits_hit", limits);
+    json_put_open(out);
+    json_put_thousandths(out, "execution_time_ms", outcome->execution_ns / NS_PER_US);
+    json_put_integer(out, "gas_consumed", (int64_t)outcome->gas_consumed);
+    json_put_integer(out, "gas_schedule", VM_GAS_SCHEDULE);
+    json_put_integer(out, "memory_used_bytes", (int64_t)outcome->memory_used_bytes);
+    json_put_thousandths(out, "queue_time_ms", outcome->queue_ns / NS_PER_US);
+    json_put_name(out, "resource_limits_hit");
+    buffer_append_string(out, outcome->limit == NULL ? "[" : "[\"");
+    buffer_append_string(out, outcome->limit == NULL ? "" : outcome->limit);
+    buffer_append_string(out, outcome->limit == NULL ? "]" : "\"]");
+    json_put_string(out, "status", result_status(session));
+    json_put_close(out);
 }
 
 static json_t *error_details(const struct session_outcome *outcome)
@@ -78,57 +76,59 @@ static json_t *error_details(const struct session_outcome *outcome)
     return details;
 }
 
-static json_t *hex_of(const void *bytes, size_t size)
-{
-    char text[2 * 64 + 1];
-    text_hex_encode(bytes_of(bytes, size), text);
-    return json_string(text);
-}
-
-/* Adds the outputs and the hash of their canonical form alone. */
-static bool add_outputs(json_t *result, json_t *outputs, size_t bytes_max, struct err *err)
+/* The outputs' canonical form and, before it, the hash of it. */
+static bool put_outputs(const json_t *outputs, struct buffer *out, struct err *err)
 {
     struct buffer canonical;
     uint8_t hash[CRYPTO_SHA256_BYTES];
-    buffer_init(&canonical, bytes_max);
+    buffer_init(&canonical, out->size_max);
     bool ok = json_canonical(outputs, &canonical, err);
     if (ok) {
         crypto_sha256(buffer_bytes(&canonical), hash);
-        ok = (json_object_set(result, "outputs", outputs) == 0 &&
-              json_object_set_new(result, "output_hash", hex_of(hash, sizeof(hash))) == 0) ||
-             err_set(err, ERR_NO_MEMORY, "no memory for the result");
+        json_put_hex(out, "output_hash", bytes_of(hash, sizeof(hash)));
+        json_put_json(out, "outputs", buffer_bytes(&canonical));
     }
     buffer_release_wiped(&canonical);
     return ok;
 }
 
-static json_t *result_document(const struct session *session, size_t bytes_max, struct err *err)
+static bool put_error(const struct session_outcome *outcome, struct buffer *out, struct err *err)
+{
+    json_t *details = error_details(outcome);
+    json_put_name(out, "error");
+    bool ok = details != NULL ? json_canonical(details, out, err)
+                              : err_set(err, ERR_NO_MEMORY, "no memory for the result");
+    json_decref(details);
+    return ok;
+}
+
+/* Canonical: the names are in order. */
+static bool put_document(const struct session *session, struct buffer *out, struct err *err)
 {
     const struct session_outcome *outcome = &session->outcome;
     uint8_t blind[RESULT_BLIND_BYTES];
     crypto_random(blind, sizeof(blind));
-    json_t *result =
-        json_pack("{s:s, s:s, s:o, s:o}", "request_id", session->request.request_id_text, "status",
-                  result_status(session), "blind", hex_of(blind, sizeof(blind)),
-                  "execution_summary", result_summary(session));
+    json_put_open(out);
+    json_put_hex(out, "blind", bytes_of(blind, sizeof(blind)));
     memory_wipe(blind, sizeof(blind));
-    bool ok = result != NULL;
-    if (ok && session->is_opened) {
-        ok = json_object_set_new(result, "program_hash",
-                                 hex_of(session->program_hash, CRYPTO_SHA256_BYTES)) == 0;
+    if (outcome->err.code != ERR_NONE && !put_error(outcome, out, err)) {
+        return false;
     }
-    if (ok && outcome->err.code != ERR_NONE) {
-        ok = json_object_set_new(result, "error", error_details(outcome)) == 0;
+    json_put_name(out, "execution_summary");
+    result_summary(session, out);
+    if (outcome->outputs != NULL && !put_outputs(outcome->outputs, out, err)) {
+        return false;
     }
-    if (!ok) {
-        (void)err_set(err, ERR_NO_MEMORY, "no memory for the result");
+    if (session->is_opened) {
+        json_put_hex(out, "program_hash", bytes_of(session->program_hash, CRYPTO_SHA256_BYTES));
     }
-    if (!ok ||
-        (outcome->outputs != NULL && !add_outputs(result, outcome->outputs, bytes_max, err))) {
-        json_decref(result);
-        return NULL;
+    json_put_string(out, "request_id", session->request.request_id_text);
+    json_put_string(out, "status", result_status(session));
+    json_put_close(out);
+    if (out->no_memory) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the result");
     }
-    return result;
+    return !out->failed || err_set(err, ERR_LIMIT, "the result is over %zu bytes", out->size_max);
 }
 
 /* Seals and encodes; nothing if there is nobody to seal for. */
@@ -157,11 +157,10 @@ static bool seal(struct session *session, struct bytes plaintext, struct err *er
 bool result_seal(struct session *session, struct err *err)
 {
     size_t bytes_max = session->service->config.result_bytes_max + RESULT_MEMBERS_BYTES_MAX;
-    json_t *result = result_document(session, bytes_max, err);
     struct buffer plaintext;
     buffer_init(&plaintext, bytes_max);
-    bool ok = result != NULL && json_canonical(result, &plaintext, err);
-    json_decref(result);
+    buffer_expect(&plaintext, RESULT_BYTES_COMMON);
+    bool ok = put_document(session, &plaintext, err);
     if (ok) {
         crypto_sha256(buffer_bytes(&plaintext), session->result_commitment);
         ok = seal(session, buffer_bytes(&plaintext), err);

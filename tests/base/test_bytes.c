@@ -102,3 +102,24 @@ Test(base_bytes, buffer_that_failed_cannot_be_detached)
     cr_assert(buffer.failed);
     buffer_release(&buffer);
 }
+
+Test(base_bytes, buffer_takes_room_ahead_without_changing_what_fits)
+{
+    struct buffer buffer;
+    buffer_init(&buffer, 10);
+    buffer_append_string(&buffer, "abc");
+    buffer_expect(&buffer, 1000); /* more than may ever come */
+    cr_expect_not(buffer.failed);
+    cr_expect_eq(buffer.size, 3);
+    cr_expect_geq(buffer.capacity, 11);
+    size_t capacity = buffer.capacity;
+    uint8_t *room = buffer_extend(&buffer, 7);
+    cr_assert_not_null(room);
+    memcpy(room, "defghij", 7);
+    cr_expect_eq(buffer.capacity, capacity);
+    cr_expect(bytes_equal(buffer_bytes(&buffer), bytes_of_string("abcdefghij")));
+    cr_expect_null(buffer_extend(&buffer, 1));
+    cr_expect(buffer.failed);
+    buffer_expect(&buffer, 1);
+    buffer_release(&buffer);
+}

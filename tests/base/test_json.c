@@ -7,6 +7,8 @@
 #include "base/arena.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void assert_canonical(const char *input, const char *expected)
@@ -188,4 +190,95 @@ Test(base_json, what_jansson_frees_is_overwritten)
     json_t *value = json_string("a secret that is long enough to be a block of its own");
     cr_assert_not_null(value);
     json_decref(value);
+}
+
+/* Without values in between the same text comes out. */
+Test(base_json, members_put_in_order_are_the_canonical_form)
+{
+    static const uint8_t bytes[] = {0x00, 0x7f, 0x80, 0xff};
+    struct buffer out;
+    buffer_init(&out, 100000);
+    json_put_open(&out);
+    json_put_base64(&out, "base64", bytes_of(bytes, sizeof(bytes)));
+    json_put_hex(&out, "hex", bytes_of(bytes, sizeof(bytes)));
+    json_put_integer(&out, "integer", -((INT64_C(1) << 53) - 1));
+    json_put_name(&out, "nested");
+    json_put_open(&out);
+    json_put_integer(&out, "zero", 0);
+    json_put_close(&out);
+    json_put_string(&out, "text", "quote \" backslash \\ line \n \x01 \x1f \x7f é");
+    json_put_close(&out);
+    buffer_append_u8(&out, 0);
+    assert_canonical((const char *)out.ptr, (const char *)out.ptr);
+    cr_expect_str_eq((const char *)out.ptr,
+                     "{\"base64\":\"AH+A/w==\",\"hex\":\"007f80ff\",\"integer\":"
+                     "-9007199254740991,\"nested\":{\"zero\":0},\"text\":\"quote \\\" "
+                     "backslash \\\\ line \\n \\u0001 \\u001f \x7f é\"}");
+    buffer_release(&out);
+}
+
+Test(base_json, members_that_do_not_fit_fail_the_buffer)
+{
+    static const uint8_t bytes[8];
+    for (size_t room = 0; room < 30; room++) {
+        struct buffer out;
+        buffer_init(&out, room);
+        json_put_open(&out);
+        json_put_hex(&out, "h", bytes_of(bytes, sizeof(bytes)));
+        json_put_close(&out);
+        cr_expect_eq(out.failed, room < 24, "%zu", room);
+        buffer_release(&out);
+    }
+}
+
+static void assert_thousandths(uint64_t thousandths)
+{
+    char plain[64];
+    struct buffer out;
+    struct err err;
+    json_t *array = json_pack("[f]", (double)thousandths / 1000);
+    buffer_init(&out, 1000);
+    json_put_open(&out);
+    json_put_thousandths(&out, "n", thousandths);
+    buffer_append(&out, "", 1);
+    (void)snprintf(plain, sizeof(plain), "%s]", (const char *)out.ptr + strlen("{\"n\":"));
+    out.size = 0;
+    cr_assert(json_canonical(array, &out, &err));
+    buffer_append(&out, "", 1);
+    cr_assert_str_eq((const char *)out.ptr + 1, plain);
+    cr_assert_eq(strtod(plain, NULL), (double)thousandths / 1000);
+    buffer_release(&out);
+    json_decref(array);
+}
+
+Test(base_json, thousandths_are_the_shortest_form_of_their_number)
+{
+    static const uint64_t some[] = {0,
+                                    1,
+                                    9,
+                                    10,
+                                    99,
+                                    100,
+                                    101,
+                                    999,
+                                    1000,
+                                    1001,
+                                    1010,
+                                    1100,
+                                    999999,
+                                    1000000,
+                                    1000001,
+                                    123456,
+                                    987654321,
+                                    999999999999,
+                                    1000000000000,
+                                    1000000000001,
+                                    123456789012345};
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+        assert_thousandths(some[i]);
+    }
+    for (uint64_t i = 1, value = 12345; i < 5000; i++) {
+        value = value * 6364136223846793005U + 1442695040888963407U;
+        assert_thousandths(value >> (24 + value % 40));
+    }
 }

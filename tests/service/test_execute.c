@@ -62,6 +62,7 @@ static void check_proof(const struct reply *reply)
     struct err err;
     cr_assert(json_text_parse(bytes_of_string(leaf), &parsed, &err));
     const char *payload = json_string_value(at(reply->json, "receipt", "payload"));
+    cr_expect(world_is_canonical(bytes_of_string(payload)));
     cr_assert(json_text_parse(bytes_of_string(payload), &receipt, &err));
     cr_expect_str_eq(json_string_value(json_object_get(parsed, "result_commitment")),
                      reply_text(reply, "result_commitment"));

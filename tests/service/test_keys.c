@@ -35,6 +35,7 @@ static json_t *binding_of(const struct reply *reply)
     json_t *parsed = NULL;
     struct err err;
     cr_assert_not_null(payload);
+    cr_expect(world_is_canonical(bytes_of_string(payload)));
     cr_assert(json_text_parse(bytes_of_string(payload), &parsed, &err));
     return parsed;
 }

@@ -297,6 +297,21 @@ static inline const char *reply_header(const struct reply *reply, const char *na
     return "";
 }
 
+/* What is signed and hashed has only one form. */
+static inline bool world_is_canonical(struct bytes text)
+{
+    struct err err;
+    struct buffer canonical;
+    json_t *value = NULL;
+    WORLD_CHECK(json_text_parse(text, &value, &err));
+    buffer_init(&canonical, text.size + 1);
+    bool is_same =
+        json_canonical(value, &canonical, &err) && bytes_equal(buffer_bytes(&canonical), text);
+    buffer_release(&canonical);
+    json_decref(value);
+    return is_same;
+}
+
 /* ---- the client ---- */
 
 struct prepared {
@@ -419,6 +434,7 @@ static inline json_t *client_open(const struct prepared *prepared, const struct 
             crypto_sha256(opened, hash);
             text_hex_encode(bytes_of(hash, sizeof(hash)), hash_text);
             WORLD_CHECK(strcmp(hash_text, reply_text(reply, "result_commitment")) == 0);
+            WORLD_CHECK(world_is_canonical(opened));
             WORLD_CHECK(json_text_parse(opened, &result, &err));
         }
     }
