@@ -18,6 +18,7 @@ enum {
     ARENA_BLOCK_BYTES_MAX = 1024 * 1024,
     ARENA_ALIGNMENT_MAX = 64,
     HEAP_SMALL_BYTES_MAX = 1024,
+    HEAP_MAPPED_BYTES_MIN = 256 * 1024,
 };
 
 /* ---- the heap ---- */
@@ -96,6 +97,18 @@ void heap_free_wiped(void *ptr)
         memory_wipe(ptr, malloc_usable_size(ptr));
         free(ptr);
     }
+}
+
+/* Left alone, the threshold rises to the largest block that was ever freed, up to 32 MiB. */
+void heap_tune(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_MAPPED_BYTES_MIN);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_MAPPED_BYTES_MIN);
+}
+
+void heap_trim(void)
+{
+    (void)malloc_trim(0);
 }
 
 void memory_wipe(void *ptr, size_t size)

@@ -85,6 +85,12 @@ void heap_free(void *ptr); /* NULL is fine; also for what jansson, getline and t
 /* Overwrites the whole block first: for what may have held a secret but is not ours to size. */
 void heap_free_wiped(void *ptr);
 
+/* Once per process, early: large blocks are mappings of their own, whatever was freed before, so
+ * that they go back to the system when they are freed. */
+void heap_tune(void);
+/* Gives back to the system what lies free between blocks. Takes about a millisecond. */
+void heap_trim(void);
+
 #define HEAP_NEW(type) ((type *)heap_alloc(sizeof(type)))
 
 /* Overwrites memory so that the compiler cannot leave it out. */

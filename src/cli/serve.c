@@ -82,6 +82,7 @@ static int node_serve(const struct cli_command *command, const struct config *co
 {
     static struct node node;
     struct err err;
+    heap_tune();
     if (!no_core_dumps(&err) || !log_setup(config, &err)) {
         return cli_complain_err(command, &err);
     }

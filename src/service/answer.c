@@ -265,6 +265,7 @@ static void session_end(struct session *session)
     struct scheduler_tenant *tenant = session->run.tenant;
     session_table_remove(service->sessions, session);
     session_free(session);
+    atomic_fetch_add_explicit(&service->ended, 1, memory_order_relaxed);
     scheduler_unreserve(service->scheduler, tenant);
 }
 

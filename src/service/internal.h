@@ -36,6 +36,9 @@ struct service {
     _Atomic bool tick_is_running;
     uint64_t marked_ns; /* when the store's index was last marked; the tick job's */
     uint64_t expired_ns;
+    _Atomic uint64_t ended; /* executions, so far */
+    uint64_t ended_at_tick; /* the tick job's, as the next */
+    bool is_trimmed;
 };
 
 struct route;

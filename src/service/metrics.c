@@ -7,6 +7,8 @@
 #include "base/process.h"
 #include "service/internal.h"
 
+#include "base/mapping.h"
+
 #include <inttypes.h>
 #include <string.h>
 

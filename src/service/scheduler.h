@@ -90,8 +90,8 @@ struct scheduler_run { /* embedded in what is run; zeroed, then the first block 
     enum scheduler_age age;
     bool is_present;     /* counted among its tenant's ready and running */
     bool waits_for_room; /* while WAITING: of the two lists the other */
-    bool is_retry;  /* it has waited, and tries again: whether it succeeds decides for others */
-    uint64_t freed; /* of the queue, when the slice under way was given */
+    uint32_t retry;      /* it has waited: slices until those behind it may try as well; else 0 */
+    uint64_t freed;      /* of the queue, when the slice under way was given */
     uint64_t added_ns;
     uint64_t taken_ns; /* when the slice under way was given */
     uint64_t turn_ns;  /* its virtual time within its tenant */

@@ -16,6 +16,7 @@ enum {
     YOUNG_NS = 10000000,  /* of service, then it is grown */
     YOUNG_PER_GROWN = 3,  /* parts of the time, while both wait */
     TURNS_PER_ELDEST = 8, /* of a tenant's young turns, one is for who has had most */
+    RETRY_SLICES = 64,    /* who waited for memory has so many before the next one tries */
     NS_PER_US = 1000,
     PERCENT = 100,
 };
@@ -140,6 +141,8 @@ static struct scheduler_tenant *tenant_new(struct scheduler_queue *queue, const 
     return tenant;
 }
 
+static void list_wake_first(struct scheduler_queue *queue, struct list *list);
+
 bool scheduler_queue_reserve(struct scheduler_queue *queue, const char *owner,
                              struct scheduler_tenant **out, struct err *err)
 {
@@ -164,7 +167,8 @@ bool scheduler_queue_reserve(struct scheduler_queue *queue, const char *owner,
 void scheduler_queue_unreserve(struct scheduler_queue *queue, struct scheduler_tenant *tenant)
 {
     assert(tenant->reserved > 0);
-    scheduler_queue_memory_freed(queue);
+    queue->freed++; /* its answer, too */
+    list_wake_first(queue, &queue->rooming);
     queue->reserved--;
     if (--tenant->reserved > 0) {
         return;
@@ -252,6 +256,18 @@ static void run_make_ready(struct scheduler_queue *queue, struct scheduler_run *
 {
     age_join(queue, run);
     ready_push(queue, run);
+}
+
+/* The oldest that waits for memory there tries again. */
+static void list_wake_first(struct scheduler_queue *queue, struct list *list)
+{
+    struct list *link = list_pop_front(list);
+    if (link != NULL) {
+        struct scheduler_run *run = run_of(link);
+        queue->waiting_count -= !run->waits_for_room;
+        run->retry = RETRY_SLICES;
+        run_make_ready(queue, run);
+    }
 }
 
 /* ---- slots ---- */
@@ -451,27 +467,11 @@ static void run_grow(struct scheduler_queue *queue, struct scheduler_run *run)
 
 /* ---- memory ---- */
 
-static void list_wake_first(struct scheduler_queue *queue, struct list *list)
-{
-    struct list *link = list_pop_front(list);
-    if (link != NULL) {
-        struct scheduler_run *run = run_of(link);
-        queue->waiting_count -= !run->waits_for_room;
-        run->is_retry = true;
-        run_make_ready(queue, run);
-    }
-}
-
-static void queue_wake_first(struct scheduler_queue *queue)
-{
-    list_wake_first(queue, &queue->waiting);
-    list_wake_first(queue, &queue->rooming);
-}
-
 void scheduler_queue_memory_freed(struct scheduler_queue *queue)
 {
     queue->freed++;
-    queue_wake_first(queue);
+    list_wake_first(queue, &queue->waiting);
+    list_wake_first(queue, &queue->rooming);
 }
 
 /* The step was refused memory. By age, so that the oldest is served first. */
@@ -510,10 +510,11 @@ void scheduler_queue_put(struct scheduler_queue *queue, struct scheduler_run *ru
     assert(verdict != SCHEDULER_LEFT);
     run_charge(queue, run, now_ns);
     bool waits = verdict == SCHEDULER_WAIT_MEMORY || verdict == SCHEDULER_WAIT_ROOM;
-    if (run->is_retry && !waits) {
-        queue_wake_first(queue);
+    if (run->retry == 1 && !waits) {
+        scheduler_queue_memory_freed(queue); /* there may be more */
     }
-    run->is_retry = false;
+    run->retry -= run->retry > 0;
+    run->retry = waits ? 0 : run->retry;
     if (atomic_load(&run->stop) != SCHEDULER_GO) {
         run_make_stopped(queue, run);
     } else if (waits) {
@@ -532,6 +533,8 @@ void scheduler_queue_settle(struct scheduler_queue *queue, struct scheduler_run 
     assert(run->place == SCHEDULER_RUNNING);
     run_charge(queue, run, now_ns);
     age_leave(run);
+    queue->freed++; /* its program is gone */
+    list_wake_first(queue, &queue->waiting);
     run->place = SCHEDULER_SETTLED;
     minheap_remove(&queue->deadlines, &run->deadline);
 }
@@ -540,7 +543,6 @@ void scheduler_queue_leave(struct scheduler_queue *queue, struct scheduler_run *
 {
     assert(run->place == SCHEDULER_SETTLED);
     slot_set(queue, run, SCHEDULER_SLOT_NONE);
-    scheduler_queue_memory_freed(queue);
     queue_grant(queue);
 }
 

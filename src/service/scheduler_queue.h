@@ -72,8 +72,10 @@ void scheduler_queue_expire(struct scheduler_queue *queue, uint64_t now_ns);
 /* When expire has to be called at the latest; UINT64_MAX: no need. */
 uint64_t scheduler_queue_next_ns(const struct scheduler_queue *queue);
 
-/* Memory has come back: the oldest that waits for some tries again, and after it, if it got enough,
- * the next. leave and unreserve say so themselves. */
+/* Memory has come back: the oldest that waits for some tries again. If it gets enough, it may grow
+ * on for a while or to its end before the next one tries: what has come back must bring one
+ * through, not be spread over all. settle (a program is gone) and unreserve (an answer) say so
+ * themselves. */
 void scheduler_queue_memory_freed(struct scheduler_queue *queue);
 
 uint32_t scheduler_queue_position(const struct scheduler_queue *queue,

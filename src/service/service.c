@@ -5,6 +5,7 @@
 #include "service/internal.h"
 
 #include "base/log.h"
+#include "base/mapping.h"
 
 #include <assert.h>
 
@@ -161,6 +162,22 @@ static bool is_due(uint64_t *last_ns, uint64_t now_ns, uint64_t interval_s)
     return true;
 }
 
+/* After a second in which no execution was there or ended, what a burst has left goes back to the
+ * system, once. */
+static void trim_when_idle(struct service *service)
+{
+    struct scheduler_counts counts;
+    uint64_t ended = atomic_load_explicit(&service->ended, memory_order_relaxed);
+    scheduler_counts(service->scheduler, &counts);
+    bool is_idle = counts.reserved == 0 && ended == service->ended_at_tick;
+    if (is_idle && !service->is_trimmed) {
+        mapping_pool_trim();
+        heap_trim();
+    }
+    service->is_trimmed = is_idle;
+    service->ended_at_tick = ended;
+}
+
 static void tick_job(void *context)
 {
     struct service *service = context;
@@ -177,6 +194,7 @@ static void tick_job(void *context)
     if (is_due(&service->expired_ns, now_ns, EXPIRE_INTERVAL_S)) {
         expire_answers(service);
     }
+    trim_when_idle(service);
     atomic_store(&service->tick_is_running, false);
 }
 

@@ -165,3 +165,65 @@ Test(base_arena, tells_whose_limit_refused_the_last_charge)
     budget_forget_refusal(NULL);
     cr_expect_eq(budget_refusal(NULL), BUDGET_NOT_REFUSED);
 }
+
+struct giver {
+    struct budget *budget;
+    size_t has;
+    int asked;
+};
+
+static bool give_way(void *context, size_t size)
+{
+    struct giver *giver = context;
+    giver->asked++;
+    size_t given = giver->has < 10 ? giver->has : 10;
+    cr_expect_gt(size, 0);
+    budget_release(giver->budget, given);
+    giver->has -= given;
+    return given > 0;
+}
+
+Test(base_arena, a_short_budget_asks_for_some_back_until_the_charge_fits)
+{
+    struct budget shared, own;
+    budget_init(&shared, NULL, 100);
+    budget_init(&own, &shared, 1000);
+    struct giver giver = {.budget = &shared, .has = 50};
+    cr_assert(budget_charge(&shared, giver.has));
+    budget_on_shortage(&shared, give_way, &giver);
+    cr_assert(budget_charge(&own, 50));
+    cr_expect_eq(giver.asked, 0);
+    cr_assert(budget_charge(&own, 15));
+    cr_expect_eq(giver.asked, 2);
+    cr_expect_eq(giver.has, 30);
+    cr_assert_not(budget_charge(&own, 101), "more than there will ever be");
+    cr_expect_eq(giver.asked, 2);
+    cr_assert_not(budget_charge(&own, 36));
+    cr_expect_eq(giver.has, 0);
+    cr_expect_eq(budget_refusal(&own), BUDGET_REFUSED_ABOVE);
+    cr_assert(budget_charge(&own, 35));
+    cr_expect_eq(budget_used(&shared), 100);
+    budget_on_shortage(&shared, NULL, NULL);
+    int asked = giver.asked;
+    cr_assert_not(budget_charge(&own, 1));
+    cr_expect_eq(giver.asked, asked);
+}
+
+Test(base_arena, takes_over_what_somebody_has_charged_for_it)
+{
+    struct budget budget;
+    struct arena arena;
+    budget_init(&budget, NULL, 1 << 20);
+    arena_init(&arena, NULL);
+    cr_assert_not_null(arena_alloc(&arena, 10000, 1));
+    size_t charged = arena.charged - 1;
+    cr_assert(budget_charge(&budget, charged));
+    arena_take_charge(&arena, &budget, &charged);
+    cr_expect_null(arena.budget, "too little was charged");
+    cr_assert(budget_charge(&budget, 100));
+    charged += 100;
+    arena_take_charge(&arena, &budget, &charged);
+    cr_expect_eq(charged, 99);
+    arena_release(&arena);
+    cr_expect_eq(budget_used(&budget), 99);
+}
