@@ -168,6 +168,8 @@ static struct service_config service_settings(const struct config *config)
         (uint32_t)config_number(config, CONFIG_LIMITS_KEYS_PER_OWNER);
     out.request_key_lifetime_ms = config_number(config, CONFIG_LIMITS_KEY_SECONDS) * 1000;
     out.result_retention_ms = config_number(config, CONFIG_CRYPTO_RETENTION) * 24 * node_hour_ms;
+    out.idempotency_keys_per_api_key_max =
+        (uint32_t)config_number(config, CONFIG_LIMITS_IDEMPOTENCY);
     out.module_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_MODULE) * node_kib);
     out.module_cache_bytes = (size_t)(config_number(config, CONFIG_LIMITS_MODULE_CACHE) * node_mib);
     out.result_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_RESULT) * node_kib);

@@ -1,6 +1,6 @@
 /* admit.c: POST /v1/execute up to the moment when the log has to answer.
  *
- *     parse and check -> key known? -> room? -> key taken -> ADMIT submitted
+ *     first time? -> parse and check -> key known? -> room? -> key taken -> ADMIT submitted
  *
  * A request that is refused on the way leaves its key as it was, so that the client may try again
  * with it; from ADMIT on the key is used.
@@ -30,6 +30,10 @@ static void admit_gone_cb(struct message_exchange *exchange, void *context)
     (void)exchange;
     struct api_call *call = context;
     struct service *service = call->service;
+    if (call->outlives_client) {
+        session_table_call_off(service->sessions, &call->waiter);
+        return;
+    }
     pthread_mutex_lock(&service->gone_lock);
     call->is_gone = true;
     bool has_session = call->has_session;
@@ -109,15 +113,31 @@ static bool admit_parse(struct session *session, struct err *err)
     return ok;
 }
 
+/* True: the session is the log's now, or the call is answered and the session freed. */
+static bool admit_request(struct session *session, struct err *err)
+{
+    struct api_call *call = session->call;
+    bool is_answered = false;
+    session->is_async = call->preferences.respond_async;
+    session->outlives_client = call->outlives_client;
+    if (!idempotency_admit(session, &is_answered, err)) {
+        return false;
+    }
+    if (is_answered) {
+        session_free(session);
+        return true;
+    }
+    return admit_parse(session, err) && admit_session(session, err);
+}
+
 void admit_execute(struct api_call *call)
 {
-    struct service *service = call->service;
     struct err err;
-    struct session *session = session_new(service, call->identity.key_id);
+    struct session *session = session_new(call->service, call->identity.key_id);
     bool ok = session != NULL || err_set(&err, ERR_NO_MEMORY, "no memory for a session");
     if (ok) {
         session->call = call;
-        ok = admit_parse(session, &err) && admit_session(session, &err);
+        ok = admit_request(session, &err);
     }
     if (ok) {
         return;
@@ -135,6 +155,11 @@ void admit_execute(struct api_call *call)
 
 void admit_watch_client(struct api_call *call)
 {
+    const struct message_request *request = &call->exchange->request;
+    preferences_read(request, &call->preferences);
+    call->needs_disk = message_request_header(request, "idempotency-key") != NULL;
+    call->outlives_client = call->preferences.respond_async || call->needs_disk;
+    list_init(&call->waiter.link);
     call->exchange->gone_context = call;
     call->exchange->gone = admit_gone_cb;
 }

@@ -185,27 +185,48 @@ static void answer_settle(struct session *session)
 
 /* ---- sending ---- */
 
-static void send_answer(struct session *session, enum err_code code, struct bytes text, int status)
+/* `session`, of an answer that is said for the first time, has its memory charged already. */
+static void send_text(struct api_call *call, int status, struct bytes text, struct session *session)
 {
     struct message_response response;
+    struct budget *answers = &call->service->parts.memory->answers;
     message_response_init(&response, status);
-    if (code == ERR_OVERLOADED) {
+    if (session == NULL && text.size > ANSWER_FREE_BYTES) {
+        arena_init(&response.arena, answers);
+    }
+    if (status == err_code_http_status(ERR_OVERLOADED)) {
         message_response_header(&response, "Retry-After", "1");
     }
+    if (call->is_replay) {
+        message_response_header(&response, "Idempotent-Replayed", "true");
+    }
     message_response_header(&response, "Cache-Control", "no-store");
-    const char *type = code == ERR_NONE ? "application/json" : "application/problem+json";
+    const char *type = status == 200 ? "application/json" : "application/problem+json";
     if (!message_response_body(&response, type, text)) {
         arena_release(&response.arena);
         struct err err;
-        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
-        problem_response(&response, &err, 0, session->request.request_id_text,
-                         session->service->parts.clock);
+        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the answer");
+        problem_response(&response, &err, 0, NULL, call->service->parts.clock);
     }
-    arena_take_charge(&response.arena, &session->service->parts.memory->answers,
-                      &session->answer_charged);
+    if (session != NULL) {
+        arena_take_charge(&response.arena, answers, &session->answer_charged);
+    }
+    api_answer(call, &response);
+}
+
+void answer_send_again(struct api_call *call, int status, struct bytes text)
+{
+    send_text(call, status, text, NULL);
+}
+
+/* Nobody may be waiting for it. */
+static void send_answer(struct session *session, struct bytes text, int status)
+{
     struct api_call *call = session->call;
     session->call = NULL;
-    api_answer(call, &response);
+    if (call != NULL) {
+        send_text(call, status, text, session);
+    }
 }
 
 static void count_outcome(const struct session *session, enum err_code code)
@@ -235,12 +256,13 @@ static void log_outcome(const struct session *session, enum err_code code)
 
 /* ---- storing ---- */
 
-static struct store_execution store_row(const struct session *session)
+struct store_execution answer_store_row(const struct session *session)
 {
     struct store_execution row = {
         .admit_index = session->record.admit_index,
         .result_index = UINT64_MAX,
         .created_ms = session->created_ms,
+        .started_ms = atomic_load(&session->started_ms),
     };
     memcpy(row.request_id, session->request.request_id, sizeof(row.request_id));
     memcpy(row.api_key_id, session->owner, sizeof(row.api_key_id));
@@ -253,7 +275,7 @@ static struct store_execution store_row(const struct session *session)
 void answer_store_admitted(struct session *session)
 {
     struct err err;
-    struct store_execution row = store_row(session);
+    struct store_execution row = answer_store_row(session);
     if (!store_put_execution(session->service->parts.store, &row, NULL, NULL, &err)) {
         log_write(LOG_WARN, "not_stored", session->request.request_id_text, "%s", err.message);
     }
@@ -284,12 +306,13 @@ static void stored_cb(void *context, bool ok)
 static void store_answer(struct session *session)
 {
     struct err err;
-    struct store_execution row = store_row(session);
+    struct store_execution row = answer_store_row(session);
     row.result_index = session->record.result_index;
     memcpy(row.result_commitment, session->result_commitment, sizeof(row.result_commitment));
     row.expires_ms = session->created_ms + (int64_t)session->service->config.result_retention_ms;
     row.answer = bytes_of(session->answer, session->answer_size);
     row.answer_status = session->answer_status;
+    row.ended_ms = session->ended_ms;
     if (!store_put_execution(session->service->parts.store, &row, stored_cb, session, &err)) {
         atomic_store(&session->service->store_is_behind, true);
         log_write(LOG_ERROR, "not_stored", session->request.request_id_text, "%s", err.message);
@@ -321,7 +344,7 @@ void answer_finish(struct session *session)
     session_table_publish(service->sessions, session, text, size, status);
     count_outcome(session, code);
     log_outcome(session, code);
-    send_answer(session, code, answer, status);
+    send_answer(session, answer, status);
     heap_free(session->encrypted_result);
     session->encrypted_result = NULL;
     answer_settle(session);
@@ -334,6 +357,8 @@ void answer_unadmitted(struct session *session, const struct err *err)
 {
     struct api_call *call = session->call;
     session->call = NULL;
-    api_answer_err(call, err, session->request.request_id_text);
+    if (call != NULL) {
+        api_answer_err(call, err, session->request.request_id_text);
+    }
     session_end(session);
 }

@@ -21,26 +21,30 @@ enum {
     API_EXECUTE_EXTRA_BYTES = 1024 * 1024,
 };
 
+static const char *const execute_headers[] = {"Prefer", "Idempotency-Key", NULL};
+static const char *const show_headers[] = {"Prefer", NULL};
+
 const struct route api_routes[] = {
     {"POST", "/keys", STORE_SCOPE_EXECUTE, true, 0, NULL, keys_create,
-     "Make a key pair for one execution"},
+     "Make a key pair for one execution", NULL},
     {"POST", "/execute", STORE_SCOPE_EXECUTE, true, API_INLINE_BYTES_MAX, admit_watch_client,
-     admit_execute, "Run an encrypted program"},
-    {"GET", "/executions/{id}", STORE_SCOPE_EXECUTE, false, 0, NULL, executions_show,
-     "State and stored answer of an execution"},
+     admit_execute, "Run an encrypted program", execute_headers},
+    {"GET", "/executions/{id}", STORE_SCOPE_EXECUTE, false, 0, accept_watch_wait, executions_show,
+     "State and stored answer of an execution", show_headers},
     {"DELETE", "/executions/{id}", STORE_SCOPE_EXECUTE, false, 0, NULL, executions_cancel,
-     "Cancel an execution"},
+     "Cancel an execution", NULL},
     {"GET", "/verify/{id}", 0, false, 0, NULL, verify_show,
-     "Check a commitment against the audit log"},
-    {"GET", "/attestation", 0, false, 0, NULL, health_attestation, "The node's evidence"},
+     "Check a commitment against the audit log", NULL},
+    {"GET", "/attestation", 0, false, 0, NULL, health_attestation, "The node's evidence", NULL},
     {"GET", "/log/checkpoint", 0, false, 0, NULL, health_checkpoint,
-     "The audit log's signed checkpoint"},
-    {"GET", "/health", 0, false, 1, NULL, health_show, "Status and capacity"},
-    {"GET", "/livez", 0, false, 1, NULL, health_live, "Is the process alive"},
-    {"GET", "/readyz", 0, false, 1, NULL, health_ready, "Would an execution be accepted"},
-    {"GET", "/metrics", STORE_SCOPE_METRICS, false, 0, NULL, metrics_show, "Prometheus metrics"},
-    {"GET", "/openapi.json", 0, false, 0, NULL, health_openapi, "This interface as OpenAPI"},
-    {"GET", "/", 0, false, 1, NULL, health_root, "Where to look"},
+     "The audit log's signed checkpoint", NULL},
+    {"GET", "/health", 0, false, 1, NULL, health_show, "Status and capacity", NULL},
+    {"GET", "/livez", 0, false, 1, NULL, health_live, "Is the process alive", NULL},
+    {"GET", "/readyz", 0, false, 1, NULL, health_ready, "Would an execution be accepted", NULL},
+    {"GET", "/metrics", STORE_SCOPE_METRICS, false, 0, NULL, metrics_show, "Prometheus metrics",
+     NULL},
+    {"GET", "/openapi.json", 0, false, 0, NULL, health_openapi, "This interface as OpenAPI", NULL},
+    {"GET", "/", 0, false, 1, NULL, health_root, "Where to look", NULL},
 };
 const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);
 static_assert(sizeof(api_routes) / sizeof(api_routes[0]) <= METRIC_ROUTES_MAX, "metrics by route");
@@ -315,7 +319,7 @@ static void dispatch(struct api_call *call)
     if (route->watch != NULL) {
         route->watch(call);
     }
-    if (call->exchange->request.body.size < route->inline_bytes_max) {
+    if (call->exchange->request.body.size < route->inline_bytes_max && !call->needs_disk) {
         route->handle(call);
         return;
     }

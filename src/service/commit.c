@@ -38,7 +38,11 @@ static void commit_admit_cb(void *context, const struct audit_commit *commit)
         return;
     }
     session_table_admitted(service->sessions, session, commit->index);
-    scheduler_add(service->scheduler, &session->run);
+    if (session->outlives_client) {
+        accept_session(session);
+    } else {
+        scheduler_add(service->scheduler, &session->run);
+    }
 }
 
 bool commit_admit(struct session *session, struct err *err)

@@ -20,6 +20,7 @@ const struct service_config service_config_default = {
     .request_keys_per_api_key_max = 1000,
     .request_key_lifetime_ms = 3600 * 1000,
     .result_retention_ms = 7UL * 24 * 3600 * 1000,
+    .idempotency_keys_per_api_key_max = 10000,
     .module_bytes_max = 16 * 1024 * 1024,
     .module_cache_bytes = 128UL * 1024 * 1024,
     .result_bytes_max = 4 * 1024 * 1024,

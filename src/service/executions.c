@@ -18,9 +18,11 @@ struct execution_view {
     bool has_ended;
     char state[20];
     int64_t created_ms;
-    int64_t expires_ms; /* of the stored answer or of the key; 0: not said */
+    int64_t started_ms, ended_ms; /* 0: not said */
+    int64_t expires_ms;           /* of the stored answer or of the key; 0: not said */
     struct bytes answer;
     int answer_status;
+    uint32_t queue_position; /* 0: it does not wait */
 };
 
 static bool may_see(const struct api_call *call, const char *owner)
@@ -60,9 +62,12 @@ static void view_live(void *context, struct session *session)
     view->is_ours = true;
     set_state(view, session_state_name(session_state(session)));
     view->created_ms = session->created_ms;
+    view->started_ms = atomic_load(&session->started_ms);
+    view->ended_ms = session->ended_ms;
     view->answer_status = session->answer_status;
+    view->queue_position = scheduler_position(session->service->scheduler, &session->run);
+    view->has_ended = session->ended_ms != 0;
     if (session->answer != NULL) {
-        view->has_ended = true;
         view->answer = arena_copy(view->arena, bytes_of(session->answer, session->answer_size));
     }
 }
@@ -77,6 +82,8 @@ static bool view_stored(struct execution_view *view, const struct store_executio
     /* Stored without an end and not live: the node stopped while it ran. */
     set_state(view, state_is_final(row->state) ? row->state : "ERROR");
     view->created_ms = row->created_ms;
+    view->started_ms = row->started_ms;
+    view->ended_ms = row->ended_ms;
     view->expires_ms = row->expires_ms;
     view->answer = row->answer;
     view->answer_status = row->answer_status;
@@ -110,19 +117,29 @@ static bool view_find(const struct api_call *call, const uint8_t id[static TEXT_
                : err_set(err, ERR_NOT_FOUND, "there is no execution of that id");
 }
 
+/* Sets a time that is known. */
+static bool set_time(json_t *json, const char *name, int64_t time_ms)
+{
+    char time[CLOCK_RFC3339_CHARS + 1];
+    if (time_ms == 0) {
+        return true;
+    }
+    clock_rfc3339_encode(time_ms, time);
+    return json_object_set_new(json, name, json_string(time)) == 0;
+}
+
 static json_t *view_json(const struct execution_view *view,
                          const uint8_t id[static TEXT_UUID_BYTES])
 {
     char id_text[TEXT_UUID_CHARS + 1];
-    char time[CLOCK_RFC3339_CHARS + 1];
     text_uuid_encode(id, id_text);
-    clock_rfc3339_encode(view->created_ms, time);
-    json_t *json = json_pack("{s:s, s:s, s:s}", "request_id", id_text, "state", view->state,
-                             "created_at", time);
-    bool ok = json != NULL;
-    if (ok && view->expires_ms != 0) {
-        clock_rfc3339_encode(view->expires_ms, time);
-        ok = json_object_set_new(json, "expires_at", json_string(time)) == 0;
+    json_t *json = json_pack("{s:s, s:s}", "request_id", id_text, "state", view->state);
+    bool ok = json != NULL && set_time(json, "created_at", view->created_ms) &&
+              set_time(json, "started_at", view->started_ms) &&
+              set_time(json, "ended_at", view->ended_ms) &&
+              set_time(json, "expires_at", view->expires_ms);
+    if (ok && view->queue_position != 0) {
+        ok = json_object_set_new(json, "queue_position", json_integer(view->queue_position)) == 0;
     }
     if (ok && view->answer_status != 0) {
         ok = json_object_set_new(json, "answer_status", json_integer(view->answer_status)) == 0;
@@ -166,6 +183,12 @@ void executions_show(struct api_call *call)
         api_answer_err(call, &err, NULL);
         return;
     }
+    if (!view.has_ended && call->preferences.wait_seconds > 0) {
+        if (!accept_wait(call, id, executions_show)) {
+            executions_show(call); /* it has ended just now, or has not begun: no second wait */
+        }
+        return;
+    }
     json_t *json = view_json(&view, id);
     if (view.answer.size == 0) {
         api_answer_json(call, 200, json);
@@ -173,6 +196,74 @@ void executions_show(struct api_call *call)
     }
     answer_view(call, &view, json);
     json_decref(json);
+}
+
+/* ---- asynchronous and repeated requests ---- */
+
+static void answer_accepted(struct api_call *call, const struct execution_view *view,
+                            const uint8_t id[static TEXT_UUID_BYTES])
+{
+    char location[sizeof("/v1/executions/") + TEXT_UUID_CHARS] = "/v1/executions/";
+    json_t *json = view_json(view, id);
+    char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+    struct message_response response;
+    text_uuid_encode(id, location + strlen(location));
+    message_response_init(&response, 202);
+    message_response_header(&response, "Location", location);
+    message_response_header(&response, "Preference-Applied", "respond-async");
+    message_response_header(&response, "Retry-After", "1");
+    message_response_header(&response, "Cache-Control", "no-store");
+    if (call->is_replay) {
+        message_response_header(&response, "Idempotent-Replayed", "true");
+    }
+    if (text == NULL ||
+        !message_response_body(&response, "application/json", bytes_of_string(text))) {
+        arena_release(&response.arena);
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        problem_response(&response, &err, 0, NULL, call->service->parts.clock);
+    }
+    api_answer(call, &response);
+    heap_free(text);
+    json_decref(json);
+}
+
+void executions_accepted(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES])
+{
+    struct err err;
+    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
+    if (!view_find(call, id, &view, &err)) {
+        api_answer_err(call, &err, NULL);
+    } else if (view.answer.size > 0) {
+        answer_send_again(call, view.answer_status, view.answer);
+    } else {
+        answer_accepted(call, &view, id);
+    }
+}
+
+bool executions_replay(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
+                       struct err *err)
+{
+    struct err ignored;
+    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
+    bool is_known = view_find(call, id, &view, &ignored);
+    call->is_replay = true;
+    if (is_known && view.answer.size > 0) {
+        answer_send_again(call, view.answer_status, view.answer);
+        return true;
+    }
+    if (is_known && !view.has_ended && call->preferences.respond_async) {
+        answer_accepted(call, &view, id);
+        return true;
+    }
+    if (is_known && !view.has_ended) {
+        return err_set(err, ERR_IDEMPOTENCY_IN_FLIGHT,
+                       "the first request with this Idempotency-Key has not been answered yet");
+    }
+    return err_set(err, ERR_KEY_ALREADY_USED,
+                   "the first request with this Idempotency-Key was admitted, but there is no "
+                   "answer to it (this node stopped while it ran); it is not run again: make a new "
+                   "key");
 }
 
 /* ---- cancelling ---- */
@@ -187,6 +278,22 @@ static void cancel_live(void *context, struct session *session)
     }
 }
 
+/* A key that has not been used is given up: it will not be anything else any more. */
+static bool cancel_key(const struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
+                       struct execution_view *view)
+{
+    struct request_key key;
+    struct err ignored;
+    if (!request_keys_drop(call->service->keys, id, call->identity.key_id, &key, &ignored)) {
+        return false;
+    }
+    set_state(view, session_state_name(SESSION_CANCELLED));
+    view->is_ours = true;
+    view->has_ended = true;
+    view->created_ms = key.created_ms;
+    return true;
+}
+
 /* 202 while it is being ended, 200 if it had ended before. */
 void executions_cancel(struct api_call *call)
 {
@@ -197,10 +304,7 @@ void executions_cancel(struct api_call *call)
     if (ok && session_table_with(call->service->sessions, id, cancel_live, &view)) {
         ok = view.is_ours || err_set(&err, ERR_NOT_FOUND, "there is no execution of that id");
     } else if (ok) {
-        ok = view_find(call, id, &view, &err);
-        if (ok && !view.is_ours) {
-            ok = err_set(&err, ERR_NOT_FOUND, "the key of that id has not been used");
-        }
+        ok = cancel_key(call, id, &view) || view_find(call, id, &view, &err);
     }
     if (!ok) {
         api_answer_err(call, &err, NULL);

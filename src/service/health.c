@@ -157,6 +157,29 @@ void health_checkpoint(struct api_call *call)
 
 /* ---- /openapi.json: made from the routes, so that it says what is so ---- */
 
+/* NULL: no memory. */
+static json_t *openapi_parameters(const struct route *route)
+{
+    json_t *parameters = json_array();
+    bool ok = parameters != NULL;
+    if (ok && strchr(route->path, '{') != NULL) {
+        ok =
+            json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "name",
+                                                        "id", "in", "path", "required", 1, "schema",
+                                                        "type", "string", "format", "uuid")) == 0;
+    }
+    for (size_t i = 0; ok && route->headers != NULL && route->headers[i] != NULL; i++) {
+        ok = json_array_append_new(parameters,
+                                   json_pack("{s:s, s:s, s:{s:s}}", "name", route->headers[i], "in",
+                                             "header", "schema", "type", "string")) == 0;
+    }
+    if (!ok) {
+        json_decref(parameters);
+        return NULL;
+    }
+    return parameters;
+}
+
 static json_t *openapi_operation(const struct route *route)
 {
     json_t *operation = json_pack(
@@ -168,12 +191,7 @@ static json_t *openapi_operation(const struct route *route)
         ok = json_object_set_new(operation, "security",
                                  json_pack("[{s:[]}, {s:[]}]", "apiKey", "bearer")) == 0;
     }
-    if (ok && strchr(route->path, '{') != NULL) {
-        ok = json_object_set_new(operation, "parameters",
-                                 json_pack("[{s:s, s:s, s:b, s:{s:s, s:s}}]", "name", "id", "in",
-                                           "path", "required", 1, "schema", "type", "string",
-                                           "format", "uuid")) == 0;
-    }
+    ok = ok && json_object_set_new(operation, "parameters", openapi_parameters(route)) == 0;
     if (ok && route->takes_json) {
         ok = json_object_set_new(operation, "requestBody",
                                  json_pack("{s:{s:{s:{s:s}}}}", "content", "application/json",

@@ -12,6 +12,7 @@
 #include "service/auth.h"
 #include "service/metrics.h"
 #include "service/module_cache.h"
+#include "service/prefer.h"
 #include "service/problem.h"
 #include "service/session.h"
 
@@ -25,6 +26,7 @@ struct service {
     struct epochs *epochs;
     struct scheduler *scheduler;
     struct session_table *sessions;
+    struct idempotency *idempotency;
     struct module_cache *modules;
     struct metrics metrics;
     uint64_t started_ns;
@@ -51,6 +53,12 @@ struct api_call { /* one request; lives in the exchange's arena */
     struct identity identity;
     const char *parameter; /* what stands for {id}; NULL if the route has none */
     struct scheduler_job job;
+    struct preferences preferences;
+    bool outlives_client; /* what is admitted goes on without it */
+    bool is_replay;       /* answered as a request with its Idempotency-Key was before */
+    bool needs_disk;      /* it must not be handled on the loop's thread */
+    struct session_waiter waiter;
+    void (*resume)(struct api_call *call); /* what goes on when waiting is over */
     bool is_gone;
     bool has_session;
     uint8_t request_id[TEXT_UUID_BYTES];
@@ -67,6 +75,7 @@ struct route {
     void (*watch)(struct api_call *call); /* on the loop's thread, before handle; may be NULL */
     void (*handle)(struct api_call *call);
     const char *summary;
+    const char *const *headers; /* of the request, that it heeds, for its description; or NULL */
 };
 
 extern const struct route api_routes[];
@@ -86,6 +95,12 @@ void keys_create(struct api_call *call);
 void admit_watch_client(struct api_call *call);
 void admit_execute(struct api_call *call);
 void executions_show(struct api_call *call);
+/* 202 with the state of an execution that goes on, or its answer if that is there already. */
+void executions_accepted(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES]);
+/* Answers a request that has come again as the first, `id`, was answered. False: there is nothing
+ * to say it with, the call is not answered (IDEMPOTENCY_IN_FLIGHT, KEY_ALREADY_USED). */
+bool executions_replay(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
+                       struct err *err) MUST_CHECK;
 void executions_cancel(struct api_call *call);
 void verify_show(struct api_call *call);
 void health_show(struct api_call *call);
@@ -111,6 +126,19 @@ enum {
 void service_memory_fit(const struct service_memory *memory, struct service_config *config);
 /* What clients cause at the moment, without the module cache. */
 size_t service_memory_used(const struct service *service);
+
+/* idempotency.c: claims the request's Idempotency-Key, if it has one, for session->claim. A repeat
+ * is answered (*is_answered: session->call is gone) or refused. */
+bool idempotency_admit(struct session *session, bool *is_answered, struct err *err) MUST_CHECK;
+
+/* accept.c: an admitted session that outlives its client is stored, then it goes its way. */
+void accept_session(struct session *session);
+/* Reads what the client prefers, and notices when it goes away while it waits. */
+void accept_watch_wait(struct api_call *call);
+/* Waits for the end of that execution as long as the client prefers, then resumes the call. False:
+ * there is nothing to wait for. True: the call is not the caller's any more. */
+bool accept_wait(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
+                 void (*resume)(struct api_call *call)) MUST_CHECK;
 
 /* policy.c: what a program may be and use. */
 struct vm_limits policy_limits(const struct session *session);
@@ -158,6 +186,10 @@ void answer_finish(struct session *session);
 bool answer_reserve(struct session *session) MUST_CHECK;
 /* The same for a session whose ADMIT did not come to be. */
 void answer_unadmitted(struct session *session, const struct err *err);
+/* The session's row as far as it has come, without an answer. */
+struct store_execution answer_store_row(const struct session *session);
+/* Says a stored or published answer as it was said first. */
+void answer_send_again(struct api_call *call, int status, struct bytes text);
 /* Puts the session's row, without an answer, into the store. */
 void answer_store_admitted(struct session *session);
 

@@ -47,7 +47,9 @@ static const char *problem_retry_after(enum err_code code)
     if (code == ERR_DRAINING) {
         return "5";
     }
-    return code == ERR_OVERLOADED || code == ERR_RATE_LIMITED ? "1" : NULL;
+    return code == ERR_OVERLOADED || code == ERR_RATE_LIMITED || code == ERR_IDEMPOTENCY_IN_FLIGHT
+               ? "1"
+               : NULL;
 }
 
 void problem_fill(struct message_response *response, enum err_code code, json_t *body)

@@ -189,7 +189,8 @@ static struct key_entry *keys_find_live(struct request_keys *keys, const uint8_t
         return NULL;
     }
     if (entry->state == KEY_EXPIRED) {
-        (void)err_set(err, ERR_KEY_EXPIRED, "the key of this request_id has expired");
+        (void)err_set(err, ERR_KEY_EXPIRED,
+                      "the key of this request_id has expired, or was given up");
         return NULL;
     }
     return entry;
@@ -296,6 +297,23 @@ bool request_keys_take(struct request_keys *keys, const uint8_t request_id[stati
     struct key_entry *entry = keys_find_live(keys, request_id, owner, err);
     if (entry != NULL) {
         keys_bury(keys, entry, KEY_USED, out);
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return entry != NULL;
+}
+
+bool request_keys_drop(struct request_keys *keys, const uint8_t request_id[static TEXT_UUID_BYTES],
+                       const char *owner, struct request_key *out, struct err *err)
+{
+    pthread_mutex_lock(&keys->lock);
+    struct key_entry *entry = keys_find_live(keys, request_id, owner, err);
+    if (entry != NULL) {
+        keys_bury(keys, entry, KEY_EXPIRED, NULL);
+    } else if (err->code == ERR_KEY_EXPIRED) {
+        entry = keys_find(keys, request_id, owner);
+    }
+    if (entry != NULL) {
+        key_copy_public(&entry->key, out);
     }
     pthread_mutex_unlock(&keys->lock);
     return entry != NULL;

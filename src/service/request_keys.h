@@ -59,6 +59,10 @@ bool request_keys_peek(struct request_keys *keys, const uint8_t request_id[stati
 /* Hands the key over, once: the caller owns *out from then on. Fails as peek. */
 bool request_keys_take(struct request_keys *keys, const uint8_t request_id[static TEXT_UUID_BYTES],
                        const char *owner, struct request_key *out, struct err *err) MUST_CHECK;
+/* Gives a key up that has not been used: from then on it is as if expired, as one is that has
+ * expired. NOT_FOUND, KEY_ALREADY_USED. out gets the same as from issue. */
+bool request_keys_drop(struct request_keys *keys, const uint8_t request_id[static TEXT_UUID_BYTES],
+                       const char *owner, struct request_key *out, struct err *err) MUST_CHECK;
 /* Undoes a take whose execution never came into being; *key is empty afterwards. */
 void request_keys_return(struct request_keys *keys, struct request_key *key);
 /* Wipes what has expired, forgets old tombstones. */

@@ -34,11 +34,13 @@ static bool open_keys(struct service *service, struct err *err)
     };
     service->keys = request_keys_new(&keys);
     service->sessions = session_table_new();
+    service->idempotency = idempotency_new();
     service->modules = module_cache_new(config->module_cache_bytes, service->parts.clock);
     if (service->modules != NULL) {
         module_cache_share(service->modules, &service->parts.memory->programs);
     }
-    return (service->keys != NULL && service->sessions != NULL && service->modules != NULL) ||
+    return (service->keys != NULL && service->sessions != NULL && service->idempotency != NULL &&
+            service->modules != NULL) ||
            err_set(err, ERR_NO_MEMORY, "no memory for the tables of keys and sessions");
 }
 
@@ -98,6 +100,7 @@ static void service_free(struct service *service)
     epochs_close(service->epochs);
     auth_close(service->auth);
     session_table_free(service->sessions);
+    idempotency_free(service->idempotency);
     module_cache_free(service->modules);
     request_keys_free(service->keys);
     assert(budget_used(&service->parts.memory->programs) == 0);
@@ -202,6 +205,7 @@ void service_tick(struct service *service)
 {
     epochs_tick(service->epochs);
     scheduler_tick(service->scheduler);
+    session_table_tick(service->sessions, clock_monotonic_ns(service->parts.clock));
     if (!atomic_exchange(&service->tick_is_running, true)) {
         service->tick_job = (struct scheduler_job){.run = tick_job, .context = service};
         scheduler_post(service->scheduler, &service->tick_job);

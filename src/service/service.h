@@ -33,6 +33,7 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     uint32_t request_keys_per_api_key_max;
     uint64_t request_key_lifetime_ms; /* at most 1 h */
     uint64_t result_retention_ms;
+    uint32_t idempotency_keys_per_api_key_max; /* remembered; the oldest are forgotten first */
     size_t module_bytes_max;
     size_t module_cache_bytes; /* of translated programs kept for the next time; 0: none are */
     size_t result_bytes_max;   /* of the plaintext */

@@ -16,6 +16,7 @@ enum {
      * of it, frames and tables. */
     SESSION_MODULE_FACTOR = 12,
     SESSION_OVERHEAD_BYTES = 32 * 1024 * 1024,
+    NS_PER_MS = 1000000,
 };
 
 /* ---- states ---- */
@@ -59,11 +60,20 @@ void session_enter(struct session *session, enum session_state state)
 {
     assert(state_may_follow(session_state(session), state));
     atomic_store(&session->state, (int)state);
+    if (state == SESSION_DECRYPTING) {
+        atomic_store(&session->started_ms, session_now_ms(session));
+    }
 }
 
 enum session_state session_state(const struct session *session)
 {
     return (enum session_state)atomic_load(&session->state);
+}
+
+int64_t session_now_ms(const struct session *session)
+{
+    uint64_t now_ns = clock_monotonic_ns(session->service->parts.clock);
+    return session->created_ms + (int64_t)((now_ns - session->admitted_ns) / NS_PER_MS);
 }
 
 /* ---- life ---- */
@@ -77,6 +87,7 @@ struct session *session_new(struct service *service, const char *owner)
     const struct service_config *config = &service->config;
     session->service = service;
     list_init(&session->table_link);
+    list_init(&session->waiters);
     assert(strlen(owner) < sizeof(session->owner));
     memcpy(session->owner, owner, strlen(owner) + 1);
     session->created_ms = clock_wall_ms(service->parts.clock);
@@ -120,6 +131,8 @@ void session_free(struct session *session)
     if (session == NULL) {
         return;
     }
+    assert(list_is_empty(&session->waiters));
+    idempotency_release(&session->claim);
     session_release_program(session);
     crypto_hpke_release(&session->hpke);
     request_key_release(&session->key);
@@ -181,10 +194,21 @@ void session_table_add(struct session_table *table, struct session *session)
     pthread_mutex_unlock(&table->lock);
 }
 
+/* Under the lock. */
+static void session_wake_all(struct session *session)
+{
+    struct list *link;
+    while ((link = list_pop_front(&session->waiters)) != NULL) {
+        struct session_waiter *waiter = LIST_ENTRY(link, struct session_waiter, link);
+        waiter->wake(waiter);
+    }
+}
+
 void session_table_remove(struct session_table *table, struct session *session)
 {
     pthread_mutex_lock(&table->lock);
     list_remove(&session->table_link);
+    session_wake_all(session); /* an answer has woken them already, but not all end with one */
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -203,26 +227,86 @@ void session_table_publish(struct session_table *table, struct session *session,
     session->answer = answer;
     session->answer_size = answer_size;
     session->answer_status = answer_status;
+    session->ended_ms = session_now_ms(session);
+    session_wake_all(session);
     pthread_mutex_unlock(&table->lock);
+}
+
+/* Under the lock. */
+static struct session *table_find(struct session_table *table, const uint8_t *request_id)
+{
+    struct list *bucket = table_bucket(table, request_id);
+    for (struct list *link = bucket->next; link != bucket; link = link->next) {
+        struct session *session = LIST_ENTRY(link, struct session, table_link);
+        if (memcmp(session->request.request_id, request_id, TEXT_UUID_BYTES) == 0) {
+            return session;
+        }
+    }
+    return NULL;
 }
 
 bool session_table_with(struct session_table *table,
                         const uint8_t request_id[static TEXT_UUID_BYTES],
                         void (*visit)(void *context, struct session *session), void *context)
 {
-    bool found = false;
     pthread_mutex_lock(&table->lock);
-    struct list *bucket = table_bucket(table, request_id);
-    for (struct list *link = bucket->next; link != bucket && !found; link = link->next) {
-        struct session *session = LIST_ENTRY(link, struct session, table_link);
-        if (memcmp(session->request.request_id, request_id, TEXT_UUID_BYTES) == 0) {
-            found = true;
-            visit(context, session);
-            break;
+    struct session *session = table_find(table, request_id);
+    if (session != NULL) {
+        visit(context, session);
+    }
+    pthread_mutex_unlock(&table->lock);
+    return session != NULL;
+}
+
+bool session_table_wait(struct session_table *table,
+                        const uint8_t request_id[static TEXT_UUID_BYTES],
+                        struct session_waiter *waiter)
+{
+    pthread_mutex_lock(&table->lock);
+    struct session *session = table_find(table, request_id);
+    bool ok = session != NULL && session->ended_ms == 0 && !waiter->is_off;
+    if (ok) {
+        list_push_back(&session->waiters, &waiter->link);
+    }
+    pthread_mutex_unlock(&table->lock);
+    return ok;
+}
+
+void session_table_call_off(struct session_table *table, struct session_waiter *waiter)
+{
+    pthread_mutex_lock(&table->lock);
+    waiter->is_off = true;
+    if (!list_is_empty(&waiter->link)) {
+        list_remove(&waiter->link);
+        waiter->wake(waiter);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+/* Under the lock. */
+static void session_wake_overdue(struct session *session, uint64_t now_ns)
+{
+    struct list *next;
+    for (struct list *link = session->waiters.next; link != &session->waiters; link = next) {
+        struct session_waiter *waiter = LIST_ENTRY(link, struct session_waiter, link);
+        next = link->next;
+        if (waiter->deadline_ns <= now_ns) {
+            list_remove(&waiter->link);
+            waiter->wake(waiter);
+        }
+    }
+}
+
+void session_table_tick(struct session_table *table, uint64_t now_ns)
+{
+    pthread_mutex_lock(&table->lock);
+    for (size_t i = 0; i < TABLE_BUCKETS; i++) {
+        struct list *bucket = &table->buckets[i];
+        for (struct list *link = bucket->next; link != bucket; link = link->next) {
+            session_wake_overdue(LIST_ENTRY(link, struct session, table_link), now_ns);
         }
     }
     pthread_mutex_unlock(&table->lock);
-    return found;
 }
 
 uint64_t session_table_oldest_admit(struct session_table *table, uint64_t otherwise)

@@ -14,6 +14,7 @@
 #define SERVICE_SESSION_H
 
 #include "service/execute_request.h"
+#include "service/idempotency.h"
 #include "service/request_keys.h"
 #include "service/scheduler.h"
 #include "service/service.h"
@@ -90,12 +91,23 @@ struct session_record {   /* what the log said */
     char *tlog_proof;
 };
 
+struct session_waiter { /* in an api_call: it is answered again when the session's answer is there
+                         */
+    struct list link;   /* of the session's waiters, under the table's lock; initialised */
+    bool is_off;        /* nobody wants to wait any more */
+    uint64_t deadline_ns;
+    void (*wake)(struct session_waiter *waiter); /* under the lock; afterwards it is the waiter's */
+};
+
 struct session {
     struct service *service;
     struct scheduler_run run;
     struct scheduler_job job;
     struct list table_link;
     struct api_call *call; /* NULL once answered */
+    bool outlives_client;  /* it goes on when nobody is connected any more */
+    bool is_async;         /* the call is answered when the session is admitted */
+    struct idempotency_claim claim;
 
     struct budget budget; /* of what runs, inside the share of programs */
     struct arena arena;   /* of the request, inside the share of requests */
@@ -104,7 +116,8 @@ struct session {
     char owner[STORE_KEY_ID_CHARS + 1];
     int64_t created_ms;
     uint64_t admitted_ns;
-    _Atomic int state; /* enum session_state */
+    _Atomic int state;          /* enum session_state */
+    _Atomic int64_t started_ms; /* 0: not yet */
 
     enum session_phase phase;
     struct crypto_hpke hpke;
@@ -125,6 +138,8 @@ struct session {
     uint8_t *answer;
     size_t answer_size;
     int answer_status;
+    int64_t ended_ms; /* 0: not yet */
+    struct list waiters;
 };
 
 /* NULL: no memory. */
@@ -134,6 +149,8 @@ void session_free(struct session *session);
 /* The only writer of `state`; asserts that the transition is one of the protocol's. */
 void session_enter(struct session *session, enum session_state state);
 enum session_state session_state(const struct session *session);
+/* The wall clock by the steps of the monotonic one, so that no time lies before created_ms. */
+int64_t session_now_ms(const struct session *session);
 /* Gives back what only a running program needs: instance, module, private key, arguments. */
 void session_release_program(struct session *session);
 /* Wipes and gives back the arena, with all that the request was: before the slot is given on. */
@@ -150,13 +167,22 @@ void session_table_remove(struct session_table *table, struct session *session);
 /* Notes the index of the session's ADMIT. */
 void session_table_admitted(struct session_table *table, struct session *session,
                             uint64_t admit_index);
-/* Makes the answer visible to session_table_with. Copies nothing: the session owns it. */
+/* Makes the answer visible to session_table_with, and wakes those that wait for it. Copies nothing:
+ * the session owns it. */
 void session_table_publish(struct session_table *table, struct session *session, uint8_t *answer,
                            size_t answer_size, int answer_status);
 /* Calls `visit` with the session of that id under the lock; false if there is none. */
 bool session_table_with(struct session_table *table,
                         const uint8_t request_id[static TEXT_UUID_BYTES],
                         void (*visit)(void *context, struct session *session), void *context);
+/* Until the session of that id has its answer, or the waiter's deadline is over, or it is called
+ * off. False, and wake will not come: there is none, it has its answer, or the waiter is off. */
+bool session_table_wait(struct session_table *table,
+                        const uint8_t request_id[static TEXT_UUID_BYTES],
+                        struct session_waiter *waiter) MUST_CHECK;
+void session_table_call_off(struct session_table *table, struct session_waiter *waiter);
+/* Wakes those whose deadline is over. */
+void session_table_tick(struct session_table *table, uint64_t now_ns);
 /* The least admit index of sessions whose ADMIT is committed; `otherwise` if there are none. */
 uint64_t session_table_oldest_admit(struct session_table *table, uint64_t otherwise);
 

@@ -274,6 +274,8 @@ Test(service_api, openapi_names_every_path)
         cr_expect_not_null(json_object_get(all, paths[i]), "%s", paths[i]);
     }
     cr_expect_not_null(json_object_get(json_object_get(all, "/executions/{id}"), "delete"));
+    cr_expect_not_null(strstr(reply.text, "\"Idempotency-Key\""));
+    cr_expect_not_null(strstr(reply.text, "\"Prefer\""));
     reply_release(&reply);
 }
 

@@ -131,9 +131,6 @@ Test(service_keys, are_bounded_and_expire)
     reply = world_ask(&world, "GET", target, world.other.secret, NULL);
     cr_expect_eq(reply.status, 404);
     reply_release(&reply);
-    reply = world_ask(&world, "DELETE", target, world.user.secret, NULL);
-    cr_expect_eq(reply.status, 404);
-    reply_release(&reply);
     fake_clock_advance(&fake, 3600 * 1000);
     reply = world_ask(&world, "GET", target, world.user.secret, NULL);
     cr_expect_str_eq(reply_text(&reply, "error_code"), "KEY_EXPIRED");
@@ -142,6 +139,43 @@ Test(service_keys, are_bounded_and_expire)
     cr_expect_eq(reply.status, 201);
     reply_release(&reply);
     reply_release(&first);
+}
+
+static int delete_status(const char *target, const struct world_key *key)
+{
+    struct reply reply = world_ask(&world, "DELETE", target, key->secret, NULL);
+    int status = reply.status;
+    cr_expect(status != 200 || strcmp(reply_text(&reply, "state"), "CANCELLED") == 0);
+    reply_release(&reply);
+    return status;
+}
+
+Test(service_keys, can_be_given_up_by_their_owner_and_then_there_is_room_for_another)
+{
+    struct reply keys[3];
+    char target[80];
+    for (int i = 0; i < 3; i++) {
+        keys[i] = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+        cr_expect_eq(keys[i].status, 201);
+    }
+    (void)snprintf(target, sizeof(target), "/executions/%s", reply_text(&keys[0], "request_id"));
+    cr_expect_eq(delete_status(target, &world.other), 404);
+    cr_expect_eq(delete_status(target, &world.admin), 404, "a key is its owner's alone");
+    for (int i = 0; i < 2; i++) { /* a second time changes nothing */
+        cr_expect_eq(delete_status(target, &world.user), 200);
+        struct reply reply = world_ask(&world, "GET", target, world.user.secret, NULL);
+        cr_expect_str_eq(reply_text(&reply, "error_code"), "KEY_EXPIRED");
+        reply_release(&reply);
+    }
+    struct reply reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+    cr_expect_eq(reply.status, 201);
+    reply_release(&reply);
+    (void)snprintf(target, sizeof(target), "/executions/%s", reply_text(&keys[1], "request_id"));
+    fake_clock_advance(&fake, 3600 * 1000);
+    cr_expect_eq(delete_status(target, &world.user), 200, "an expired one is over as well");
+    for (int i = 0; i < 3; i++) {
+        reply_release(&keys[i]);
+    }
 }
 
 Test(service_keys, the_epoch_is_renewed_before_it_ends)

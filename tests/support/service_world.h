@@ -210,10 +210,13 @@ static inline void world_send(struct world *world, struct world_call *call)
     }
 }
 
-/* target: path, or path?query. secret NULL: no API key. body NULL: none. */
-static inline struct world_call *world_begin(struct world *world, const char *method,
-                                             const char *target, const char *secret,
-                                             struct bytes body, const char *content_type)
+/* target: path, or path?query. secret NULL: no API key. body NULL: none. `more` headers, with lower
+ * case names, live as long as the call. */
+static inline struct world_call *world_begin_with(struct world *world, const char *method,
+                                                  const char *target, const char *secret,
+                                                  struct bytes body, const char *content_type,
+                                                  const struct message_header *more,
+                                                  size_t more_count)
 {
     struct world_call *call = HEAP_NEW(struct world_call);
     WORLD_CHECK(call != NULL);
@@ -221,7 +224,8 @@ static inline struct world_call *world_begin(struct world *world, const char *me
     pthread_cond_init(&call->answered, NULL);
     struct message_exchange *exchange = &call->exchange;
     arena_init(&exchange->arena, NULL);
-    struct message_header *headers = ARENA_ARRAY(&exchange->arena, struct message_header, 4);
+    struct message_header *headers =
+        ARENA_ARRAY(&exchange->arena, struct message_header, 2 + more_count);
     struct message_request *request = &exchange->request;
     size_t path_size = strcspn(target, "?");
     request->method = arena_strdup(&exchange->arena, method);
@@ -236,10 +240,20 @@ static inline struct world_call *world_begin(struct world *world, const char *me
     if (content_type != NULL) {
         headers[request->header_count++] = (struct message_header){"content-type", content_type};
     }
+    for (size_t i = 0; i < more_count; i++) {
+        headers[request->header_count++] = more[i];
+    }
     request->body = arena_copy(&exchange->arena, body);
     request->peer = "127.0.0.1";
     world_send(world, call);
     return call;
+}
+
+static inline struct world_call *world_begin(struct world *world, const char *method,
+                                             const char *target, const char *secret,
+                                             struct bytes body, const char *content_type)
+{
+    return world_begin_with(world, method, target, secret, body, content_type, NULL, 0);
 }
 
 static inline struct reply world_end(struct world_call *call)
