@@ -30,14 +30,18 @@ enum exec_flag {
     EXEC_NO_ATTESTATION,
     EXEC_LOG_VKEY,
     EXEC_JSON,
-    EXEC_SAVE
+    EXEC_SAVE,
+    EXEC_ASYNC,
+    EXEC_STATE,
+    EXEC_RESUME
 };
 
 enum {
     KEYS_SECONDS = 30,
     TIMEOUT_SECONDS_DEFAULT = 10,
     TIMEOUT_SECONDS_MAX = 300,
-    GRACE_SECONDS = 30
+    GRACE_SECONDS = 30,
+    EXECUTE_TRIES = 3
 };
 
 bool exec_hex_member(const json_t *object, const char *member, uint8_t *out, size_t size)
@@ -64,18 +68,6 @@ bool exec_base64_member(const json_t *object, const char *member, uint8_t *out, 
     }
     heap_free(decoded);
     return ok;
-}
-
-/* A refusal of the node as an error: its code and message, or the bare status. */
-static bool refused(const struct client_answer *answer, const char *what, struct err *err)
-{
-    const char *code = json_string_value(json_object_get(answer->body, "error_code"));
-    const char *message = json_string_value(json_object_get(answer->body, "message"));
-    const char *hint =
-        answer->status == 401 ? "; give an API key with --api-key or WASM_HYPERVISOR_API_KEY" : "";
-    return err_set(err, ERR_IO, "%s: the node refused: %s (%d): %.300s%s", what,
-                   code != NULL ? code : "no code", answer->status,
-                   message != NULL ? message : "no message", hint);
 }
 
 /* ---- POST /v1/keys ---- */
@@ -110,7 +102,7 @@ static bool key_get(struct exec *exec, struct err *err)
     }
     exec->key_answer = answer.body;
     if (answer.status != 201 && answer.status != 200) {
-        return refused(&answer, "asking for a key", err);
+        return exec_refused(&answer, "asking for a key", err);
     }
     if (!key_read(exec, err)) {
         return false;
@@ -149,7 +141,7 @@ static bool header_make(struct exec *exec, json_t *arguments, struct err *err)
 {
     const struct exec_request *request = exec->request;
     json_t *body = json_pack("{s:s, s:s%}", "request_id", exec->request_id_text, "function_name",
-                             (const char *)exec->function.name.ptr, exec->function.name.size);
+                             (const char *)exec->function_name.ptr, exec->function_name.size);
     bool ok = body != NULL;
     exec->body = body;
     if (ok && !request->encrypt_arguments) {
@@ -236,22 +228,54 @@ static bool request_seal(struct exec *exec, json_t *arguments, struct err *err)
 
 /* ---- POST /v1/execute ---- */
 
+/* The request id names the request for repeats: so it may be sent again, and goes on without us. */
+static bool execute_headers(struct exec *exec, struct err *err)
+{
+    return client_add_header(exec->client, "Idempotency-Key", exec->request_id_text, err) &&
+           (!exec->request->is_async ||
+            client_add_header(exec->client, "Prefer", "respond-async", err));
+}
+
+static bool answer_take(struct exec *exec, const struct client_answer *answer, struct err *err)
+{
+    exec->execute_answer = answer->body;
+    exec->execute_status = answer->status;
+    if (exec->request->is_async && answer->status == 202) {
+        progress_step(&exec->progress, PROGRESS_DONE,
+                      "accepted; 'wasm-hypervisor exec --resume %s' fetches the answer",
+                      exec->request->state);
+        return true;
+    }
+    if (!json_is_string(json_object_get(answer->body, "encrypted_result"))) {
+        return exec_refused(answer, "executing", err);
+    }
+    progress_step(&exec->progress, PROGRESS_DONE, "executed, answer %d", answer->status);
+    return true;
+}
+
 static bool execute(struct exec *exec, struct err *err)
 {
     uint64_t seconds = exec->request->timeout_seconds > 0 ? exec->request->timeout_seconds
                                                           : TIMEOUT_SECONDS_DEFAULT;
-    struct client_answer answer = {0};
-    if (!client_call(exec->client, "/v1/execute", exec->body, (unsigned)seconds + GRACE_SECONDS,
-                     &answer, err)) {
+    if (!execute_headers(exec, err)) {
         return false;
     }
-    exec->execute_answer = answer.body;
-    exec->execute_status = answer.status;
-    if (!json_is_string(json_object_get(answer.body, "encrypted_result"))) {
-        return refused(&answer, "executing", err);
+    for (int tries = 0; tries < EXECUTE_TRIES; tries++) {
+        struct client_answer answer = {0};
+        bool is_unsent = false;
+        if (client_call(exec->client, "/v1/execute", exec->body, (unsigned)seconds + GRACE_SECONDS,
+                        &answer, err)) {
+            return answer_take(exec, &answer, err);
+        }
+        progress_step(&exec->progress, PROGRESS_NOTE, "the connection was lost: %s", err->message);
+        if (exec_fetch(exec, &is_unsent, err)) {
+            return true;
+        }
+        if (!is_unsent) {
+            return false;
+        }
     }
-    progress_step(&exec->progress, PROGRESS_DONE, "executed, answer %d", answer.status);
-    return true;
+    return false;
 }
 
 /* ---- the whole ---- */
@@ -260,9 +284,15 @@ static bool exec_open(struct exec *exec, json_t **arguments, struct err *err)
 {
     struct vm_limits limits = vm_limits_default;
     const struct exec_request *request = exec->request;
-    return cli_module_open(&exec->module, request->path, &limits, err) &&
-           cli_module_function(exec->module.module, request->function, &exec->function, err) &&
-           exec_args_json(request, &exec->function.type.func, arguments, err) &&
+    struct vm_export function;
+    if (!cli_module_open(&exec->module, request->path, &limits, err) ||
+        !cli_module_function(exec->module.module, request->function, &function, err)) {
+        return false;
+    }
+    exec->function_name = function.name;
+    exec->judged_ms = clock_wall_ms(&clock_system);
+    crypto_sha256(bytes_of(exec->module.wasm, exec->module.size), exec->program_hash);
+    return exec_args_json(request, &function.type.func, arguments, err) &&
            client_open(request->server, request->api_key, &exec->client, err);
 }
 
@@ -277,6 +307,7 @@ static void exec_release(struct exec *exec)
     json_decref(exec->body);
     json_decref(exec->execute_answer);
     json_decref(exec->result);
+    json_decref(exec->state);
     client_close(exec->client);
     cli_module_close(&exec->module);
 }
@@ -304,10 +335,36 @@ static int exec_go(const struct cli_command *command, struct exec *exec)
     bool ok = key_get(exec, &err);
     bool is_trusted = ok && exec_verify_key(exec);
     if (is_trusted) {
-        ok = request_seal(exec, arguments, &err) && execute(exec, &err);
+        ok = request_seal(exec, arguments, &err) &&
+             (exec->request->state == NULL || exec_state_save(exec, &err)) && execute(exec, &err);
     }
     json_decref(arguments);
     if (!ok) {
+        return exec_complain(command, &err, true);
+    }
+    if (is_trusted && exec->execute_status == 202) {
+        return exec_report_accepted(exec);
+    }
+    if (is_trusted) {
+        (void)exec_verify_answer(exec);
+    }
+    exec->milliseconds = (double)(clock_monotonic_ns(&clock_system) - begin_ns) / 1e6;
+    return exec_report(command, exec);
+}
+
+/* The answer of an execution that was begun before. */
+static int exec_resume(const struct cli_command *command, struct exec *exec,
+                       struct exec_request *request)
+{
+    struct err err;
+    bool is_unsent = false;
+    uint64_t begin_ns = clock_monotonic_ns(&clock_system);
+    if (!exec_state_load(exec, request, &err) || !key_read(exec, &err) ||
+        !client_open(request->server, request->api_key, &exec->client, &err)) {
+        return exec_complain(command, &err, false);
+    }
+    bool is_trusted = exec_verify_key(exec);
+    if (is_trusted && !exec_fetch(exec, &is_unsent, &err)) {
         return exec_complain(command, &err, true);
     }
     if (is_trusted) {
@@ -417,10 +474,41 @@ static bool take_option(const struct cli_options *options, struct exec_request *
     case EXEC_SAVE:
         request->save = text;
         return true;
+    case EXEC_ASYNC:
+        request->is_async = true;
+        return true;
+    case EXEC_STATE:
+        request->state = text;
+        return true;
+    case EXEC_RESUME:
+        request->resume = text;
+        return true;
     default:
         assert(id == CLI_OPTION_POSITIONAL);
         return add_positional(command, request, text);
     }
+}
+
+static bool request_check(const struct cli_command *command, struct exec_request *request)
+{
+    if (request->resume != NULL && (request->path != NULL || request->is_async)) {
+        cli_complain_usage(command, "--resume takes no module, and waits for the answer");
+        return false;
+    }
+    if (request->resume == NULL && request->path == NULL) {
+        cli_complain_usage(command, "which module? name a .wasm file, or - for standard input");
+        return false;
+    }
+    if (request->is_async && request->state == NULL) {
+        cli_complain_usage(command,
+                           "--async needs --state FILE: what opens the answer is kept in it");
+        return false;
+    }
+    bool has_server = request->server != NULL && request->server[0] != '\0';
+    if (!has_server) {
+        request->server = request->resume != NULL ? NULL : "http://127.0.0.1:3000";
+    }
+    return true;
 }
 
 static int exec_main(const struct cli_command *command, int argc, char **argv)
@@ -440,17 +528,14 @@ static int exec_main(const struct cli_command *command, int argc, char **argv)
             return CLI_USAGE;
         }
     }
-    if (request.path == NULL) {
-        return cli_complain_usage(command, "which module? name a .wasm file, or - for standard "
-                                           "input");
-    }
-    if (request.server == NULL || request.server[0] == '\0') {
-        request.server = "http://127.0.0.1:3000";
+    if (!request_check(command, &request)) {
+        return CLI_USAGE;
     }
     static struct exec exec;
     exec = (struct exec){.request = &request};
     progress_init(&exec.progress, request.json);
-    int code = exec_go(command, &exec);
+    int code =
+        request.resume != NULL ? exec_resume(command, &exec, &request) : exec_go(command, &exec);
     exec_release(&exec);
     return code;
 }
@@ -483,13 +568,21 @@ static const struct cli_option exec_options[] = {
     {EXEC_LOG_VKEY, "log-vkey", "VKEY",
      "the key of the node's audit log, name+hash+base64, which you know\n"
      "(default: the one in the verified attestation)"},
+    {EXEC_STATE, "state", "FILE",
+     "keep in FILE, which is made for you alone, what fetches and opens the\nanswer; it holds a "
+     "secret"},
+    {EXEC_ASYNC, "async", NULL,
+     "do not wait for the answer: print the request id as soon as the node has\naccepted; needs "
+     "--state"},
+    {EXEC_RESUME, "resume", "FILE", "fetch, verify and open the answer that FILE was kept for"},
     {EXEC_SAVE, "save", "DIR", "keep result, evidence and proof in DIR, which is made"},
     {EXEC_JSON, "json", NULL, "print one JSON object instead of text"},
 };
 
 const struct cli_command cli_command_exec = {
     .name = "exec",
-    .synopsis = "FILE [ARG...] [--invoke FN] [--server URL] [--api-key KEY] [OPTIONS]",
+    .synopsis = "FILE [ARG...] [--invoke FN] [--server URL] [--api-key KEY] [OPTIONS]\n"
+                "  wasm-hypervisor exec --resume FILE [--api-key KEY] [OPTIONS]",
     .summary = "run a module on a node, encrypted, and verify what comes back",
     .description =
         "  Asks the node for a key, verifies the evidence that this key belongs to the node's\n"
@@ -499,7 +592,8 @@ const struct cli_command cli_command_exec = {
         "  If the evidence does not verify, nothing of the program is sent.\n\n"
         "  An ARG is read by the type of its parameter, as 'wasm-hypervisor run' reads it; @FILE "
         "is\n"
-        "  a buffer. Modules with imports are refused by nodes.\n",
+        "  a buffer. Modules with imports are refused by nodes.\n\n"
+        "  If the connection is lost the program goes on, and the answer is asked for again.\n",
     .options = exec_options,
     .option_count = sizeof exec_options / sizeof exec_options[0],
     .notes =
@@ -518,6 +612,8 @@ const struct cli_command cli_command_exec = {
         "  (http_proxy, SSL_CERT_FILE)\n\n"
         "EXAMPLES\n"
         "  wasm-hypervisor exec fac.wasm --invoke fac 20 --allow-simulated any\n"
-        "  wasm-hypervisor exec sum.wasm --invoke sum @data.bin --encrypt-arguments --json\n",
+        "  wasm-hypervisor exec sum.wasm --invoke sum @data.bin --encrypt-arguments --json\n"
+        "  wasm-hypervisor exec long.wasm --async --state long.state --timeout 300\n"
+        "  wasm-hypervisor exec --resume long.state\n",
     .run = exec_main,
 };

@@ -3,6 +3,8 @@
  *   exec.c         the flags, and the order of things: key, evidence, encryption, answer, report
  *   exec_args.c    what the command line says about arguments, as the protocol's JSON
  *   exec_verify.c  what is believed only after it has been checked
+ *   exec_fetch.c   the answer of an execution whose connection was lost, or never waited for it
+ *   exec_state.c   what fetching needs, in a file
  *   exec_report.c  what is printed and saved
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -43,6 +45,9 @@ struct exec_request { /* what the command line says */
     const char *log_vkey;
     bool json;
     const char *save;
+    bool is_async;
+    const char *state;  /* file to keep what fetching the answer needs; NULL: none */
+    const char *resume; /* file that has it; NULL: a new execution */
 };
 
 enum exec_outcome { EXEC_UNCHECKED, EXEC_VERIFIED, EXEC_FAILED };
@@ -70,10 +75,12 @@ struct exec {
     struct progress progress;
     struct client *client;
     struct cli_module module;
-    struct vm_export function;
+    struct bytes function_name;
+    uint8_t program_hash[CRYPTO_SHA256_BYTES];
+    json_t *state; /* of a resumed one: names are borrowed from it */
 
     json_t *key_answer;     /* of POST /v1/keys */
-    json_t *body;           /* of POST /v1/execute, as sent */
+    json_t *body;           /* of POST /v1/execute, as sent; NULL if resumed */
     json_t *execute_answer; /* of POST /v1/execute */
     int execute_status;
 
@@ -85,6 +92,7 @@ struct exec {
     struct crypto_hpke hpke;
     uint8_t enc[CRYPTO_P256_POINT_BYTES];
 
+    int64_t judged_ms; /* the time for which the evidence is verified: that of sealing */
     struct attest_result attestation;
     uint8_t request_commitment[CRYPTO_SHA256_BYTES];
     uint8_t result_commitment[CRYPTO_SHA256_BYTES];
@@ -111,8 +119,20 @@ bool exec_args_json(const struct exec_request *request, const struct vm_func_typ
 bool exec_verify_key(struct exec *exec);
 bool exec_verify_answer(struct exec *exec);
 
+/* exec_fetch.c: asks for the answer until it is there. *is_unsent: the node knows the key and no
+ * request with it. IO when the node cannot be reached for long, or has no answer. */
+bool exec_fetch(struct exec *exec, bool *is_unsent, struct err *err) MUST_CHECK;
+/* A refusal of the node as an error: its code and message, or the bare status. Always false. */
+bool exec_refused(const struct client_answer *answer, const char *what, struct err *err);
+
+/* exec_state.c. Saving makes a new file, 0600, and fails with IO if there is one. Loading fills
+ * what the answer's verification needs, and what `request` leaves open. */
+bool exec_state_save(const struct exec *exec, struct err *err) MUST_CHECK;
+bool exec_state_load(struct exec *exec, struct exec_request *request, struct err *err) MUST_CHECK;
+
 /* exec_report.c: prints, saves, and returns the exit code. */
 int exec_report(const struct cli_command *command, struct exec *exec);
+int exec_report_accepted(const struct exec *exec);
 
 /* A member of an object as fixed-size bytes from hex or base64; false if absent or of another size.
  */

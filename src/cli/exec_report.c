@@ -94,7 +94,7 @@ static bool report_json(const struct exec *exec)
 static void outputs_print(const struct exec *exec)
 {
     const json_t *outputs = json_object_get(exec->result, "outputs");
-    printf("%.*s:", (int)exec->function.name.size, (const char *)exec->function.name.ptr);
+    printf("%.*s:", (int)exec->function_name.size, (const char *)exec->function_name.ptr);
     size_t i = 0;
     json_t *output = NULL;
     json_array_foreach (outputs, i, output) {
@@ -116,8 +116,8 @@ static void failure_print(const struct exec *exec)
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *message = json_string_value(json_object_get(error, "message"));
     const char *function = json_string_value(json_object_get(error, "function"));
-    printf("%.*s: failed: %s: %s", (int)exec->function.name.size,
-           (const char *)exec->function.name.ptr, code != NULL ? code : "no code",
+    printf("%.*s: failed: %s: %s", (int)exec->function_name.size,
+           (const char *)exec->function_name.ptr, code != NULL ? code : "no code",
            message != NULL ? message : "no message");
     if (function != NULL) {
         printf(" (in '%s', at byte %" JSON_INTEGER_FORMAT " of the module)", function,
@@ -213,13 +213,24 @@ static bool save_all(const struct exec *exec, struct err *err)
     const json_t *commitment = json_object_get(exec->execute_answer, "commitment");
     return cli_directory_make(directory, 0755, err) &&
            save_json(directory, "key.json", exec->key_answer, err) &&
-           save_json(directory, "request.json", exec->body, err) &&
+           (exec->body == NULL || save_json(directory, "request.json", exec->body, err)) &&
            save_json(directory, "answer.json", exec->execute_answer, err) &&
            save_file(directory, "result.json", bytes_of(exec->plaintext, exec->plaintext_size),
                      err) &&
            save_file(directory, "leaf.json", text_member(commitment, "leaf"), err) &&
            save_file(directory, "proof.tlog", text_member(commitment, "tlog_proof"), err) &&
            save_output(exec, err);
+}
+
+int exec_report_accepted(const struct exec *exec)
+{
+    if (!exec->request->json) {
+        printf("%s\n", exec->request_id_text);
+        return CLI_OK;
+    }
+    json_t *report = json_pack("{s:s, s:s}", "request_id", exec->request_id_text, "state_file",
+                               exec->request->state);
+    return cli_print_json(report) ? CLI_OK : CLI_INTERNAL;
 }
 
 int exec_report(const struct cli_command *command, struct exec *exec)

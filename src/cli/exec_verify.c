@@ -133,7 +133,7 @@ static bool attestation_verify(struct exec *exec, const json_t *evidence)
     struct attest_policy policy = {
         .allowed_simulated_root = request->has_simulated_root ? request->simulated_root : NULL,
         .allow_any_simulated_root = request->allow_any_simulated,
-        .now_ms = clock_wall_ms(&clock_system),
+        .now_ms = exec->judged_ms,
     };
     struct attest_result *result = &exec->attestation;
     attest_evidence_verify(evidence, &policy, result);
@@ -262,11 +262,9 @@ static bool output_hash_fits(const struct exec *exec, const json_t *outputs)
 /* Does the sealed result speak of our request and our program, and fit the clear part? */
 static const char *content_problem(const struct exec *exec)
 {
-    uint8_t program_hash[CRYPTO_SHA256_BYTES];
     const json_t *result = exec->result;
     const json_t *outputs = json_object_get(result, "outputs");
     bool is_success = exec_says_text(result, "status", "success");
-    crypto_sha256(bytes_of(exec->module.wasm, exec->module.size), program_hash);
     if (!exec_says_text(result, "request_id", exec->request_id_text)) {
         return "it is the result of another request";
     }
@@ -274,7 +272,7 @@ static const char *content_problem(const struct exec *exec)
         return "its status contradicts the answer's";
     }
     if ((is_success || json_object_get(result, "program_hash") != NULL) &&
-        !exec_says_hash(result, "program_hash", program_hash)) {
+        !exec_says_hash(result, "program_hash", exec->program_hash)) {
         return "it is the result of another program";
     }
     if (outputs != NULL && !output_hash_fits(exec, outputs)) {

@@ -219,8 +219,8 @@ static void answer_execute(void)
 {
     struct buffer plaintext;
     struct err err;
-    exec.module.wasm = wasm;
-    exec.module.size = sizeof wasm;
+    crypto_sha256(bytes_of(wasm, sizeof wasm), exec.program_hash);
+    exec.judged_ms = clock_wall_ms(&clock_system);
     exec.execute_status = 200;
     crypto_random(exec.request_commitment, sizeof exec.request_commitment);
     json_t *result = result_json();

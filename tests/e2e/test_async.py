@@ -118,7 +118,7 @@ class Asynchronous(Case):
 
 
 class Cancelling(Case):
-    arguments = ("--max-executions", "1", "--workers", "1")
+    arguments = ("--max-executions", "1", "--express-executions", "0", "--workers", "1")
 
     def test_in_every_state(self):
         running, waiting, unused = self.endless(), self.endless(), self.endless()

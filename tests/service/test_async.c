@@ -19,6 +19,8 @@ static void open_world(void)
     config.workers = 2;
     config.queued_executions_max = 4;
     config.concurrent_executions_max = 2;
+    config.express_executions_max = 0;
+    config.api_key_percent = 100;
     fake_clock_init(&fake);
     world_open(&world, &config, &fake.clock);
 }
