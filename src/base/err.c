@@ -35,6 +35,7 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...)
     va_end(args);
     text_utf8_mend(err->message);
     err->code = code;
+    err->retry_after_s = 0;
     return false;
 }
 

@@ -11,6 +11,7 @@
 #define BASE_ERR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_index, first_index)                                                     \
@@ -30,10 +31,11 @@ struct err {
     enum err_code code;
     char
         message[ERR_MESSAGE_BYTES_MAX]; /* one sentence without a final full stop, NUL-terminated */
+    uint32_t retry_after_s; /* of a refusal that is over then; 0: not known. Set after err_set */
 };
 
-/* Sets code and message (cut at ERR_MESSAGE_BYTES_MAX, always UTF-8: '?' for what is not). Always
- * returns false, so that `return err_set(…)` reads well. */
+/* Sets code and message, and no time to come back (cut at ERR_MESSAGE_BYTES_MAX, always UTF-8: '?'
+ * for what is not). Always returns false, so that `return err_set(…)` reads well. */
 bool err_set(struct err *err, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "context: " before the message that is there; the code stays. Always returns false. */

@@ -175,6 +175,15 @@ static struct service_config service_settings(const struct config *config)
     out.result_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_RESULT) * node_kib);
     out.epoch_lifetime_ms = config_number(config, CONFIG_CRYPTO_ROTATION) * node_hour_ms;
     out.require_api_key = config_number(config, CONFIG_SERVER_API_KEYS) == 1;
+    out.executions_per_second_per_key =
+        (uint32_t)config_number(config, CONFIG_LIMITS_KEY_EXECUTIONS);
+    out.requests_per_second_per_key = (uint32_t)config_number(config, CONFIG_LIMITS_KEY_REQUESTS);
+    out.requests_per_second_per_address =
+        (uint32_t)config_number(config, CONFIG_LIMITS_ADDRESS_REQUESTS);
+    out.bad_keys_per_second_per_address =
+        (uint32_t)config_number(config, CONFIG_LIMITS_ADDRESS_BAD_KEYS);
+    out.limit_window_s = (uint32_t)config_number(config, CONFIG_LIMITS_WINDOW);
+    out.trusted_proxies = config_text(config, CONFIG_SERVER_PROXIES);
     return out;
 }
 

@@ -195,7 +195,7 @@ static void send_text(struct api_call *call, int status, struct bytes text, stru
         arena_init(&response.arena, answers);
     }
     if (status == err_code_http_status(ERR_OVERLOADED)) {
-        message_response_header(&response, "Retry-After", "1");
+        problem_retry_after(&response, ERR_OVERLOADED, atomic_load(&call->service->queue_wait_s));
     }
     if (call->is_replay) {
         message_response_header(&response, "Idempotent-Replayed", "true");

@@ -1,7 +1,7 @@
 /* api.c: from a message to its endpoint, and answers on their way out.
  *
  * Every path exists with and without the prefix /v1. The order of checks is that of the table in
- * docs/protocol.md section 2: path, method, node, API key, scope, media type, size; then the
+ * docs/protocol.md section 2: rate, path, method, node, API key, scope, media type, size; then the
  * endpoint's own.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -54,6 +54,7 @@ static_assert(sizeof(api_routes) / sizeof(api_routes[0]) <= METRIC_ROUTES_MAX, "
 void api_answer(struct api_call *call, struct message_response *response)
 {
     assert(response->status >= 100 && response->status < 600);
+    door_headers(&call->receipt, response);
     metrics_response(&call->service->metrics, call->route, response->status);
     if (call->started_ns != 0) {
         uint64_t now_ns = clock_monotonic_ns(call->service->parts.clock);
@@ -95,11 +96,23 @@ void api_answer_json(struct api_call *call, int status, json_t *body)
     heap_free(text);
 }
 
+/* Counts a refusal and says it. Who refuses for want of room rarely knows for how long: then it is
+ * as long as the queue takes. */
+static void respond_err(struct service *service, const struct err *err, int status,
+                        const char *request_id, struct message_response *response)
+{
+    struct err told = *err;
+    if (told.retry_after_s == 0 && told.code == ERR_OVERLOADED) {
+        told.retry_after_s = atomic_load(&service->queue_wait_s);
+    }
+    metric_add(&service->metrics.refusals[metric_code(told.code)], 1);
+    problem_response(response, &told, status, request_id, service->parts.clock);
+}
+
 void api_answer_err(struct api_call *call, const struct err *err, const char *request_id)
 {
     struct message_response response;
-    metric_add(&call->service->metrics.refusals[metric_code(err->code)], 1);
-    problem_response(&response, err, 0, request_id, call->service->parts.clock);
+    respond_err(call->service, err, 0, request_id, &response);
     api_answer(call, &response);
 }
 
@@ -167,6 +180,12 @@ static const struct route *find_route(const char *path, const char *method, cons
     return NULL;
 }
 
+static bool is_options(const struct message_request *request, char *allow)
+{
+    return strcmp(request->method, "OPTIONS") == 0 &&
+           allow_of(path_without_version(request->path), allow);
+}
+
 /* ---- what is checked before the body ---- */
 
 static size_t body_bytes_max(const struct service *service, const struct route *route)
@@ -226,13 +245,42 @@ static bool check_node(const struct service *service, const struct message_reque
                    service->parts.node_id);
 }
 
-/* What the head tells: path, method, node, key, scope, media type, declared size. */
+/* Who asks, and have they asked too often? *is_known is false, with *key_err, for whoever has no
+ * valid key; only some paths mind. */
+static bool check_rate(struct api_call *call, bool *is_known, struct err *key_err, struct err *err)
+{
+    struct service *service = call->service;
+    const struct message_request *request = &call->exchange->request;
+    bool is_open = call->route == NULL || call->route->scope == 0;
+    bool has_key = auth_is_presented(request);
+    *is_known =
+        (has_key || !is_open) && auth_check(service->auth, request, &call->identity, key_err);
+    enum door_kind kind = DOOR_ADDRESS;
+    if (has_key && !*is_known) {
+        kind = DOOR_BAD_KEY;
+    } else if (has_key) {
+        bool is_execution = call->route != NULL && call->route->handle == admit_execute;
+        kind = is_execution ? DOOR_EXECUTION : DOOR_REQUEST;
+    }
+    return door_pay(service->door, kind, call->identity.key_id, request,
+                    clock_monotonic_ns(service->parts.clock), &call->receipt, err);
+}
+
+/* What the head tells: rate, path, method, node, key, scope, media type, declared size. */
 static bool check_head(struct api_call *call, struct err *err)
 {
     char allow[API_ALLOW_CHARS_MAX];
     struct service *service = call->service;
     const struct message_request *request = &call->exchange->request;
     const struct route *route = call->route;
+    bool is_known = false;
+    struct err key_err;
+    if (!check_rate(call, &is_known, &key_err, err)) {
+        return false;
+    }
+    if (is_options(request, allow)) {
+        return true;
+    }
     if (route == NULL) {
         return allow_of(path_without_version(request->path), allow)
                    ? err_set(err, ERR_METHOD_NOT_ALLOWED, "this path takes %s", allow)
@@ -241,7 +289,8 @@ static bool check_head(struct api_call *call, struct err *err)
     if (!check_node(service, request, err)) {
         return false;
     }
-    if (route->scope != 0 && !auth_check(service->auth, request, &call->identity, err)) {
+    if (route->scope != 0 && !is_known) {
+        *err = key_err;
         return false;
     }
     if ((route->scope & call->identity.scopes) != route->scope &&
@@ -259,8 +308,7 @@ static void refuse(const struct api_call *call, const struct err *err,
 {
     char allow[API_ALLOW_CHARS_MAX];
     struct service *service = call->service;
-    metric_add(&service->metrics.refusals[metric_code(err->code)], 1);
-    problem_response(response, err, 0, NULL, service->parts.clock);
+    respond_err(service, err, 0, NULL, response);
     if (err->code == ERR_METHOD_NOT_ALLOWED &&
         allow_of(path_without_version(call->exchange->request.path), allow)) {
         message_response_header(response, "Allow", allow);
@@ -268,12 +316,6 @@ static void refuse(const struct api_call *call, const struct err *err,
 }
 
 /* ---- the handler of net ---- */
-
-static bool is_options(const struct message_request *request, char *allow)
-{
-    return strcmp(request->method, "OPTIONS") == 0 &&
-           allow_of(path_without_version(request->path), allow);
-}
 
 static void answer_options(struct api_call *call, const char *allow)
 {
@@ -288,7 +330,6 @@ bool service_accept(void *context, struct message_exchange *exchange,
 {
     struct service *service = context;
     struct err err;
-    char allow[API_ALLOW_CHARS_MAX];
     struct api_call none = {.service = service, .exchange = exchange};
     struct api_call *call = ARENA_NEW(&exchange->arena, struct api_call);
     bool ok = call != NULL ||
@@ -298,11 +339,12 @@ bool service_accept(void *context, struct message_exchange *exchange,
     const struct message_request *request = &exchange->request;
     call->route =
         find_route(path_without_version(request->path), request->method, &call->parameter);
-    if (ok && (is_options(request, allow) || check_head(call, &err))) {
+    if (ok && check_head(call, &err)) {
         exchange->handler = call;
         return true;
     }
     refuse(call, &err, response);
+    door_headers(&call->receipt, response);
     metrics_response(&service->metrics, call->route, response->status);
     return false;
 }
@@ -352,12 +394,20 @@ void service_handle(void *context, struct message_exchange *exchange)
     dispatch(call);
 }
 
+bool service_counts_peer(void *context, const char *peer)
+{
+    const struct service *service = context;
+    return door_counts_peer(service->door, peer);
+}
+
 void service_refuse(void *context, int status, const char *reason,
                     struct message_response *response)
 {
     struct service *service = context;
     enum err_code code = ERR_MALFORMED_REQUEST;
-    if (status == 413) {
+    if (status == 429) {
+        code = ERR_RATE_LIMITED;
+    } else if (status == 413) {
         code = ERR_PAYLOAD_TOO_LARGE;
     } else if (status == 503) {
         code = ERR_OVERLOADED;
@@ -366,7 +416,6 @@ void service_refuse(void *context, int status, const char *reason,
     }
     struct err err;
     (void)err_set(&err, code, "%s", reason);
-    metric_add(&service->metrics.refusals[metric_code(code)], 1);
-    problem_response(response, &err, status, NULL, service->parts.clock);
+    respond_err(service, &err, status, NULL, response);
     metrics_response(&service->metrics, NULL, response->status);
 }

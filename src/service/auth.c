@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -22,7 +23,7 @@ struct auth {
     bool required;
     pthread_mutex_t lock; /* of what follows */
     struct arena arena;
-    struct store_api_key *keys;
+    struct store_api_key *keys; /* by id */
     size_t key_count;
     uint64_t version;
     _Atomic uint64_t failures;
@@ -67,6 +68,13 @@ void service_api_key_new(const char *name, uint32_t scopes, int64_t expires_ms,
 
 /* ---- the cache ---- */
 
+static int auth_compare(const void *a, const void *b)
+{
+    const struct store_api_key *left = a;
+    const struct store_api_key *right = b;
+    return memcmp(left->id, right->id, STORE_KEY_ID_CHARS);
+}
+
 static bool auth_load(struct auth *auth, uint64_t version, struct err *err)
 {
     struct arena arena;
@@ -76,6 +84,9 @@ static bool auth_load(struct auth *auth, uint64_t version, struct err *err)
     if (!store_list_api_keys(auth->store, &arena, &keys, &count, err)) {
         arena_release(&arena);
         return false;
+    }
+    if (count > 0) {
+        qsort(keys, count, sizeof(*keys), auth_compare);
     }
     pthread_mutex_lock(&auth->lock);
     struct arena old = auth->arena;
@@ -134,6 +145,12 @@ void auth_close(struct auth *auth)
 
 /* ---- the check ---- */
 
+bool auth_is_presented(const struct message_request *request)
+{
+    const char *key = message_request_header(request, "x-api-key");
+    return (key != NULL && key[0] != 0) || message_request_header(request, "authorization") != NULL;
+}
+
 /* The presented secret; "" if there is none. False: two that differ, or a form that is not ours. */
 static bool auth_presented(const struct message_request *request, const char **out, struct err *err)
 {
@@ -165,11 +182,15 @@ static struct store_api_key auth_find(struct auth *auth, const char *secret)
         strncmp(secret, auth_prefix, AUTH_PREFIX_CHARS) != 0) {
         return found;
     }
+    struct store_api_key wanted = {0};
+    memcpy(wanted.id, secret + AUTH_PREFIX_CHARS, STORE_KEY_ID_CHARS);
     pthread_mutex_lock(&auth->lock);
-    for (size_t i = 0; i < auth->key_count; i++) {
-        if (memcmp(auth->keys[i].id, secret + AUTH_PREFIX_CHARS, STORE_KEY_ID_CHARS) == 0) {
-            found = auth->keys[i];
-        }
+    const struct store_api_key *key =
+        auth->key_count == 0
+            ? NULL
+            : bsearch(&wanted, auth->keys, auth->key_count, sizeof(wanted), auth_compare);
+    if (key != NULL) {
+        found = *key;
     }
     pthread_mutex_unlock(&auth->lock);
     return found;

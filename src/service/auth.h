@@ -30,6 +30,8 @@ bool auth_open(struct store *store, const struct clock *clock, bool required, st
 void auth_close(struct auth *auth);
 /* Reads the keys anew if the set has changed. May block on the disk. */
 bool auth_reload(struct auth *auth, struct err *err) MUST_CHECK;
+/* Does the request bring a key, good or bad? */
+bool auth_is_presented(const struct message_request *request);
 /* UNAUTHENTICATED: no key, unknown, wrong, expired, revoked, or two different ones. */
 bool auth_check(struct auth *auth, const struct message_request *request, struct identity *out,
                 struct err *err) MUST_CHECK;

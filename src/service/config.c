@@ -27,4 +27,10 @@ const struct service_config service_config_default = {
     .slice_us = 500,
     .epoch_lifetime_ms = 3600 * 1000,
     .require_api_key = true,
+    .executions_per_second_per_key = 5000,
+    .requests_per_second_per_key = 5000,
+    .requests_per_second_per_address = 100,
+    .bad_keys_per_second_per_address = 5,
+    .limit_window_s = 10,
+    .trusted_proxies = "",
 };

@@ -10,6 +10,7 @@
 #define SERVICE_INTERNAL_H
 
 #include "service/auth.h"
+#include "service/door.h"
 #include "service/metrics.h"
 #include "service/module_cache.h"
 #include "service/prefer.h"
@@ -22,6 +23,7 @@ struct service {
     struct service_config config;
     struct service_parts parts;
     struct auth *auth;
+    struct door *door;
     struct request_keys *keys;
     struct epochs *epochs;
     struct scheduler *scheduler;
@@ -30,6 +32,8 @@ struct service {
     struct module_cache *modules;
     struct metrics metrics;
     uint64_t started_ns;
+    uint64_t ended_count, ended_per_4s; /* of executions; the tick's */
+    _Atomic uint32_t queue_wait_s;      /* how long the queue takes, as far as is known */
     _Atomic bool is_draining;
     _Atomic bool log_is_dead;
     _Atomic bool store_is_behind; /* a row is missing: the next start reads it from the log */
@@ -51,6 +55,7 @@ struct api_call { /* one request; lives in the exchange's arena */
     const struct route *route; /* NULL: OPTIONS, or none */
     uint64_t started_ns;       /* when the whole request was there; 0: it never was */
     struct identity identity;
+    struct door_receipt receipt;
     const char *parameter; /* what stands for {id}; NULL if the route has none */
     struct scheduler_job job;
     struct preferences preferences;

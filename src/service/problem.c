@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,22 +43,23 @@ json_t *problem_json(const struct err *err, int status, const char *request_id,
     return problem;
 }
 
-static const char *problem_retry_after(enum err_code code)
+void problem_retry_after(struct message_response *response, enum err_code code, uint32_t known_s)
 {
-    if (code == ERR_DRAINING) {
-        return "5";
+    char text[16];
+    if (code != ERR_OVERLOADED && code != ERR_RATE_LIMITED && code != ERR_DRAINING &&
+        code != ERR_IDEMPOTENCY_IN_FLIGHT) {
+        return;
     }
-    return code == ERR_OVERLOADED || code == ERR_RATE_LIMITED || code == ERR_IDEMPOTENCY_IN_FLIGHT
-               ? "1"
-               : NULL;
+    /* A node that stops is back when it has been started again, if it is. */
+    uint32_t least_s = code == ERR_DRAINING ? 5 : 1;
+    (void)snprintf(text, sizeof(text), "%" PRIu32, known_s < least_s ? least_s : known_s);
+    message_response_header(response, "Retry-After", text);
 }
 
-void problem_fill(struct message_response *response, enum err_code code, json_t *body)
+void problem_fill(struct message_response *response, const struct err *err, json_t *body)
 {
-    const char *retry_after = problem_retry_after(code);
-    if (retry_after != NULL) {
-        message_response_header(response, "Retry-After", retry_after);
-    }
+    enum err_code code = err->code;
+    problem_retry_after(response, code, err->retry_after_s);
     if (code == ERR_UNAUTHENTICATED) {
         message_response_header(response, "WWW-Authenticate", "Bearer realm=\"wasm-hypervisor\"");
     }
@@ -78,5 +80,5 @@ void problem_response(struct message_response *response, const struct err *err, 
     struct err public_err = *err;
     problem_publish(&public_err, request_id);
     message_response_init(response, status != 0 ? status : err_code_http_status(public_err.code));
-    problem_fill(response, public_err.code, problem_json(&public_err, status, request_id, clock));
+    problem_fill(response, &public_err, problem_json(&public_err, status, request_id, clock));
 }

@@ -14,6 +14,7 @@ enum {
     TOMBSTONE_MS = 3600 * 1000,
     MARK_INTERVAL_S = 60,   /* how much of the log is read again after a crash */
     EXPIRE_INTERVAL_S = 60, /* of stored answers */
+    WAIT_S_MAX = 60,        /* Retry-After says no more */
 };
 
 static const uint64_t ns_per_s = 1000000000;
@@ -73,6 +74,20 @@ static void observe_scheduler(void *context, enum scheduler_fact fact, uint64_t 
     histogram_add(histograms[fact], ns);
 }
 
+static bool open_door(struct service *service, struct err *err)
+{
+    const struct service_config *config = &service->config;
+    struct door_config door = {
+        .per_second = {[DOOR_EXECUTION] = config->executions_per_second_per_key,
+                       [DOOR_REQUEST] = config->requests_per_second_per_key,
+                       [DOOR_ADDRESS] = config->requests_per_second_per_address,
+                       [DOOR_BAD_KEY] = config->bad_keys_per_second_per_address},
+        .window_s = config->limit_window_s,
+        .trusted_proxies = config->trusted_proxies,
+    };
+    return door_open(&door, &service->door, err);
+}
+
 static bool open_parts(struct service *service, struct err *err)
 {
     const struct service_config *config = &service->config;
@@ -88,7 +103,7 @@ static bool open_parts(struct service *service, struct err *err)
         .observe = observe_scheduler,
         .observe_context = &service->metrics,
     };
-    return open_keys(service, err) && rebuild_index(service, err) &&
+    return open_keys(service, err) && open_door(service, err) && rebuild_index(service, err) &&
            auth_open(service->parts.store, service->parts.clock, config->require_api_key,
                      &service->auth, err) &&
            open_epochs(service, err) && scheduler_open(&scheduler, &service->scheduler, err);
@@ -99,6 +114,7 @@ static void service_free(struct service *service)
     scheduler_close(service->scheduler);
     epochs_close(service->epochs);
     auth_close(service->auth);
+    door_close(service->door);
     session_table_free(service->sessions);
     idempotency_free(service->idempotency);
     module_cache_free(service->modules);
@@ -201,11 +217,26 @@ static void tick_job(void *context)
     atomic_store(&service->tick_is_running, false);
 }
 
+/* The queue's length by what ended in the last second, smoothed, rounded up. */
+static void measure_queue(struct service *service)
+{
+    struct histogram_facts facts;
+    struct scheduler_counts counts;
+    histogram_read(service->metrics.execution_duration, &facts);
+    scheduler_counts(service->scheduler, &counts);
+    uint64_t ended = facts.count - service->ended_count;
+    service->ended_count = facts.count;
+    service->ended_per_4s += ended - service->ended_per_4s / 4;
+    uint64_t wait_s = (uint64_t)counts.backlog * 4 / (service->ended_per_4s + 1) + 1;
+    atomic_store(&service->queue_wait_s, (uint32_t)(wait_s < WAIT_S_MAX ? wait_s : WAIT_S_MAX));
+}
+
 void service_tick(struct service *service)
 {
     epochs_tick(service->epochs);
     scheduler_tick(service->scheduler);
     session_table_tick(service->sessions, clock_monotonic_ns(service->parts.clock));
+    measure_queue(service);
     if (!atomic_exchange(&service->tick_is_running, true)) {
         service->tick_job = (struct scheduler_job){.run = tick_job, .context = service};
         scheduler_post(service->scheduler, &service->tick_job);

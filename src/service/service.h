@@ -40,6 +40,13 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     uint32_t slice_us;         /* aim for the length of a slice */
     uint64_t epoch_lifetime_ms;
     bool require_api_key;
+    /* Requests per second, each 0: not limited. A quota is what limit_window_s of them bring. */
+    uint32_t executions_per_second_per_key;
+    uint32_t requests_per_second_per_key;     /* all others */
+    uint32_t requests_per_second_per_address; /* without a key */
+    uint32_t bad_keys_per_second_per_address;
+    uint32_t limit_window_s;
+    const char *trusted_proxies; /* whose X-Forwarded-For is believed: "10.0.0.1, 10.1.0.0/16" */
 };
 
 extern const struct service_config service_config_default;
@@ -88,12 +95,13 @@ void service_drain(struct service *service, void (*drained)(void *context), void
 /* Cancels what still runs, answers it, joins the threads, wipes all keys. */
 void service_close(struct service *service);
 
-/* The three functions of net_handler, with the service as context. */
+/* The functions of net_handler, with the service as context. */
 bool service_accept(void *service, struct message_exchange *exchange,
                     struct message_response *response);
 void service_handle(void *service, struct message_exchange *exchange);
 void service_refuse(void *service, int status, const char *reason,
                     struct message_response *response);
+bool service_counts_peer(void *service, const char *peer);
 
 /* Called by main about once a second: expiry of keys and answers, epoch rotation, reload of API
  * keys. Does not block. */

@@ -44,7 +44,7 @@ static bool parse(json_t *body, struct execute_request *out, struct arena *arena
 /* What the good body becomes with that member. */
 static struct err parse_with(const char *member, json_t *value)
 {
-    struct err err = {ERR_NONE, ""};
+    struct err err = {.code = ERR_NONE};
     struct execute_request request;
     struct arena arena;
     json_t *body = good_body();
@@ -279,7 +279,7 @@ Test(service_execute_request, what_is_no_json_object_is_malformed)
     for (size_t i = 0; i < sizeof(bad_bodies) / sizeof(bad_bodies[0]); i++) {
         struct execute_request request;
         struct arena arena;
-        struct err err = {ERR_NONE, ""};
+        struct err err = {.code = ERR_NONE};
         arena_init(&arena, NULL);
         cr_expect_not(execute_request_parse(bytes_of_string(bad_bodies[i]), &service_config_default,
                                             &arena, &request, &err),

@@ -104,8 +104,10 @@ Test(service_problem, a_status_of_http_itself_stays)
 Test(service_problem, without_memory_there_is_still_an_answer)
 {
     struct message_response response;
+    struct err err;
     message_response_init(&response, 404);
-    problem_fill(&response, ERR_NOT_FOUND, NULL);
+    (void)err_set(&err, ERR_NOT_FOUND, "nothing");
+    problem_fill(&response, &err, NULL);
     cr_expect_eq(response.status, 500);
     cr_expect_not_null(strstr((const char *)response.body.ptr, "INTERNAL"));
     arena_release(&response.arena);
