@@ -56,6 +56,12 @@ static void node_refuse(void *context, int status, const char *reason,
     }
 }
 
+static bool node_counts_peer(void *context, const char *peer)
+{
+    const struct node *node = context;
+    return node->service == NULL || service_counts_peer(node->service, peer);
+}
+
 /* ---- the end ---- */
 
 static void handle_close(uv_handle_t *handle)
@@ -249,7 +255,13 @@ static bool listen_open(struct node *node, struct err *err)
     limits.bodies_bytes_max = node->memory.requests.limit;
     limits.budget = &node->memory.requests;
     limits.connections_max = (uint32_t)config_number(node->config, CONFIG_LIMITS_CONNECTIONS);
-    struct net_handler handler = {node_accept, node_handle, node_refuse, node};
+    limits.connections_per_address_max =
+        (uint32_t)config_number(node->config, CONFIG_LIMITS_CONNECTIONS_ADDRESS);
+    struct net_handler handler = {.accept = node_accept,
+                                  .handle = node_handle,
+                                  .refuse = node_refuse,
+                                  .counts_peer = node_counts_peer,
+                                  .context = node};
     for (size_t i = 0; i < NODE_SIGNAL_COUNT; i++) {
         int code = uv_signal_start(&node->signals[i], signal_cb, node_signals[i]);
         if (code != 0) {

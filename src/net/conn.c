@@ -1,12 +1,11 @@
 /* conn.c: one connection as a state machine.
  *
- *              ┌────────────────────────────────────────────────────┐
- *     accept ─> HEAD ──────> BODY ──────> HANDLING ─────> WRITING ──> IDLE ─> HEAD ...
- *              └─ refused ───┴─ refused ────────────────────┘└─> LINGERING ─> CLOSING
+ *     accept ─> FRESH ─> HEAD ──────> BODY ──────> HANDLING ─────> WRITING ──> IDLE ─> HEAD ...
+ *                          └─ refused ───┴─ refused ─────────────────┘└─> LINGERING ─> CLOSING
  *
- * Bytes are parsed in HEAD, IDLE and BODY only, so there is one request at a time and its answer is
- * written before the next is looked at. What a client sends ahead waits in `pending`, up to
- * CONN_PENDING_BYTES_MAX; then reading stops and only the kernel is asked whether the client is
+ * Bytes are parsed in FRESH, HEAD, IDLE and BODY only, so there is one request at a time and its
+ * answer is written before the next is looked at. What a client sends ahead waits in `pending`, up
+ * to CONN_PENDING_BYTES_MAX; then reading stops and only the kernel is asked whether the client is
  * still there. After a last answer our side is shut down and what still comes is thrown away for a
  * while (LINGERING), because closing at once would reset the connection and take the answer with
  * it (RFC 9112 section 9.6).
@@ -28,23 +27,15 @@ enum {
     CONN_LINGER_BYTES_MAX = 1024 * 1024,
     CONN_LINGER_MS_MAX = 2000,
     CONN_EXCHANGE_BYTES_EXTRA = 64 * 1024, /* of the arena, beside the head: for the handler */
-    CONN_SURPLUS_MAX = 64, /* connections beyond the limit that are told 503 at a time */
-};
-
-enum conn_state {
-    CONN_HEAD,      /* a head has begun, or the connection is new: the header timeout runs */
-    CONN_IDLE,      /* between requests: the keep-alive timeout runs */
-    CONN_BODY,      /* the body comes: the minimum rate holds */
-    CONN_HANDLING,  /* the handler owes a response */
-    CONN_WRITING,   /* the answer is being sent: the write timeout runs */
-    CONN_LINGERING, /* the answer is sent, our side is shut */
-    CONN_CLOSING,   /* waits for libuv */
+    CONN_SURPLUS_MAX = 64,        /* connections beyond the limit that are told 503 at a time */
+    CONN_ADDRESS_SURPLUS_MAX = 4, /* the same of one address, told 429 */
 };
 
 struct conn {
     struct transport transport;
     struct net_server *server;
-    struct list link; /* in server->conns */
+    struct list link;  /* in server->conns[state] */
+    struct peer *peer; /* NULL: not counted */
     enum conn_state state;
     struct http_parser parser;
     struct exchange *exchange; /* the request under way; NULL between requests */
@@ -58,10 +49,11 @@ struct conn {
     bool refused_early; /* handler->accept said no; the answer waits for the message's end */
     bool last;          /* no request after this one */
 
-    uint64_t deadline_ms;   /* of HEAD, IDLE, WRITING, LINGERING */
-    uint64_t body_start_ms; /* of BODY */
-    size_t unsent;          /* of WRITING, when last looked at */
-    size_t lingered;        /* bytes thrown away */
+    uint64_t entered_ms;  /* the state */
+    uint64_t deadline_ms; /* of FRESH, HEAD, IDLE, WRITING, LINGERING */
+    size_t unsent_first;  /* of WRITING, at its start */
+    size_t unsent;        /* and when last looked at */
+    size_t lingered;      /* bytes thrown away */
 };
 
 static uint64_t conn_now(const struct conn *conn)
@@ -74,8 +66,10 @@ static uint64_t conn_now(const struct conn *conn)
 static bool conn_may_enter(enum conn_state from, enum conn_state to)
 {
     switch (to) {
+    case CONN_FRESH:
+        return false;
     case CONN_HEAD:
-        return from == CONN_IDLE;
+        return from == CONN_IDLE || from == CONN_FRESH;
     case CONN_IDLE:
         return from == CONN_WRITING;
     case CONN_BODY:
@@ -88,38 +82,47 @@ static bool conn_may_enter(enum conn_state from, enum conn_state to)
         return from == CONN_WRITING;
     case CONN_CLOSING:
         return from != CONN_CLOSING;
+    case CONN_STATES:
+        break;
     }
     return false;
 }
 
+static uint32_t conn_timeout_ms(const struct net_limits *limits, enum conn_state state)
+{
+    switch ((int)state) {
+    case CONN_FRESH:
+    case CONN_HEAD:
+        return limits->header_timeout_ms;
+    case CONN_IDLE:
+        return limits->keep_alive_timeout_ms;
+    case CONN_WRITING:
+        return limits->write_timeout_ms;
+    case CONN_LINGERING:
+        return limits->write_timeout_ms < CONN_LINGER_MS_MAX ? limits->write_timeout_ms
+                                                             : CONN_LINGER_MS_MAX;
+    default:
+        return 0;
+    }
+}
+
+/* Behind all that are in the state already: so each list is in the order of the deadlines. */
+static void conn_set_state(struct conn *conn, enum conn_state state)
+{
+    conn->state = state;
+    conn->entered_ms = conn_now(conn);
+    conn->deadline_ms = conn->entered_ms + conn_timeout_ms(&conn->server->limits, state);
+    list_remove(&conn->link);
+    list_push_back(&conn->server->conns[state], &conn->link);
+}
+
 static void conn_enter(struct conn *conn, enum conn_state state)
 {
-    const struct net_limits *limits = &conn->server->limits;
     assert(conn_may_enter(conn->state, state));
-    conn->state = state;
-    switch (state) {
-    case CONN_HEAD:
-        conn->deadline_ms = conn_now(conn) + limits->header_timeout_ms;
-        break;
-    case CONN_IDLE:
-        conn->deadline_ms = conn_now(conn) + limits->keep_alive_timeout_ms;
-        break;
-    case CONN_BODY:
-        conn->body_start_ms = conn_now(conn);
-        break;
-    case CONN_HANDLING:
-        break;
-    case CONN_WRITING:
-        conn->deadline_ms = conn_now(conn) + limits->write_timeout_ms;
-        break;
-    case CONN_LINGERING:
-        conn->deadline_ms = conn_now(conn) + (limits->write_timeout_ms < CONN_LINGER_MS_MAX
-                                                  ? limits->write_timeout_ms
-                                                  : CONN_LINGER_MS_MAX);
-        break;
-    case CONN_CLOSING:
+    conn_set_state(conn, state);
+    if (state == CONN_CLOSING) {
+        conn->server->open_count--;
         transport_close(&conn->transport);
-        break;
     }
 }
 
@@ -194,7 +197,7 @@ static void conn_write(struct conn *conn)
     } else if (result == TRANSPORT_FAILED) {
         conn_close(conn);
     } else {
-        conn->unsent = transport_unsent(&conn->transport);
+        conn->unsent = conn->unsent_first = transport_unsent(&conn->transport);
     }
 }
 
@@ -236,7 +239,7 @@ static void conn_refuse(struct conn *conn, int status, const char *reason)
     atomic_fetch_add_explicit(&server->stats.refused, 1, memory_order_relaxed);
     conn->last = true;
     server->handler.refuse(server->handler.context, status, reason, &conn->exchange->response);
-    if (conn->state == CONN_IDLE) {
+    if (conn->state == CONN_IDLE || conn->state == CONN_FRESH) {
         conn_enter(conn, CONN_HEAD);
     }
     conn_write(conn);
@@ -246,7 +249,8 @@ static void conn_refuse(struct conn *conn, int status, const char *reason)
 
 static bool conn_takes_input(const struct conn *conn)
 {
-    return conn->state == CONN_HEAD || conn->state == CONN_IDLE || conn->state == CONN_BODY;
+    return conn->state == CONN_FRESH || conn->state == CONN_HEAD || conn->state == CONN_IDLE ||
+           conn->state == CONN_BODY;
 }
 
 static void conn_continue(struct conn *conn)
@@ -302,7 +306,8 @@ static bool conn_step(struct conn *conn)
     }
     enum http_event event = http_parser_feed(&conn->parser, conn->input, &consumed);
     conn->input = bytes_of(conn->input.ptr + consumed, conn->input.size - consumed);
-    if (conn->state == CONN_IDLE && !http_parser_is_idle(&conn->parser)) {
+    bool waits = conn->state == CONN_IDLE || conn->state == CONN_FRESH;
+    if (waits && !http_parser_is_idle(&conn->parser)) {
         conn_enter(conn, CONN_HEAD);
     }
     switch (event) {
@@ -457,6 +462,7 @@ static void conn_closed_cb(struct transport *transport)
     exchange_free(conn->exchange);
     http_parser_release(&conn->parser);
     buffer_release(&conn->pending);
+    peers_remove(conn->peer);
     server_conn_closed(server, &conn->link);
     heap_free(conn);
 }
@@ -476,16 +482,78 @@ struct conn *conn_of_link(struct list *link)
     return LIST_ENTRY(link, struct conn, link);
 }
 
-/* One too many is told so, as long as there are not too many of those either. */
-static void conn_begin(struct conn *conn)
+/* The longest in a state. */
+static struct conn *conn_first(const struct net_server *server, enum conn_state state)
+{
+    const struct list *head = &server->conns[state];
+    return head->next == head ? NULL : conn_of_link(head->next);
+}
+
+/* Closes one on which nothing is under way: one that has been silent from its start for a while,
+ * then the longest idle one, then any that is silent. A flood of silent connections so makes way
+ * for itself, and does not cost those that work. */
+static void conn_make_way(const struct conn *newest)
+{
+    const struct net_server *server = newest->server;
+    struct conn *fresh = conn_first(server, CONN_FRESH);
+    struct conn *idle = conn_first(server, CONN_IDLE);
+    fresh = fresh == newest ? NULL : fresh;
+    bool is_silent =
+        fresh != NULL && conn_now(fresh) - fresh->entered_ms >= server->limits.silent_ms_max;
+    struct conn *victim = is_silent || idle == NULL ? fresh : idle;
+    if (victim != NULL) {
+        conn_close(victim);
+    }
+}
+
+/* Counts the connection among its address's; false: there are too many, and it has been dealt with.
+ * One that came too many is told so, as long as there are not too many of those either. */
+static bool conn_check_address(struct conn *conn)
+{
+    struct net_server *server = conn->server;
+    const struct net_handler *handler = &server->handler;
+    uint32_t max = server->limits.connections_per_address_max;
+    struct address address;
+    if (max == 0 || !address_parse(bytes_of_string(conn->transport.peer), &address) ||
+        (handler->counts_peer != NULL &&
+         !handler->counts_peer(handler->context, conn->transport.peer))) {
+        return true;
+    }
+    conn->peer = peers_add(&server->peers, &address);
+    if (conn->peer == NULL || conn->peer->count > max + CONN_ADDRESS_SURPLUS_MAX) {
+        conn_close(conn);
+        return false;
+    }
+    if (conn->peer->count > max) {
+        conn_refuse(conn, 429, "There are too many connections from this address");
+        return false;
+    }
+    return true;
+}
+
+/* The same for the whole server. */
+static bool conn_check_room(struct conn *conn)
 {
     const struct net_server *server = conn->server;
     uint32_t max = server->limits.connections_max;
-    if (server->conn_count > max && server->conn_count - max > CONN_SURPLUS_MAX) {
+    if (server->open_count > max) {
+        conn_make_way(conn);
+    }
+    if (server->open_count <= max) {
+        return true;
+    }
+    if (server->open_count - max > CONN_SURPLUS_MAX) {
         conn_close(conn);
-    } else if (server->conn_count > max) {
+    } else {
         conn_refuse(conn, 503, "There are too many connections");
-    } else if (!transport_read_start(&conn->transport)) {
+    }
+    return false;
+}
+
+static void conn_begin(struct conn *conn)
+{
+    if (conn_check_address(conn) && conn_check_room(conn) &&
+        !transport_read_start(&conn->transport)) {
         conn_close(conn);
     }
 }
@@ -501,11 +569,11 @@ void conn_accept(struct net_server *server)
         return;
     }
     conn->server = server;
-    conn->state = CONN_HEAD;
-    conn->deadline_ms = conn_now(conn) + server->limits.header_timeout_ms;
+    list_init(&conn->link);
+    conn_set_state(conn, CONN_FRESH);
     http_parser_init(&conn->parser, &server->limits);
     buffer_init(&conn->pending, CONN_PENDING_BYTES_MAX + NET_READ_BYTES);
-    server_conn_opened(server, &conn->link);
+    server_conn_opened(server);
     if (accepted) {
         conn_begin(conn);
     } else {
@@ -515,8 +583,7 @@ void conn_accept(struct net_server *server)
 
 void conn_drain(struct conn *conn)
 {
-    bool fresh = conn->state == CONN_HEAD && http_parser_is_idle(&conn->parser);
-    if (conn->state == CONN_IDLE || fresh) {
+    if (conn->state == CONN_IDLE || conn->state == CONN_FRESH) {
         conn_close(conn);
     }
 }
@@ -524,12 +591,24 @@ void conn_drain(struct conn *conn)
 static bool conn_body_is_slow(const struct conn *conn, uint64_t now_ms)
 {
     const struct net_limits *limits = &conn->server->limits;
-    uint64_t elapsed_ms = now_ms - conn->body_start_ms;
+    uint64_t elapsed_ms = now_ms - conn->entered_ms;
     if (elapsed_ms <= limits->body_grace_ms) {
         return false;
     }
     uint64_t expected = (elapsed_ms - limits->body_grace_ms) * limits->body_rate_bytes_min / 1000;
     return conn->exchange->body.size < expected;
+}
+
+static bool conn_reads_slowly(const struct conn *conn, uint64_t now_ms)
+{
+    const struct net_limits *limits = &conn->server->limits;
+    uint64_t elapsed_ms = now_ms - conn->entered_ms;
+    if (elapsed_ms <= limits->write_timeout_ms) {
+        return false;
+    }
+    uint64_t expected =
+        (elapsed_ms - limits->write_timeout_ms) * limits->write_rate_bytes_min / 1000;
+    return conn->unsent_first - conn->unsent < expected;
 }
 
 /* Reading has stopped: the client's leaving would not be read. */
@@ -540,10 +619,16 @@ static void conn_look_for_client(struct conn *conn)
     }
 }
 
+bool conn_is_late(const struct conn *conn, uint64_t now_ms)
+{
+    return now_ms >= conn->deadline_ms;
+}
+
 void conn_tick(struct conn *conn, uint64_t now_ms)
 {
-    bool late = now_ms >= conn->deadline_ms;
+    bool late = conn_is_late(conn, now_ms);
     switch (conn->state) {
+    case CONN_FRESH:
     case CONN_HEAD:
         if (late) {
             conn_refuse(conn, 408, "The request head did not come in time");
@@ -565,6 +650,10 @@ void conn_tick(struct conn *conn, uint64_t now_ms)
             conn->deadline_ms = now_ms + conn->server->limits.write_timeout_ms;
         } else if (late) {
             conn_close(conn);
+            return;
+        }
+        if (conn_reads_slowly(conn, now_ms)) {
+            conn_close(conn);
         }
         break;
     case CONN_IDLE:
@@ -574,6 +663,7 @@ void conn_tick(struct conn *conn, uint64_t now_ms)
         }
         break;
     case CONN_CLOSING:
+    case CONN_STATES:
         break;
     }
 }

@@ -15,6 +15,8 @@ void conn_accept(struct net_server *server);
 void conn_answer(struct conn *conn);
 /* Time has passed. */
 void conn_tick(struct conn *conn, uint64_t now_ms);
+/* Is its deadline over? In states that have one. */
+bool conn_is_late(const struct conn *conn, uint64_t now_ms);
 /* Ends the connection if no request is under way on it. */
 void conn_drain(struct conn *conn);
 /* Ends it whatever is under way. */

@@ -20,20 +20,25 @@
 #include <uv.h>
 
 struct net_limits { /* every one has a test at, below and above */
+    /* When all are taken, a new one takes the place of the one that has waited longest with nothing
+     * under way; if there is none, it is refused: 503. */
     uint32_t connections_max;
-    uint32_t request_line_bytes_max; /* without its CRLF: 414 */
-    uint32_t header_bytes_max;       /* header lines and trailers, each with its CRLF: 431 */
-    uint32_t header_count_max;       /* header lines and trailers: 431 */
-    size_t body_bytes_max;           /* 413 */
-    size_t bodies_bytes_max;         /* of all requests together: 503 */
-    struct budget *budget;           /* which bodies are charged to as well; NULL: none */
-    uint32_t header_timeout_ms;      /* from the first byte (or accept) to the end of the headers,
-                                        whatever trickles in: 408 */
-    uint32_t body_rate_bytes_min;    /* per second, after a grace of body_grace_ms: 408 */
+    uint32_t silent_ms_max; /* then a connection that has said nothing makes way before idle ones */
+    uint32_t connections_per_address_max; /* of those that handler->counts_peer: 429; 0: no limit */
+    uint32_t request_line_bytes_max;      /* without its CRLF: 414 */
+    uint32_t header_bytes_max;            /* header lines and trailers, each with its CRLF: 431 */
+    uint32_t header_count_max;            /* header lines and trailers: 431 */
+    size_t body_bytes_max;                /* 413 */
+    size_t bodies_bytes_max;              /* of all requests together: 503 */
+    struct budget *budget;                /* which bodies are charged to as well; NULL: none */
+    uint32_t header_timeout_ms;   /* from accept to the first byte, and from that to the end of the
+                                     headers, whatever trickles in: 408 */
+    uint32_t body_rate_bytes_min; /* per second, after a grace of body_grace_ms: 408 */
     uint32_t body_grace_ms;
     uint32_t keep_alive_timeout_ms;   /* between requests; then the connection is closed */
     uint32_t keep_alive_requests_max; /* the last one is answered with Connection: close */
-    uint32_t write_timeout_ms; /* no progress in sending an answer: the connection is dropped */
+    uint32_t write_timeout_ms;     /* no progress in sending an answer: the connection is dropped */
+    uint32_t write_rate_bytes_min; /* per second, after a grace of write_timeout_ms: the same */
 };
 
 extern const struct net_limits net_limits_default;
@@ -50,10 +55,12 @@ struct net_handler {
      * lock while it calls exchange->gone, so do not call respond with a lock held that gone takes.
      */
     void (*handle)(void *context, struct message_exchange *exchange);
-    /* Builds the answer to a request that net refuses by itself (400, 408, 413, 414, 417, 431, 501,
-     * 503, 505), so that its body looks like all the others. `reason` is one sentence. */
+    /* Builds the answer to a request that net refuses by itself (400, 408, 413, 414, 417, 429, 431,
+     * 501, 503, 505), so that its body looks like all the others. `reason` is one sentence. */
     void (*refuse)(void *context, int status, const char *reason,
                    struct message_response *response);
+    /* Does connections_per_address_max hold for that peer ("192.0.2.1")? NULL: for all. */
+    bool (*counts_peer)(void *context, const char *peer);
     void *context;
 };
 

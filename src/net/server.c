@@ -1,7 +1,9 @@
 /* server.c: listening, the clock tick, answers coming home, and the end of it all.
  *
- * Deadlines are fields of the connections; one timer walks all of them a few times per shortest
- * timeout, which costs less than moving a timer at every request.
+ * Deadlines are fields of the connections; one timer looks at them a few times per shortest
+ * timeout, which costs less than moving a timer at every request. Connections are in lists by
+ * state, and where all in a state have the same time, those that came first are late first: so what
+ * waits costs the timer nothing.
  *
  * The server is freed when its three handles are closed: the listener first, then, when no
  * connection is left and the handler owes nothing any more, the tick and the wakeup.
@@ -20,6 +22,8 @@
 
 const struct net_limits net_limits_default = {
     .connections_max = 1024,
+    .silent_ms_max = 1000,
+    .connections_per_address_max = 256,
     .request_line_bytes_max = 8 * 1024,
     .header_bytes_max = 16 * 1024,
     .header_count_max = 100,
@@ -31,6 +35,7 @@ const struct net_limits net_limits_default = {
     .keep_alive_timeout_ms = 60 * 1000,
     .keep_alive_requests_max = 100 * 1000,
     .write_timeout_ms = 30 * 1000,
+    .write_rate_bytes_min = 4 * 1024,
 };
 
 enum { SERVER_BACKLOG = 1024, SERVER_TICK_MS_MIN = 5, SERVER_TICK_MS_MAX = 250 };
@@ -47,6 +52,7 @@ static void server_handle_closed_cb(uv_handle_t *handle)
     void (*closed)(void *context) = server->closed;
     void *context = server->closed_context;
     answers_release(&server->answers);
+    peers_release(&server->peers);
     heap_free(server);
     if (closed != NULL) {
         closed(context);
@@ -96,10 +102,12 @@ static void server_stop_listening(struct net_server *server)
  * close callback. */
 static void server_each_conn(struct net_server *server, void (*visit)(struct conn *conn))
 {
-    for (struct list *link = server->conns.next; link != &server->conns;) {
-        struct list *next = link->next;
-        visit(conn_of_link(link));
-        link = next;
+    for (enum conn_state state = 0; state < CONN_CLOSING; state++) {
+        for (struct list *link = server->conns[state].next; link != &server->conns[state];) {
+            struct list *next = link->next;
+            visit(conn_of_link(link));
+            link = next;
+        }
     }
 }
 
@@ -173,14 +181,39 @@ const char *server_date(struct net_server *server)
 
 /* ---- connections ---- */
 
+/* Those whose time is over; each leaves the state by it. */
+static void server_tick_late(struct net_server *server, enum conn_state state, uint64_t now_ms)
+{
+    const struct list *head = &server->conns[state];
+    while (head->next != head && conn_is_late(conn_of_link(head->next), now_ms)) {
+        const struct list *late = head->next;
+        conn_tick(conn_of_link(head->next), now_ms);
+        assert(head->next != late);
+    }
+}
+
+/* All that are in a state now. */
+static void server_tick_all(struct net_server *server, enum conn_state state, uint64_t now_ms)
+{
+    for (struct list *link = server->conns[state].next; link != &server->conns[state];) {
+        struct list *next = link->next;
+        conn_tick(conn_of_link(link), now_ms);
+        link = next;
+    }
+}
+
 static void server_tick_cb(uv_timer_t *timer)
 {
     struct net_server *server = timer->data;
     uint64_t now_ms = uv_now(server->loop);
     server_enter(server);
-    for (struct list *link = server->conns.next; link != &server->conns; link = link->next) {
-        conn_tick(conn_of_link(link), now_ms);
-    }
+    server_tick_late(server, CONN_FRESH, now_ms);
+    server_tick_late(server, CONN_HEAD, now_ms);
+    server_tick_late(server, CONN_IDLE, now_ms);
+    server_tick_late(server, CONN_LINGERING, now_ms);
+    server_tick_all(server, CONN_BODY, now_ms);
+    server_tick_all(server, CONN_HANDLING, now_ms);
+    server_tick_all(server, CONN_WRITING, now_ms);
     if (server->accept_waits) {
         server->accept_waits = false;
         conn_accept(server);
@@ -212,10 +245,10 @@ static void server_start_tick(struct net_server *server)
     }
 }
 
-void server_conn_opened(struct net_server *server, struct list *link)
+void server_conn_opened(struct net_server *server)
 {
-    list_push_back(&server->conns, link);
     server->conn_count++;
+    server->open_count++;
     atomic_fetch_add_explicit(&server->stats.connections_accepted, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&server->stats.connections_open, 1, memory_order_relaxed);
     server_start_tick(server);
@@ -342,14 +375,22 @@ bool net_server_open(uv_loop_t *loop, const char *host, uint16_t port,
     server->loop = loop;
     server->limits = *limits;
     server->handler = *handler;
-    list_init(&server->conns);
+    for (enum conn_state state = 0; state < CONN_STATES; state++) {
+        list_init(&server->conns[state]);
+    }
     budget_init(&server->bodies, limits->budget, limits->bodies_bytes_max);
+    if (!peers_init(&server->peers, limits->connections_max)) {
+        heap_free(server);
+        return err_set(err, ERR_NO_MEMORY, "no memory for the server's table of addresses");
+    }
     if (!answers_init(&server->answers, &server->wakeup)) {
+        peers_release(&server->peers);
         heap_free(server);
         return err_set(err, ERR_NO_MEMORY, "no memory for the server's lock");
     }
     if (!server_init_handles(server, err)) {
         answers_release(&server->answers);
+        peers_release(&server->peers);
         heap_free(server);
         return false;
     }

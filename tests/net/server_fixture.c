@@ -98,6 +98,13 @@ static void keep_for_later(struct fixture *fixture, struct message_exchange *exc
     uv_mutex_unlock(&fixture->mutex);
 }
 
+static bool handler_counts_peer(void *context, const char *peer)
+{
+    const struct fixture *fixture = context;
+    cr_assert_not_null(peer);
+    return !fixture->trusts_peer;
+}
+
 static bool handler_accept(void *context, struct message_exchange *exchange,
                            struct message_response *response)
 {
@@ -189,7 +196,11 @@ static void command_cb(uv_async_t *handle)
 static void loop_thread(void *argument)
 {
     struct fixture *fixture = argument;
-    struct net_handler handler = {handler_accept, handler_handle, handler_refuse, fixture};
+    struct net_handler handler = {.accept = handler_accept,
+                                  .handle = handler_handle,
+                                  .refuse = handler_refuse,
+                                  .counts_peer = handler_counts_peer,
+                                  .context = fixture};
     cr_assert_eq(uv_loop_init(&fixture->loop), 0);
     fixture->open = net_server_open(&fixture->loop, fixture->host, 0, &fixture->limits, &handler,
                                     &fixture->server, &fixture->err);

@@ -20,6 +20,7 @@ struct fixture {
     struct net_limits limits;
     const char *host;
     size_t response_bytes;
+    bool trusts_peer; /* connections_per_address_max does not hold */
 
     uv_thread_t thread;
     uv_sem_t ready;

@@ -69,50 +69,6 @@ Test(net_server, bounds_all_bodies_together)
     stop();
 }
 
-Test(net_server, bounds_connections)
-{
-    int fds[3];
-    fixture_init(&fixture);
-    fixture.limits.connections_max = 3;
-    fixture_start(&fixture);
-    for (int i = 0; i < 3; i++) {
-        fds[i] = client_connect(&fixture);
-        client_send(fds[i], GET("/hello"));
-        expect_next(fds[i], 200, "hello");
-    }
-    int surplus = client_connect(&fixture);
-    expect_next(surplus, 503, "too many connections");
-    close(surplus);
-    close(fds[0]);
-    fixture_wait_open(&fixture, 2);
-    expect_answer(GET_CLOSE("/hello"), 200, "hello");
-    close(fds[1]);
-    close(fds[2]);
-    stop();
-}
-
-Test(net_server, bounds_the_connections_that_are_told_503)
-{
-    enum { COUNT = 80 };
-    int fds[COUNT];
-    fixture_init(&fixture);
-    fixture.limits.connections_max = 0;
-    fixture_start(&fixture);
-    for (int i = 0; i < COUNT; i++) {
-        fds[i] = client_connect(&fixture);
-    }
-    int told = 0;
-    for (int i = 0; i < COUNT; i++) {
-        char *answer = client_read_all(fds[i]);
-        told += client_status(answer) == 503;
-        heap_free(answer);
-        close(fds[i]);
-    }
-    cr_assert_geq(told, 64);
-    fixture_wait_open(&fixture, 0);
-    stop();
-}
-
 Test(net_server, bounds_the_requests_of_a_connection)
 {
     fixture_init(&fixture);

@@ -190,7 +190,8 @@ static void loop_thread(void *argument)
 
 static void start_server(void)
 {
-    static const struct net_handler handler = {accept_cb, handle_cb, refuse_cb, NULL};
+    static const struct net_handler handler = {
+        .accept = accept_cb, .handle = handle_cb, .refuse = refuse_cb};
     struct err err;
     list_init(&stress.jobs);
     (void)uv_mutex_init(&stress.mutex);
