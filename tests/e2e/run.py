@@ -12,7 +12,9 @@ import sys
 import unittest
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-SMOKE = ("test_client", "test_examples.Examples", "test_requests", "test_load.Gas", "test_load.Binding", "test_operation")
+SMOKE = (
+    "test_client", "test_examples.Examples", "test_requests", "test_load.Gas", "test_load.Binding", "test_operation", "test_disconnects", "test_door",
+)
 
 
 def main(arguments):
