@@ -93,7 +93,7 @@ struct scheduler_run { /* embedded in what is run; zeroed, then the first block 
     uint32_t retry;      /* it has waited: slices until those behind it may try as well; else 0 */
     uint64_t freed;      /* of the queue, when the slice under way was given */
     uint64_t added_ns;
-    uint64_t taken_ns; /* when the slice under way was given */
+    uint64_t taken_ns; /* when its last slice was given */
     uint64_t turn_ns;  /* its virtual time within its tenant */
     struct minheap_node deadline;
     struct list link;

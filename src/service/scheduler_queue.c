@@ -13,10 +13,11 @@
 #include <string.h>
 
 enum {
-    YOUNG_NS = 10000000,  /* of service, then it is grown */
-    YOUNG_PER_GROWN = 3,  /* parts of the time, while both wait */
-    TURNS_PER_ELDEST = 8, /* of a tenant's young turns, one is for who has had most */
-    RETRY_SLICES = 64,    /* who waited for memory has so many before the next one tries */
+    YOUNG_NS = 10000000,        /* of service, then it is grown */
+    YOUNG_PER_GROWN = 7,        /* parts of the time, while both wait */
+    TURNS_PER_ELDEST = 8,       /* of a tenant's young turns, one is for who has had most, */
+    ELDEST_AGE_NS = 1000000000, /* if it came so long ago */
+    RETRY_SLICES = 64,          /* who waited for memory has so many before the next one tries */
     NS_PER_US = 1000,
     PERCENT = 100,
 };
@@ -272,15 +273,22 @@ static void list_wake_first(struct scheduler_queue *queue, struct list *list)
 
 /* ---- slots ---- */
 
+/* Fewest slots first; of equals those whose run holds an express slot until it gets one. */
+static uint64_t line_key(const struct scheduler_tenant *tenant)
+{
+    return 2 * (uint64_t)tenant->slots + list_is_empty(&tenant->parked);
+}
+
 /* The tenant's places in the two lines, after what they depend on has changed. */
 static void tenant_line_up(struct scheduler_queue *queue, struct scheduler_tenant *tenant)
 {
     bool waits = tenant->waiting > 0;
     bool is_in_line = tenant->line.place != 0;
-    if (waits != is_in_line || (waits && tenant->line.key != tenant->slots)) {
+    uint64_t key = line_key(tenant);
+    if (waits != is_in_line || (waits && tenant->line.key != key)) {
         minheap_remove(&queue->line, &tenant->line);
         if (waits) {
-            minheap_push(&queue->line, &tenant->line, tenant->slots);
+            minheap_push(&queue->line, &tenant->line, key);
         }
     }
     bool wants = !list_is_empty(&tenant->backlog) && tenant->express < queue->express_share;
@@ -400,7 +408,7 @@ static enum scheduler_age queue_turn(struct scheduler_queue *queue)
     return SCHEDULER_GROWN;
 }
 
-static struct scheduler_run *queue_choose(struct scheduler_queue *queue)
+static struct scheduler_run *queue_choose(struct scheduler_queue *queue, uint64_t now_ns)
 {
     enum scheduler_age which = queue_turn(queue);
     struct minheap_node *node = minheap_top(&queue->ready[which]);
@@ -408,8 +416,11 @@ static struct scheduler_run *queue_choose(struct scheduler_queue *queue)
         return NULL;
     }
     struct tenant_age *age = LIST_ENTRY(node, struct tenant_age, node);
-    bool is_eldest = which == SCHEDULER_YOUNG && ++age->turns % TURNS_PER_ELDEST == 0;
-    struct scheduler_run *run = run_of(is_eldest ? age->ready.prev : age->ready.next);
+    struct scheduler_run *run = run_of(age->ready.next);
+    if (which == SCHEDULER_YOUNG && ++age->turns % TURNS_PER_ELDEST == 0) {
+        struct scheduler_run *eldest = run_of(age->ready.prev);
+        run = now_ns - eldest->added_ns >= ELDEST_AGE_NS ? eldest : run;
+    }
     queue->virtual_ns[which] = larger(queue->virtual_ns[which], age->turn_ns);
     age->virtual_ns = larger(age->virtual_ns, run->turn_ns);
     ready_remove(queue, run);
@@ -425,7 +436,7 @@ struct scheduler_run *scheduler_queue_take(struct scheduler_queue *queue, uint64
         run = run_of(queue->stopped.next);
         ready_remove(queue, run);
     } else {
-        run = queue_choose(queue);
+        run = queue_choose(queue, now_ns);
     }
     if (run != NULL) {
         run->place = SCHEDULER_RUNNING;
@@ -612,13 +623,14 @@ uint64_t scheduler_queue_next_ns(const struct scheduler_queue *queue)
 /* ---- questions ---- */
 
 /* How many of a tenant's runs get a slot before one of another tenant that comes when its own has
- * `slots`: as long as it has fewer, and if as many, by the order of coming. */
+ * `slots`: as long as it has fewer, and if as many, by the order in line. */
 static uint32_t grants_before(const struct scheduler_tenant *tenant, uint32_t slots, uint64_t order)
 {
     if (tenant->slots > slots) {
         return 0;
     }
-    uint32_t grants = slots - tenant->slots + (tenant->line.order < order);
+    bool is_before = !list_is_empty(&tenant->parked) || tenant->line.order < order;
+    uint32_t grants = slots - tenant->slots + is_before;
     return grants < tenant->waiting ? grants : tenant->waiting;
 }
 

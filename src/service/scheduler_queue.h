@@ -3,17 +3,20 @@
  *
  * Slices. A tenant is an API key. Each run is young for its first few milliseconds of service, then
  * grown. The young go first, so that a short program is through before a long one gets another
- * turn; but while both wait, a quarter of the time is for the grown. Among the young, and among the
+ * turn; but while both wait, an eighth of the time is for the grown. Among the young, and among the
  * grown, the tenant with the least virtual time goes first, and of its runs the one with the least:
  * start-time fair queueing in two levels. So tenants share evenly however many runs they have, and
  * so do the runs of a tenant; whoever comes or comes back starts at the virtual time of who is
  * served, with no claim on the past. Nobody starves: virtual time goes on for whoever is served,
- * and every eighth young turn of a tenant goes to the one of its young that has had most.
+ * and of a tenant's young, of which the one that has had least goes first, every eighth turn goes
+ * to the one that has had most, if it came a
+ * second ago.
  *
  * Slots. A regular slot (concurrent_max) is kept until the run has left. When they are all taken, a
  * new run may be young on an express slot (express_max), and is parked when it has grown: not
  * served, its deadline watched, until a regular slot is free. Regular slots go to the tenant that
- * has fewest, equals in turn; in a tenant the parked go first, then the backlog, in order. Express
+ * has fewest, of equals to those with a parked run, then in turn; in a tenant the parked go first,
+ * then the backlog, in order. Express
  * slots go round among tenants. A tenant has at most its share of reservations and express slots.
  *
  * Invariants: while a run is parked or in the backlog, no regular slot is free. A run is in the
