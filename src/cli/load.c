@@ -282,7 +282,7 @@ static int load_go(const struct cli_command *command, struct load *load)
     if (is_open) {
         load_http_close(&load->http);
     }
-    ok = ok && node_end(load, &err) && load_report(load, &err);
+    ok = ok && load_report(load, &err) && node_end(load, &err);
     code = ok ? verdict(load) : load_complain(command, &err);
     load_trust_release(&load->trust);
     load_node_release(&load->node);

@@ -30,6 +30,7 @@ enum {
     ARGUMENTS_MAX = 128,
     READY_SECONDS = 120, /* the simulator's keys take their time */
     LINE_CHARS_MAX = 512,
+    SHOWN_LINES_MAX = 200,
     SAID_BYTES_MAX = 16 * 1024 * 1024,
     METRICS_BYTES_MAX = 4 * 1024 * 1024,
 };
@@ -157,6 +158,24 @@ static void stderr_tail(const struct load_node *node, char *out, size_t out_size
     heap_free(text);
 }
 
+/* What is no line of its log: a sanitizer's report, an assertion. */
+static void stderr_show(const struct load_node *node)
+{
+    char path[LOAD_PATH_CHARS_MAX + 32], line[LINE_CHARS_MAX];
+    snprintf(path, sizeof path, "%s/" NODE_STDERR, node->directory);
+    FILE *file = fopen(path, "re");
+    for (int shown = 0;
+         file != NULL && shown < SHOWN_LINES_MAX && fgets(line, sizeof line, file);) {
+        if (line[0] != '{') {
+            fputs(line, stderr);
+            shown++;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
 static bool ready_wait(struct load_node *node, struct err *err)
 {
     char line[LINE_CHARS_MAX];
@@ -198,6 +217,7 @@ static bool child_wait(struct load_node *node, struct err *err)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         return true;
     }
+    stderr_show(node);
     stderr_tail(node, tail, sizeof tail);
     return err_set(err, ERR_IO, "the node ended with %s %d: %s",
                    WIFEXITED(status) ? "status" : "signal",

@@ -348,7 +348,8 @@ static void touch_job(struct load_flow *flow, struct load_job *job)
 static void memory_after(struct load *load)
 {
     static const double goal_mib = 150, mib = 1024 * 1024;
-    uint64_t begin_ns = now_ns(), end_ns = begin_ns + (uint64_t)(15 * ns_per_s);
+    double patience_seconds = load->options->is_quick ? 3 : 15;
+    uint64_t begin_ns = now_ns(), end_ns = begin_ns + (uint64_t)(patience_seconds * ns_per_s);
     struct load_usage usage;
     load_usage_read(load, &usage);
     while ((double)usage.rss_bytes > goal_mib * mib && now_ns() < end_ns) {

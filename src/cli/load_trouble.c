@@ -313,7 +313,8 @@ static bool gauges_read(struct load *load, struct gauges *gauges)
 /* Waits until nothing runs any more and what was open is closed; for a while. */
 static bool quiet_wait(struct load *load, const struct gauges *before, struct gauges *after)
 {
-    uint64_t end_ns = now_ns() + (uint64_t)(20 * ns_per_s);
+    double patience_seconds = load->options->is_quick ? 5 : 20;
+    uint64_t end_ns = now_ns() + (uint64_t)(patience_seconds * ns_per_s);
     for (;;) {
         load_http_cool(&load->http);
         bool is_told = gauges_read(load, after);
