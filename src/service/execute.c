@@ -91,6 +91,7 @@ static enum scheduler_verdict lack_memory(struct session *session, struct err *e
     }
     session->waits_for_memory = true;
     session->has_waited_for_memory = true;
+    session->run.holds_memory = session->phase > PHASE_LINK; /* it waits where it grows */
     return SCHEDULER_WAIT_MEMORY;
 }
 
@@ -209,22 +210,16 @@ static enum scheduler_verdict step_decrypt(struct session *session, struct sched
     if (!open_message(session, session->request.encrypted_wasm, &wasm, &err)) {
         return fail(session, &err);
     }
+    program->wasm = wasm;
     crypto_sha256(wasm, session->program_hash);
     session->is_opened = true;
     program->limits = policy_limits(session);
     program->module =
         module_cache_get(session->service->modules, session->owner, session->program_hash);
     program->is_cached = program->module != NULL;
-    if (!program->is_cached) {
-        program->loader = vm_loader_new(wasm, &program->limits, &session->budget, &err);
-    }
-    if (!program->is_cached && program->loader == NULL) {
-        return fail_engine(session, &err);
-    }
     if (!open_arguments(session, &err)) {
         return fail_engine(session, &err);
     }
-    execute_request_release_sealed(&session->request); /* the loader has its copy */
     session->phase = PHASE_LOAD;
     return SCHEDULER_AGAIN;
 }
@@ -264,9 +259,18 @@ static enum scheduler_verdict load_done(struct session *session)
     if (!check_program(session, &err)) {
         return fail_engine(session, &err);
     }
-    execute_request_release_arguments(&session->request);
+    execute_request_release(&session->request); /* all of it has served */
     session->phase = PHASE_LINK;
     return SCHEDULER_AGAIN;
+}
+
+/* For want of memory it waits with the program's bytes alone, and begins again. */
+static enum scheduler_verdict load_failed(struct session *session, struct err *err)
+{
+    struct session_program *program = &session->program;
+    vm_loader_free(program->loader);
+    program->loader = NULL;
+    return err->code == ERR_NO_MEMORY ? lack_memory(session, err) : fail_engine(session, err);
 }
 
 static enum scheduler_verdict step_load(struct session *session, struct scheduler_slice *slice)
@@ -277,11 +281,17 @@ static enum scheduler_verdict step_load(struct session *session, struct schedule
     if (program->is_cached) {
         return load_done(session);
     }
+    if (program->loader == NULL) {
+        program->loader = vm_loader_new(program->wasm, &program->limits, &session->budget, &err);
+    }
+    if (program->loader == NULL) {
+        return load_failed(session, &err);
+    }
     switch (vm_loader_step(program->loader, LOAD_BYTES_PER_STEP, &program->module, &err)) {
     case VM_LOAD_MORE:
         return SCHEDULER_AGAIN;
     case VM_LOAD_FAILED:
-        return fail_engine(session, &err);
+        return load_failed(session, &err);
     case VM_LOAD_DONE:
         break;
     }

@@ -8,11 +8,14 @@
  */
 #include "service/internal.h"
 
+#include "base/json.h"
+
 enum {
     REQUESTS_PART = 4, /* one in so many of all bytes */
     ANSWERS_PART = 8,
-    /* What one body takes until it is parsed: itself, JSON strings twice, decoded bytes, values. */
-    BODY_FACTOR = 5,
+    /* What one body takes until it is parsed, in quarters of it: itself, three times it in JSON,
+     * three quarters decoded; and what its values take, whatever their size. */
+    BODY_QUARTERS = 4 + 3 * 4 + 3,
     PROGRAM_PARTS = 4, /* all but one of so many of the share of programs are for one memory */
 };
 
@@ -28,7 +31,9 @@ void service_memory_init(struct service_memory *memory, size_t bytes)
 
 size_t service_memory_body_max(const struct service_memory *memory)
 {
-    return memory->requests.limit / BODY_FACTOR;
+    size_t values = json_parse_memory_max(SIZE_MAX / 4) - 3 * (SIZE_MAX / 4);
+    size_t limit = memory->requests.limit;
+    return (limit > 2 * values ? limit - values : limit / 2) / BODY_QUARTERS * 4;
 }
 
 void service_memory_fit(const struct service_memory *memory, struct service_config *config)

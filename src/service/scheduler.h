@@ -76,7 +76,8 @@ struct scheduler_run { /* embedded in what is run; zeroed, then the first block 
     enum scheduler_verdict (*step)(struct scheduler_run *run, struct scheduler_slice *slice);
     struct scheduler_tenant *tenant; /* from scheduler_reserve */
     uint64_t deadline_ns;
-    bool is_patient; /* may stay in the backlog until its deadline: nobody waits for the answer */
+    bool holds_memory; /* set by step: worth having back when all wait for some */
+    bool is_patient;   /* may stay in the backlog until its deadline: nobody waits for the answer */
 
     uint64_t attained_ns;      /* on workers so far, without the step that is under way */
     uint64_t step_started_ns;  /* of the step that is under way */

@@ -504,14 +504,20 @@ static void run_wait(struct scheduler_queue *queue, struct scheduler_run *run, b
     list_push_front(after, &run->link);
 }
 
-/* When all that could give memory back wait for some themselves, the youngest has to go: least is
- * lost with it, and what it gives back lets the oldest go on. */
+/* When all that could give memory back wait for some themselves, the youngest that holds any has to
+ * go: least is lost with it, and what it gives back lets the oldest go on. */
 static void queue_resolve(struct scheduler_queue *queue)
 {
-    if (queue->waiting_count > 0 &&
-        queue->slots + queue->express == queue->waiting_count + queue->parked) {
-        scheduler_queue_stop(queue, run_of(queue->waiting.prev), SCHEDULER_NO_MEMORY);
+    if (queue->waiting_count == 0 ||
+        queue->slots + queue->express != queue->waiting_count + queue->parked) {
+        return;
     }
+    struct list *chosen = queue->waiting.prev;
+    while (chosen != &queue->waiting && !run_of(chosen)->holds_memory) {
+        chosen = chosen->prev;
+    }
+    chosen = chosen == &queue->waiting ? queue->waiting.prev : chosen;
+    scheduler_queue_stop(queue, run_of(chosen), SCHEDULER_NO_MEMORY);
 }
 
 void scheduler_queue_put(struct scheduler_queue *queue, struct scheduler_run *run,
@@ -555,6 +561,7 @@ void scheduler_queue_leave(struct scheduler_queue *queue, struct scheduler_run *
     assert(run->place == SCHEDULER_SETTLED);
     slot_set(queue, run, SCHEDULER_SLOT_NONE);
     queue_grant(queue);
+    queue_resolve(queue); /* those that waited for it to give back more wait in vain */
 }
 
 /* ---- stopping ---- */

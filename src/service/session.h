@@ -50,6 +50,7 @@ enum session_phase { /* what the next step does; execute.c */
 
 struct session_program {     /* all NULL until made; released in reverse */
     struct vm_limits limits; /* the engine may keep a pointer to it */
+    struct bytes wasm;       /* opened; in the request's `sealed`, until it is loaded */
     struct vm_loader *loader;
     struct vm_module *module;
     bool is_cached; /* the module came from the cache */

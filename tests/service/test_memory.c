@@ -46,7 +46,7 @@ Test(service_memory, what_one_may_have_fits_into_its_share)
     service_memory_fit(&memory, &config);
     cr_expect_eq(config.memory_max_bytes, 7 * MIB + MIB / 2, "three quarters of 10 MiB");
     cr_expect_eq(config.result_bytes_max, 2 * MIB / ANSWER_FACTOR);
-    cr_expect_eq(service_memory_body_max(&memory), 4 * MIB / 5);
+    cr_expect_eq(service_memory_body_max(&memory), (size_t)(2 * MIB / 19) * 4);
 }
 
 /* ---- waiting: a queue with one tenant, and players that take units of a memory ---- */
@@ -54,7 +54,7 @@ Test(service_memory, what_one_may_have_fits_into_its_share)
 struct player {
     struct scheduler_run run;
     uint32_t needs, has;
-    bool has_waited;
+    bool has_waited, is_settled;
 };
 
 static struct game {
@@ -98,36 +98,51 @@ static void put(struct player *player, enum scheduler_verdict verdict)
     scheduler_queue_put(&game.queue, &player->run, verdict, ++game.now_ns);
 }
 
-static void leave(struct player *player)
+static void settle(struct player *player)
 {
     game.free += player->has; /* before it is settled: its result is sealed */
     player->has = 0;
+    player->is_settled = true;
     scheduler_queue_settle(&game.queue, &player->run, ++game.now_ns);
+}
+
+static void leave(struct player *player)
+{
+    if (!player->is_settled) {
+        settle(player);
+    }
     scheduler_queue_leave(&game.queue, &player->run);
     scheduler_queue_unreserve(&game.queue, game.tenant);
 }
 
-/* One step of a player that has been taken: one unit more, or the end. */
-static void play(struct player *player)
+/* One step of a player that has been taken: one unit more, or the end. False: it is not the
+ * player's turn any more. */
+static bool play(struct player *player)
 {
     uint32_t place = (uint32_t)(player - game.players);
-    if (atomic_load(&player->run.stop) != SCHEDULER_GO) {
+    if (player->is_settled) {
+        leave(player); /* its RESULT is committed */
+    } else if (atomic_load(&player->run.stop) != SCHEDULER_GO) {
         cr_assert_eq(atomic_load(&player->run.stop), SCHEDULER_NO_MEMORY);
         cr_expect(player->has_waited);
         game.ended++;
         game.oldest_ended = place < game.oldest_ended ? place : game.oldest_ended;
-        leave(player);
+        settle(player);
+        return true;
     } else if (player->has == player->needs) {
         game.right++;
-        leave(player);
+        settle(player);
+        return true;
     } else if (game.free == 0) {
         player->has_waited = true;
+        player->run.holds_memory = player->has > 0;
         put(player, SCHEDULER_WAIT_MEMORY);
     } else {
         game.free--;
         player->has++;
         put(player, SCHEDULER_AGAIN);
     }
+    return false;
 }
 
 static uint32_t next_random(uint64_t *state)
@@ -151,9 +166,12 @@ static void play_all(uint32_t players, uint32_t workers, uint64_t seed)
         }
         cr_assert_gt(count, 0, "nobody can go on, and nobody is ended");
         uint32_t chosen = next_random(&seed) % count;
-        player = running[chosen];
-        running[chosen] = running[--count];
-        play(player);
+        if (!play(running[chosen])) {
+            running[chosen] = running[--count];
+        }
+    }
+    while (count > 0) {
+        leave(running[--count]);
     }
     cr_assert_null(take());
     scheduler_queue_release(&game.queue);
@@ -193,6 +211,31 @@ Test(service_memory, whatever_they_need_the_game_ends_and_nobody_goes_in_vain)
         cr_expect_gt(game.right, 0);
         cr_expect(game.ended == 0 || all > units, "there was enough for all");
     }
+}
+
+Test(service_memory, who_holds_nothing_is_not_ended_for_others)
+{
+    game_open(4, 4, 0);
+    struct player *players[4];
+    for (int i = 0; i < 4; i++) {
+        players[i] = take();
+        players[i]->run.holds_memory = i == 1;
+    }
+    for (int i = 0; i < 4; i++) {
+        put(players[i], SCHEDULER_WAIT_MEMORY);
+    }
+    cr_expect_eq(take(), players[1]);
+    cr_expect_eq(atomic_load(&players[1]->run.stop), SCHEDULER_NO_MEMORY);
+    leave(players[1]);
+    cr_expect_eq(take(), players[0]);
+    put(players[0], SCHEDULER_WAIT_MEMORY);
+    cr_expect_eq(take(), players[3], "nobody holds any: the youngest");
+    cr_expect_eq(atomic_load(&players[3]->run.stop), SCHEDULER_NO_MEMORY);
+    scheduler_queue_stop_all(&game.queue);
+    leave(players[3]);
+    leave(take());
+    leave(take());
+    scheduler_queue_release(&game.queue);
 }
 
 Test(service_memory, who_needs_more_than_there_is_waits_for_nobody_and_is_ended)
