@@ -253,6 +253,15 @@ static bool answer_take(struct exec *exec, const struct client_answer *answer, s
     return true;
 }
 
+/* libcurl repeats a request by itself when a kept connection turns out to be closed: the first may
+ * have arrived all the same. */
+static bool is_in_flight(const struct client_answer *answer, struct err *err)
+{
+    const char *code = json_string_value(json_object_get(answer->body, "error_code"));
+    return code != NULL && strcmp(code, "IDEMPOTENCY_IN_FLIGHT") == 0 &&
+           !err_set(err, ERR_IO, "the node has the request already");
+}
+
 static bool execute(struct exec *exec, struct err *err)
 {
     uint64_t seconds = exec->request->timeout_seconds > 0 ? exec->request->timeout_seconds
@@ -264,9 +273,11 @@ static bool execute(struct exec *exec, struct err *err)
         struct client_answer answer = {0};
         bool is_unsent = false;
         if (client_call(exec->client, "/v1/execute", exec->body, (unsigned)seconds + GRACE_SECONDS,
-                        &answer, err)) {
+                        &answer, err) &&
+            !is_in_flight(&answer, err)) {
             return answer_take(exec, &answer, err);
         }
+        json_decref(answer.body);
         progress_step(&exec->progress, PROGRESS_NOTE, "the connection was lost: %s", err->message);
         if (exec_fetch(exec, &is_unsent, err)) {
             return true;

@@ -11,7 +11,7 @@
 enum {
     FETCH_WAIT_SECONDS = 30,
     FETCH_CALL_SECONDS = 60,
-    FETCH_TRIES = 5, /* in a row, after 1, 2, 4 and 8 seconds */
+    FETCH_TRIES = 5, /* in a row, after 1, 2, 4 and 8 seconds; whoever resumes may do so again */
 };
 
 bool exec_refused(const struct client_answer *answer, const char *what, struct err *err)
@@ -79,6 +79,7 @@ bool exec_fetch(struct exec *exec, bool *is_unsent, struct err *err)
     if (!client_add_header(exec->client, "Prefer", prefer, err)) {
         return false;
     }
+    const unsigned tries_max = exec->request->resume != NULL ? 1 : FETCH_TRIES;
     for (unsigned tries = 1; !is_over;) {
         struct client_answer found = {0};
         if (client_call(exec->client, path, NULL, FETCH_CALL_SECONDS, &found, err)) {
@@ -88,7 +89,7 @@ bool exec_fetch(struct exec *exec, bool *is_unsent, struct err *err)
                 return false;
             }
             tries = 1;
-        } else if (tries < FETCH_TRIES) {
+        } else if (tries < tries_max) {
             const struct timespec pause = {.tv_sec = (time_t)1 << (tries++ - 1)};
             nanosleep(&pause, NULL);
         } else {

@@ -5,12 +5,15 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import json
+import os
 import socket
+import stat
+import tempfile
 import threading
 import unittest
 
 from client import Answer, verify_answer
-from node import Node, example, until, wat
+from node import EXAMPLES, Node, command, example, until, wat
 
 ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
 ASYNC = {"Prefer": "respond-async"}
@@ -214,6 +217,120 @@ class Idempotency(Case):
             self.assertEqual((again.status, again.json["error_code"]), (409, "KEY_ALREADY_USED"))
         self.assertEqual((self.cancel(prepared).status, self.cancel(prepared).json["state"]), (200, "ERROR"))
         self.assertEqual(self.node.audit()[1]["verdict"], "OK")
+
+
+class CuttingProxy:
+    """Hands connections on to the node, but cuts the first that carries an execute, when the node has the whole request."""
+
+    def __init__(self, port):
+        self.port, self.cuts = port, 1
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.port))
+            threading.Thread(target=self.forward, args=(near, far), daemon=True).start()
+            threading.Thread(target=self.back, args=(far, near), daemon=True).start()
+
+    def forward(self, near, far):
+        seen = b""
+        try:
+            while data := near.recv(65536):
+                far.sendall(data)
+                seen += data
+                if self.cuts and b"POST /v1/execute" in seen and seen.rstrip().endswith(b"}"):
+                    self.cuts -= 1
+                    break
+        except OSError:
+            pass
+        for end in (near, far):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def back(self, far, near):
+        try:
+            while data := far.recv(65536):
+                near.sendall(data)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+class CommandLine(Case):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.state = os.path.join(folder.name, "state")
+
+    def exec(self, *arguments, port=None):
+        environment = {**os.environ, "WASM_HYPERVISOR_API_KEY": self.node.api_key, "NO_COLOR": "1"}
+        environment["WASM_HYPERVISOR_URL"] = f"http://127.0.0.1:{port or self.node.port}"
+        return command("exec", *arguments, check=False, env=environment)
+
+    def begin(self, *arguments, port=None):
+        module = os.path.join(EXAMPLES, "primes.wasm")
+        return self.exec(module, "--invoke", "nth", "5", "--allow-simulated", "any", *arguments, port=port)
+
+    def test_async_returns_at_once_and_resume_opens_and_verifies(self):
+        done = self.begin("--async", "--state", self.state)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.client.call("GET", f"/v1/executions/{done.stdout.strip()}").status, 200)
+        self.assertEqual(stat.S_IMODE(os.stat(self.state).st_mode), 0o600)
+        expected = self.begin()
+        for _ in range(2):  # fetching takes nothing away
+            resumed = self.exec("--resume", self.state)
+            self.assertEqual((resumed.returncode, resumed.stdout.splitlines()[0]), (0, expected.stdout.splitlines()[0]), resumed.stderr)
+            self.assertIn("audit proof: verified", resumed.stdout)
+
+    def test_a_state_file_is_not_overwritten_and_a_wrong_one_opens_nothing(self):
+        self.assertEqual(self.begin("--async", "--state", self.state).returncode, 0)
+        with open(self.state, encoding="utf-8") as file:
+            kept = file.read()
+        self.assertNotEqual(self.begin("--async", "--state", self.state).returncode, 0)
+        with open(self.state, encoding="utf-8") as file:
+            self.assertEqual(file.read(), kept)
+        state = json.loads(kept)
+        for member, value, status in (
+            ("exporter_secret", "A" * 43 + "=", 4),
+            ("request_commitment", "A" * 43 + "=", 4),
+            ("program_hash", "A" * 43 + "=", 4),
+            ("nonce", "A" * 43 + "=", 4),
+            ("nonce", "AAAA", 2),
+            ("version", 2, 2),
+            ("server", "http://127.0.0.1:1", 3),
+        ):
+            with open(self.state, "w", encoding="utf-8") as file:
+                json.dump({**state, member: value}, file)
+            arguments = () if member == "server" else ("--server", f"http://127.0.0.1:{self.node.port}")
+            environment = {name: value for name, value in os.environ.items() if name != "WASM_HYPERVISOR_URL"}
+            environment["WASM_HYPERVISOR_API_KEY"] = self.node.api_key
+            done = command("exec", "--resume", self.state, *arguments, check=False, env=environment)
+            self.assertEqual(done.returncode, status, (member, done.stdout, done.stderr))
+
+    def test_flags_that_contradict_each_other_are_refused(self):
+        for arguments in (("--async",), ("--resume", self.state, "--async")):
+            self.assertEqual(self.exec("x.wasm", *arguments).returncode, 2)
+        self.assertEqual(self.exec("--resume", self.state).returncode, 2)
+
+    def test_a_lost_connection_is_survived(self):
+        proxy = CuttingProxy(self.node.port)
+        self.addCleanup(proxy.close)
+        done = self.begin(port=proxy.address)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(proxy.cuts, 0)
+        self.assertIn("the connection was lost", done.stderr)
+        self.assertIn("audit proof: verified", done.stdout)
 
 
 if __name__ == "__main__":
