@@ -17,6 +17,7 @@
 #define AUDIT_AUDIT_H
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "crypto/crypto.h"
 
 #include <jansson.h>
@@ -111,7 +112,15 @@ void audit_log_close(struct audit_log *log);
 
 const char *audit_log_origin(const struct audit_log *log);
 const char *audit_log_vkey(const struct audit_log *log);
-uint64_t audit_log_size(struct audit_log *log); /* committed */
+uint64_t audit_log_size(struct audit_log *log);    /* committed */
+uint64_t audit_log_pending(struct audit_log *log); /* submitted and not yet */
+
+struct audit_times {         /* of what was committed since the log was opened */
+    struct histogram commit; /* of an entry, from submit until its submitter is called back */
+    struct histogram batch;  /* entries per batch */
+    struct histogram sync;   /* fdatasync of a batch */
+};
+const struct audit_times *audit_log_times(const struct audit_log *log);
 /* The current checkpoint: appended to out. */
 bool audit_log_checkpoint(struct audit_log *log, struct buffer *out) MUST_CHECK;
 

@@ -135,9 +135,11 @@ static bool batch_write(struct audit_log *log, struct err *err)
     if (!audit_io_write_all(log->io, log->entries_fd, data, log->file_size, err)) {
         return err_wrap(err, "%s", AUDIT_ENTRIES_FILE);
     }
+    uint64_t began_ns = clock_monotonic_ns(&clock_system);
     if (log->io->sync_data(log->io->context, log->entries_fd) != 0) {
         return err_set(err, ERR_IO, "%s: fdatasync: %s", AUDIT_ENTRIES_FILE, strerror(errno));
     }
+    histogram_add(&log->times.sync, clock_monotonic_ns(&clock_system) - began_ns);
     return true;
 }
 
@@ -220,6 +222,9 @@ void audit_log_answer(struct audit_log *log, struct list *batch, bool ok)
     assert(log->pending_count >= count);
     log->pending_count -= count;
     pthread_mutex_unlock(&log->mutex);
+    if (ok && count > 0) {
+        histogram_add(&log->times.batch, count);
+    }
     while ((link = list_pop_front(batch)) != NULL) {
         struct audit_pending *pending = LIST_ENTRY(link, struct audit_pending, link);
         struct audit_commit commit = {.ok = ok};
@@ -230,6 +235,10 @@ void audit_log_answer(struct audit_log *log, struct list *batch, bool ok)
             memcpy(commit.leaf_hash, pending->leaf_hash, sizeof(commit.leaf_hash));
             commit.leaf = bytes_of(pending->leaf, pending->leaf_size);
             commit.tlog_proof = buffer_bytes(&log->proof);
+        }
+        if (ok && pending->submitted_ns != 0) {
+            histogram_add(&log->times.commit,
+                          clock_monotonic_ns(&clock_system) - pending->submitted_ns);
         }
         if (pending->cb != NULL) {
             pending->cb(pending->context, &commit);

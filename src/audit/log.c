@@ -122,6 +122,7 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
     log->directory_fd = -1;
     log->entries_fd = -1;
     list_init(&log->queue);
+    histogram_init(&log->times.batch, HISTOGRAM_ENTRIES);
     buffer_init(&log->write, batch_bytes_max(&log->config));
     buffer_init(&log->note, AUDIT_CHECKPOINT_BYTES_MAX);
     buffer_init(&log->proof, AUDIT_TLOG_PROOF_BYTES_MAX);
@@ -315,6 +316,19 @@ uint64_t audit_log_size(struct audit_log *log)
     uint64_t size = log->committed.size;
     pthread_mutex_unlock(&log->mutex);
     return size;
+}
+
+uint64_t audit_log_pending(struct audit_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    uint64_t count = log->pending_count;
+    pthread_mutex_unlock(&log->mutex);
+    return count;
+}
+
+const struct audit_times *audit_log_times(const struct audit_log *log)
+{
+    return &log->times;
 }
 
 bool audit_log_checkpoint(struct audit_log *log, struct buffer *out)

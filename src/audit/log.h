@@ -61,6 +61,7 @@ struct audit_log {
     struct buffer write;
     struct buffer note;
     struct buffer proof;
+    struct audit_times times; /* readers may look any time */
     size_t last_batch_count;
     uint64_t last_commit_ns;
 

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "base/text.h"
 
 struct store;
@@ -21,6 +22,13 @@ struct store;
 bool store_open(const char *path, const struct clock *clock, struct store **out, bool *created,
                 struct err *err) MUST_CHECK;
 void store_close(struct store *store); /* writes what is queued */
+
+struct store_facts {
+    uint64_t queued; /* changes that wait for the writer, and what they hold */
+    uint64_t queued_bytes;
+    const struct histogram *transactions; /* how long each took; valid as long as the store */
+};
+void store_facts(struct store *store, struct store_facts *out);
 
 /* ---- Executions ---- */
 

@@ -102,7 +102,9 @@ static void *writer_run(void *context)
     struct err err;
     list_init(&batch);
     while (batch_take(store, &batch)) {
+        uint64_t began_ns = clock_monotonic_ns(&clock_system);
         bool ok = batch_run(&store->write, &batch, &err);
+        histogram_add(&store->transactions, clock_monotonic_ns(&clock_system) - began_ns);
         batch_finish(&batch, ok ? NULL : &err);
     }
     return NULL;
@@ -169,6 +171,13 @@ bool store_writer_queue(struct store *store, struct store_job *job, struct err *
 out:
     pthread_mutex_unlock(&store->mutex);
     return ok;
+}
+
+void store_facts(struct store *store, struct store_facts *out)
+{
+    pthread_mutex_lock(&store->mutex);
+    *out = (struct store_facts){store->queue_count, store->queue_bytes, &store->transactions};
+    pthread_mutex_unlock(&store->mutex);
 }
 
 static void call_finish(struct store_job *job, const struct err *err)

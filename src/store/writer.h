@@ -52,6 +52,7 @@ struct store {
     size_t queue_count;
     size_t queue_bytes;
     size_t impatient_count; /* of those in the queue */
+    struct histogram transactions;
     bool closing;
 
     pthread_mutex_t read_mutex;
