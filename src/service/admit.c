@@ -137,6 +137,7 @@ void admit_execute(struct api_call *call)
     bool ok = session != NULL || err_set(&err, ERR_NO_MEMORY, "no memory for a session");
     if (ok) {
         session->call = call;
+        session->trace = call->trace;
         ok = admit_request(session, &err);
     }
     if (ok) {

@@ -19,6 +19,7 @@
 enum {
     ANSWER_EXTRA_BYTES = 3072, /* about what comes with the sealed result and the proof */
     ANSWER_BYTES_EXTRA_MAX = 256 * 1024,
+    NS_PER_US = 1000,
 };
 
 /* ---- what is said in the clear ---- */
@@ -243,15 +244,22 @@ static void count_outcome(const struct session *session, enum err_code code)
 static void log_outcome(const struct session *session, enum err_code code)
 {
     const struct session_outcome *outcome = &session->outcome;
-    log_write(
-        code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO, "execution", session->request.request_id_text,
-        "%s api_key=%s gas=%" PRIu64 " memory=%" PRIu64 " execution_us=%" PRIu64
-        " queue_us=%" PRIu64 " leaf=%" PRId64 "%s%s",
-        code == ERR_NONE ? "SUCCESS" : err_code_name(code), session->owner, outcome->gas_consumed,
-        outcome->memory_used_bytes, outcome->execution_ns / 1000, outcome->queue_ns / 1000,
-        session->record.is_committed ? (int64_t)session->record.result_index : -1,
-        session->request.metadata != NULL ? " metadata=" : "",
-        session->request.metadata != NULL ? session->request.metadata : "");
+    const struct session_record *record = &session->record;
+    struct log_field leaf = {.name = "leaf_index", .kind = LOG_TEXT}; /* left out */
+    if (record->is_committed) {
+        leaf = log_number("leaf_index", record->result_index);
+    }
+    log_event(code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO, "execution",
+              LOG_FIELDS(log_text("request_id", session->request.request_id_text),
+                         log_text("outcome", code == ERR_NONE ? "SUCCESS" : err_code_name(code)),
+                         log_text("api_key", session->owner[0] != 0 ? session->owner : NULL),
+                         log_number("gas", outcome->gas_consumed),
+                         log_number("memory_bytes", outcome->memory_used_bytes),
+                         log_number("run_us", outcome->execution_ns / NS_PER_US),
+                         log_number("wait_us", outcome->queue_ns / NS_PER_US), leaf,
+                         TRACE_LOG_FIELDS(&session->trace),
+                         log_text("metadata", session->request.metadata)),
+              "an execution ended");
 }
 
 /* ---- storing ---- */

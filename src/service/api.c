@@ -8,6 +8,8 @@
  */
 #include "service/internal.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,7 @@ enum {
     API_KEYS_BODY_BYTES_MAX = 4096,
     /* What an execute body may hold beside its base64. */
     API_EXECUTE_EXTRA_BYTES = 1024 * 1024,
+    NS_PER_US = 1000,
 };
 
 static const char *const execute_headers[] = {"Prefer", "Idempotency-Key", NULL};
@@ -51,16 +54,46 @@ static_assert(sizeof(api_routes) / sizeof(api_routes[0]) <= METRIC_ROUTES_MAX, "
 
 /* ---- answers ---- */
 
-void api_answer(struct api_call *call, struct message_response *response)
+static void log_answer(const struct api_call *call, const struct message_response *response,
+                       uint64_t duration_ns)
 {
+    const struct message_request *request = &call->exchange->request;
+    const char *key_id = call->identity.key_id;
+    log_event(LOG_DEBUG, "request",
+              LOG_FIELDS(log_text("method", request->method), log_text("path", request->path),
+                         log_number("status", (uint64_t)response->status),
+                         log_number("duration_us", duration_ns / NS_PER_US),
+                         log_number("body_bytes", request->body.size),
+                         log_number("answer_bytes", response->body.size),
+                         log_text("peer", request->peer),
+                         log_text("api_key", key_id[0] != 0 ? key_id : NULL),
+                         TRACE_LOG_FIELDS(&call->trace)),
+              "a request was answered");
+}
+
+/* What every answer has: its trace, and its place in metrics and log. */
+static void finish_answer(const struct api_call *call, struct message_response *response)
+{
+    struct metrics *metrics = &call->service->metrics;
+    char traceresponse[TRACE_PARENT_CHARS + 1];
+    uint64_t duration_ns = 0;
     assert(response->status >= 100 && response->status < 600);
     door_headers(&call->receipt, response);
-    metrics_response(&call->service->metrics, call->route, response->status);
+    trace_format(&call->trace, traceresponse);
+    message_response_header(response, "traceresponse", traceresponse);
+    metrics_response(metrics, call->route, response->status);
     if (call->started_ns != 0) {
-        uint64_t now_ns = clock_monotonic_ns(call->service->parts.clock);
-        histogram_add(&call->service->metrics.response_time[metrics_route(call->route)],
-                      now_ns - call->started_ns);
+        duration_ns = clock_monotonic_ns(call->service->parts.clock) - call->started_ns;
+        histogram_add(&metrics->response_time[metrics_route(call->route)], duration_ns);
     }
+    if (log_enabled(LOG_DEBUG)) {
+        log_answer(call, response, duration_ns);
+    }
+}
+
+void api_answer(struct api_call *call, struct message_response *response)
+{
+    finish_answer(call, response);
     call->exchange->respond(call->exchange, response);
 }
 
@@ -334,6 +367,7 @@ bool service_accept(void *context, struct message_exchange *exchange,
     struct api_call *call = ARENA_NEW(&exchange->arena, struct api_call);
     bool ok = call != NULL ||
               err_set(&err, ERR_OVERLOADED, "this node has no memory left for the request");
+    trace_begin(&exchange->request, &none.trace);
     call = ok ? call : &none;
     *call = none;
     const struct message_request *request = &exchange->request;
@@ -344,8 +378,7 @@ bool service_accept(void *context, struct message_exchange *exchange,
         return true;
     }
     refuse(call, &err, response);
-    door_headers(&call->receipt, response);
-    metrics_response(&service->metrics, call->route, response->status);
+    finish_answer(call, response);
     return false;
 }
 
@@ -418,4 +451,6 @@ void service_refuse(void *context, int status, const char *reason,
     (void)err_set(&err, code, "%s", reason);
     respond_err(service, &err, status, NULL, response);
     metrics_response(&service->metrics, NULL, response->status);
+    log_event(LOG_DEBUG, "refused", LOG_FIELDS(log_number("status", (uint64_t)status)), "%s",
+              reason);
 }

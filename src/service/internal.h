@@ -16,6 +16,7 @@
 #include "service/prefer.h"
 #include "service/problem.h"
 #include "service/session.h"
+#include "service/trace.h"
 
 #include <pthread.h>
 
@@ -56,6 +57,7 @@ struct api_call { /* one request; lives in the exchange's arena */
     uint64_t started_ns;       /* when the whole request was there; 0: it never was */
     struct identity identity;
     struct door_receipt receipt;
+    struct trace trace;
     const char *parameter; /* what stands for {id}; NULL if the route has none */
     struct scheduler_job job;
     struct preferences preferences;

@@ -18,6 +18,7 @@
 #include "service/request_keys.h"
 #include "service/scheduler.h"
 #include "service/service.h"
+#include "service/trace.h"
 #include "service/values.h"
 
 enum session_state { /* docs/protocol.md section 1 */
@@ -115,6 +116,7 @@ struct session {
     struct execute_request request;
     struct request_key key;
     char owner[STORE_KEY_ID_CHARS + 1];
+    struct trace trace; /* of the request that began it */
     int64_t created_ms;
     uint64_t admitted_ns;
     _Atomic int state;          /* enum session_state */
