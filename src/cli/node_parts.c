@@ -187,6 +187,17 @@ static struct service_config service_settings(const struct config *config)
     return out;
 }
 
+/* The server is opened after the service and closed after it. */
+static void connections_tell(void *context, struct service_connections *out)
+{
+    const struct node *node = context;
+    const struct net_stats *stats = net_server_stats(node->net);
+    out->accepted = atomic_load(&stats->connections_accepted);
+    out->open = atomic_load(&stats->connections_open);
+    out->open_max = config_number(node->config, CONFIG_LIMITS_CONNECTIONS);
+    out->refused = atomic_load(&stats->refused);
+}
+
 static bool service_part_open(struct node *node, struct err *err)
 {
     struct service_config config = service_settings(node->config);
@@ -199,7 +210,9 @@ static bool service_part_open(struct node *node, struct err *err)
                                   .node_id = node->node_id,
                                   .build_id = node->build_id,
                                   .config_digest = node->config_digest,
-                                  .recovery = &node->recovery};
+                                  .recovery = &node->recovery,
+                                  .connections = connections_tell,
+                                  .connections_context = node};
     return service_open(&config, &parts, &node->service, err);
 }
 

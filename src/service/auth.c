@@ -236,3 +236,14 @@ uint64_t auth_failures(const struct auth *auth)
 {
     return atomic_load(&auth->failures);
 }
+
+uint64_t auth_key_count(struct auth *auth)
+{
+    uint64_t count = 0;
+    pthread_mutex_lock(&auth->lock);
+    for (size_t i = 0; i < auth->key_count; i++) {
+        count += auth_is_live(auth, &auth->keys[i]);
+    }
+    pthread_mutex_unlock(&auth->lock);
+    return count;
+}

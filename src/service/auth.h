@@ -37,5 +37,7 @@ bool auth_check(struct auth *auth, const struct message_request *request, struct
                 struct err *err) MUST_CHECK;
 /* Bad secrets presented since the start (requests without any do not count). */
 uint64_t auth_failures(const struct auth *auth);
+/* How many keys are good now. */
+uint64_t auth_key_count(struct auth *auth);
 
 #endif

@@ -71,6 +71,7 @@ static bool epochs_make(struct epochs *epochs, const struct attest_epoch *previo
         return err_set(err, ERR_NO_MEMORY, "no memory for an epoch");
     }
     atomic_init(&epoch->references, 1);
+    epoch->made_ns = clock_monotonic_ns(config->clock);
     if (!attest_epoch_open(config->tee, &config->facts, previous, config->clock,
                            config->lifetime_ms, &epoch->attest, err)) {
         heap_free(epoch);

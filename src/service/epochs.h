@@ -14,6 +14,7 @@
 
 struct epoch { /* immutable, shared by reference count */
     _Atomic unsigned references;
+    uint64_t made_ns; /* monotonic */
     struct attest_epoch *attest;
     char *evidence; /* attest_epoch_evidence as compact JSON text, made once */
 };

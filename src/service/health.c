@@ -10,18 +10,24 @@
 enum {
     CHECKPOINT_BYTES_MAX = AUDIT_CHECKPOINT_BYTES_MAX,
     NONCE_BYTES_MIN = 8,
-    NONCE_BYTES_MAX = 64
+    NONCE_BYTES_MAX = 64,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
 };
 
-static const char *service_status(const struct service *service)
+/* ---- checks ---- */
+
+static bool check_log(struct service *service)
 {
-    if (atomic_load(&service->log_is_dead)) {
-        return "failing";
-    }
-    return atomic_load(&service->is_draining) ? "draining" : "ok";
+    return !atomic_load(&service->log_is_dead);
 }
 
-static bool has_room(struct service *service)
+static bool check_serving(struct service *service)
+{
+    return !atomic_load(&service->is_draining);
+}
+
+static bool check_executions(struct service *service)
 {
     struct scheduler_counts counts;
     scheduler_counts(service->scheduler, &counts);
@@ -29,28 +35,90 @@ static bool has_room(struct service *service)
            service->config.concurrent_executions_max + service->config.queued_executions_max;
 }
 
+static bool check_request_keys(struct service *service)
+{
+    return request_keys_live(service->keys) < service->config.request_keys_max;
+}
+
+static bool check_epoch(struct service *service)
+{
+    struct epoch *epoch = epochs_current(service->epochs);
+    uint64_t age_ns = clock_monotonic_ns(service->parts.clock) - epoch->made_ns;
+    epoch_unref(epoch);
+    return age_ns / NS_PER_MS < service->config.epoch_lifetime_ms;
+}
+
+static bool check_index(struct service *service)
+{
+    return !atomic_load(&service->store_is_behind);
+}
+
+static const struct {
+    const char *name;
+    bool (*is_good)(struct service *service);
+    bool is_needed; /* to accept an execution now */
+} health_checks[] = {
+    {"audit_log", check_log, true},                  /* takes entries */
+    {"serving", check_serving, true},                /* not draining */
+    {"room_for_executions", check_executions, true}, /* a place to run or to wait */
+    {"room_for_request_keys", check_request_keys, true},
+    {"attestation_epoch", check_epoch, true}, /* its signing key has been renewed in time */
+    {"index", check_index, false},            /* every answer could be stored */
+};
+enum { HEALTH_CHECK_COUNT = sizeof(health_checks) / sizeof(health_checks[0]) };
+
 /* ---- /health, /livez, /readyz, / ---- */
+
+static json_t *health_checks_json(struct service *service, bool *all_good)
+{
+    json_t *checks = json_object();
+    *all_good = true;
+    for (size_t i = 0; i < HEALTH_CHECK_COUNT; i++) {
+        bool is_good = health_checks[i].is_good(service);
+        *all_good = *all_good && is_good;
+        (void)json_object_set_new(checks, health_checks[i].name, json_boolean(is_good));
+    }
+    return checks;
+}
+
+static json_t *health_capacity_json(struct service *service)
+{
+    struct scheduler_counts counts;
+    struct service_connections connections = {0};
+    const struct service_config *config = &service->config;
+    scheduler_counts(service->scheduler, &counts);
+    if (service->parts.connections != NULL) {
+        service->parts.connections(service->parts.connections_context, &connections);
+    }
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running", (json_int_t)counts.active,
+        "running_max", (json_int_t)config->concurrent_executions_max, "queued",
+        (json_int_t)counts.backlog, "queued_max", (json_int_t)config->queued_executions_max,
+        "memory_bytes", (json_int_t)service_memory_used(service), "memory_bytes_max",
+        (json_int_t)config->memory_budget_bytes, "request_keys",
+        (json_int_t)request_keys_live(service->keys), "request_keys_max",
+        (json_int_t)config->request_keys_max, "connections", (json_int_t)connections.open,
+        "connections_max", (json_int_t)connections.open_max);
+}
 
 void health_show(struct api_call *call)
 {
     struct service *service = call->service;
-    struct scheduler_counts counts;
-    scheduler_counts(service->scheduler, &counts);
+    bool all_good = true;
+    json_t *checks = health_checks_json(service, &all_good);
+    const char *status = !check_log(service)       ? "failing"
+                         : !check_serving(service) ? "draining"
+                         : all_good                ? "ok"
+                                                   : "degraded";
     uint64_t up_ns = clock_monotonic_ns(service->parts.clock) - service->started_ns;
-    json_t *capacity = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "running", (json_int_t)counts.active, "running_max",
-        (json_int_t)service->config.concurrent_executions_max, "queued", (json_int_t)counts.backlog,
-        "queued_max", (json_int_t)service->config.queued_executions_max, "memory_bytes",
-        (json_int_t)service_memory_used(service), "memory_bytes_max",
-        (json_int_t)service->config.memory_budget_bytes, "request_keys",
-        (json_int_t)request_keys_live(service->keys));
-    api_answer_json(call, atomic_load(&service->log_is_dead) ? 503 : 200,
-                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:{s:s, s:I}}", "status",
-                              service_status(service), "version", WH_VERSION, "build_id",
+    api_answer_json(call, check_log(service) ? 200 : 503,
+                    json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:o, s:{s:s, s:I}}", "status", status,
+                              "checks", checks, "version", WH_VERSION, "build_id",
                               service->parts.build_id, "node_id", service->parts.node_id,
-                              "uptime_seconds", (json_int_t)(up_ns / 1000000000), "capacity",
-                              capacity, "log", "origin", audit_log_origin(service->parts.log),
-                              "size", (json_int_t)audit_log_size(service->parts.log)));
+                              "uptime_seconds", (json_int_t)(up_ns / NS_PER_S), "capacity",
+                              health_capacity_json(service), "log", "origin",
+                              audit_log_origin(service->parts.log), "size",
+                              (json_int_t)audit_log_size(service->parts.log)));
 }
 
 void health_live(struct api_call *call)
@@ -60,19 +128,20 @@ void health_live(struct api_call *call)
 
 void health_ready(struct api_call *call)
 {
-    struct service *service = call->service;
     bool duplicate;
-    bool log_ok = !atomic_load(&service->log_is_dead);
-    bool serving_ok = !atomic_load(&service->is_draining);
-    bool room_ok = has_room(service);
-    bool is_ready = log_ok && serving_ok && room_ok;
+    bool is_ready = true;
     bool verbose = message_request_query(&call->exchange->request, "verbose",
                                          &call->exchange->arena, &duplicate) != NULL;
     struct buffer text;
     buffer_init(&text, 1024);
-    if (verbose) {
-        buffer_printf(&text, "[%c] audit log\n[%c] not draining\n[%c] room for an execution\n",
-                      log_ok ? '+' : '-', serving_ok ? '+' : '-', room_ok ? '+' : '-');
+    for (size_t i = 0; i < HEALTH_CHECK_COUNT; i++) {
+        if (health_checks[i].is_needed) {
+            bool is_good = health_checks[i].is_good(call->service);
+            is_ready = is_ready && is_good;
+            if (verbose) {
+                buffer_printf(&text, "[%c] %s\n", is_good ? '+' : '-', health_checks[i].name);
+            }
+        }
     }
     buffer_append_string(&text, is_ready ? "ready\n" : "not ready\n");
     api_answer_text(call, is_ready ? 200 : 503, "text/plain; charset=utf-8", buffer_bytes(&text));

@@ -4,6 +4,7 @@
  */
 #include "service/metrics.h"
 
+#include "base/log.h"
 #include "base/process.h"
 #include "service/internal.h"
 
@@ -22,14 +23,28 @@ struct metrics_view {
     struct scheduler_counts scheduler;
     struct module_cache_facts modules;
     struct process_facts process;
+    struct service_connections connections;
+    struct store_facts store;
+    struct log_facts log_lines;
+    const struct audit_times *log;
+    uint64_t epoch_age_ns;
 };
 
 static void view_fill(struct metrics_view *view, struct service *service)
 {
-    view->service = service;
+    *view = (struct metrics_view){.service = service};
     scheduler_counts(service->scheduler, &view->scheduler);
     module_cache_facts(service->modules, &view->modules);
     process_facts_read(&view->process);
+    if (service->parts.connections != NULL) {
+        service->parts.connections(service->parts.connections_context, &view->connections);
+    }
+    store_facts(service->parts.store, &view->store);
+    log_facts(&view->log_lines);
+    view->log = audit_log_times(service->parts.log);
+    struct epoch *epoch = epochs_current(service->epochs);
+    view->epoch_age_ns = clock_monotonic_ns(service->parts.clock) - epoch->made_ns;
+    epoch_unref(epoch);
 }
 
 /* ---- labels: each writes name="value" for an index, or is false for one that is never shown ----
@@ -87,6 +102,12 @@ static bool labels_route_status(struct buffer *out, size_t at)
     return true;
 }
 
+static bool labels_level(struct buffer *out, size_t at)
+{
+    buffer_printf(out, "level=\"%s\"", log_level_name((enum log_level)at));
+    return true;
+}
+
 struct metric_labels {
     bool (*write)(struct buffer *out, size_t at);
     size_t count;
@@ -94,6 +115,7 @@ struct metric_labels {
 
 static const struct metric_labels metric_labels_PLAIN = {labels_plain, METRIC_PLAIN_COUNT};
 static const struct metric_labels metric_labels_BUILD = {labels_build, METRIC_BUILD_COUNT};
+static const struct metric_labels metric_labels_LEVEL = {labels_level, METRIC_LEVEL_COUNT};
 static const struct metric_labels metric_labels_CODE = {labels_code, METRIC_CODE_COUNT};
 static const struct metric_labels metric_labels_OUTCOME = {labels_outcome, METRIC_OUTCOME_COUNT};
 static const struct metric_labels metric_labels_ROUTE = {labels_route, METRIC_ROUTE_COUNT};

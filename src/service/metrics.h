@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/histogram.h"
+#include "base/log.h"
 
 enum { METRIC_ROUTES_MAX = 31, METRIC_STATUS_CLASSES = 6 };
 
@@ -20,6 +21,7 @@ enum { /* how many cells a metric has, by its LABELS */
        METRIC_BUILD_COUNT = 1,
        METRIC_OUTCOME_COUNT = ERR_CODE_COUNT,
        METRIC_CODE_COUNT = ERR_CODE_COUNT,
+       METRIC_LEVEL_COUNT = LOG_LEVEL_COUNT,
        METRIC_ROUTE_COUNT = METRIC_ROUTES_MAX + 1, /* the last: no route */
        METRIC_ROUTE_STATUS_COUNT = METRIC_ROUTE_COUNT * METRIC_STATUS_CLASSES,
 };

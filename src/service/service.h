@@ -72,6 +72,11 @@ void service_memory_init(struct service_memory *memory, size_t bytes);
 /* The largest body that can be taken in beside what parsing makes of it. */
 size_t service_memory_body_max(const struct service_memory *memory);
 
+struct service_connections { /* since the start, but for open */
+    uint64_t accepted, open, open_max;
+    uint64_t refused; /* requests answered by net alone */
+};
+
 struct service_parts { /* opened by main, outlive the service */
     struct service_memory *memory;
     struct audit_log *log;
@@ -82,6 +87,9 @@ struct service_parts { /* opened by main, outlive the service */
     const char *build_id;
     const uint8_t *config_digest; /* 32 bytes */
     const struct audit_recovery *recovery;
+    /* What the sockets' side has counted, for the metrics; any thread. NULL: nobody knows. */
+    void (*connections)(void *context, struct service_connections *out);
+    void *connections_context;
 };
 
 struct service;

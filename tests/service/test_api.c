@@ -251,7 +251,7 @@ Test(service_api, a_draining_node_is_not_ready_and_makes_no_keys)
     service_drain(world.service, NULL, NULL);
     struct reply reply = world_ask(&world, "GET", "/readyz?verbose", NULL, NULL);
     cr_expect_eq(reply.status, 503);
-    cr_expect_not_null(strstr(reply.text, "[-] not draining"));
+    cr_expect_not_null(strstr(reply.text, "[-] serving"));
     reply_release(&reply);
     reply = world_ask(&world, "POST", "/keys", world.user.secret, NULL);
     cr_expect_eq(reply.status, 503);
