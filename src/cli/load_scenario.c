@@ -78,9 +78,9 @@ static double checkpoints_count(struct load *load)
     struct buffer text;
     double count = 0;
     buffer_init(&text, 4 * 1024 * 1024);
-    bool is_told = load_metrics_fetch(load, &text) &&
-                   load_metric_find(buffer_bytes(&text),
-                                    "wasm_hypervisor_log_commit_duration_seconds_count", &count);
+    bool is_told =
+        load_metrics_fetch(load, &text) &&
+        load_metric_find(buffer_bytes(&text), "wasm_hypervisor_log_batch_entries_count", &count);
     buffer_release(&text);
     return is_told ? count : (double)load->trust.notes;
 }
