@@ -67,7 +67,7 @@ void door_close(struct door *door)
 static bool door_party(const struct door *door, enum door_kind kind, const char *key_id,
                        const struct message_request *request, struct address *out)
 {
-    static_assert(STORE_KEY_ID_CHARS == ADDRESS_BYTES, "both are parties");
+    static_assert((int)STORE_KEY_ID_CHARS == (int)ADDRESS_BYTES, "both are parties");
     if (kind == DOOR_EXECUTION || kind == DOOR_REQUEST) {
         memcpy(out->bytes, key_id, ADDRESS_BYTES);
         return true;
