@@ -12,10 +12,16 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { TICK_MS = 1000, ANSWERS_MS = 2000 /* for the answers to what was cancelled */ };
+enum {
+    DESCRIPTORS_BESIDE = 256, /* files of our own, and connections that are told 503 */
+    TICK_MS = 1000,
+    ANSWERS_MS = 2000, /* for the answers to what was cancelled */
+};
 
 static const int node_signals[NODE_SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -244,6 +250,23 @@ static void loop_close(struct node *node)
     (void)code;
 }
 
+/* Connections need descriptors, and a shell gives a process fewer than it may have. */
+static void descriptors_raise(uint64_t connections)
+{
+    struct rlimit limit;
+    rlim_t needed = connections + DESCRIPTORS_BESIDE;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < needed) {
+        log_write(LOG_WARN, "few_descriptors", NULL,
+                  "limits.max_connections is %" PRIu64 ", but the process may have %" PRIu64
+                  " files open: raise its limit (ulimit -n, LimitNOFILE=)",
+                  connections, (uint64_t)limit.rlim_cur);
+    }
+}
+
 static bool listen_open(struct node *node, struct err *err)
 {
     struct net_limits limits = net_limits_default;
@@ -255,6 +278,7 @@ static bool listen_open(struct node *node, struct err *err)
     limits.bodies_bytes_max = node->memory.requests.limit;
     limits.budget = &node->memory.requests;
     limits.connections_max = (uint32_t)config_number(node->config, CONFIG_LIMITS_CONNECTIONS);
+    descriptors_raise(limits.connections_max);
     limits.connections_per_address_max =
         (uint32_t)config_number(node->config, CONFIG_LIMITS_CONNECTIONS_ADDRESS);
     struct net_handler handler = {.accept = node_accept,

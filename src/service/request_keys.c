@@ -219,6 +219,21 @@ static void keys_random_uuid(uint8_t out[static TEXT_UUID_BYTES])
     out[8] = (uint8_t)((out[8] & 0x3f) | 0x80); /* variant 10 */
 }
 
+/* Asked before a key is made, which costs more than all else: whoever has too many is refused
+ * cheaply. What is decided is decided by keys_insert. */
+static bool keys_may_insert(struct request_keys *keys, const char *owner_id, struct err *err)
+{
+    pthread_mutex_lock(&keys->lock);
+    keys_expire(keys);
+    struct key_owner *owner = keys_owner(keys, owner_id);
+    bool ok = owner == NULL || keys_have_room(keys, owner, err);
+    if (owner != NULL) {
+        keys_owner_drop(owner);
+    }
+    pthread_mutex_unlock(&keys->lock);
+    return ok;
+}
+
 static bool keys_insert(struct request_keys *keys, struct key_entry *entry, struct err *err)
 {
     pthread_mutex_lock(&keys->lock);
@@ -251,6 +266,9 @@ bool request_keys_issue(struct request_keys *keys, const char *owner, struct epo
                         struct request_key *out, uint8_t point[static CRYPTO_P256_POINT_BYTES],
                         struct err *err)
 {
+    if (!keys_may_insert(keys, owner, err)) {
+        return false;
+    }
     struct key_entry *entry = HEAP_NEW(struct key_entry);
     if (entry == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for a request key");

@@ -3,6 +3,8 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import re
+import resource
 import unittest
 
 from node import Node
@@ -42,6 +44,22 @@ class Rates(unittest.TestCase):
         with self.assertRaisesRegex(AssertionError, "server.trusted_proxies has 'proxy.example'"):
             with Node("--trusted-proxies", "proxy.example"):
                 pass
+
+
+class Descriptors(unittest.TestCase):
+    def files_of_node(self, soft):
+        """A node whose shell gives it few files; what it has made of that."""
+        old = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, old)
+        with Node() as node:
+            node.stop()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, old[1]))
+            node.start()
+            text = node.client().call("GET", "/metrics").body.decode()
+            return int(float(re.search(r"^process_max_fds (\S+)$", text, re.M).group(1)))
+
+    def test_there_are_enough_for_all_connections(self):
+        self.assertGreaterEqual(self.files_of_node(200), 1024)
 
 
 if __name__ == "__main__":
