@@ -1,7 +1,7 @@
 """test_disconnects: connections that break at every stage of a request, hundreds of them, or as many as WH_DISCONNECTS says. Afterwards
 the node is as it was: nothing runs or waits, no descriptor, key or memory is held, and every admitted program has its end in the log.
 
-    WH_DISCONNECTS=10000 WH_BINARY=build/dev/wasm-hypervisor tests/e2e/run.py e2e test_disconnects
+docs/testing.md has the command.
 
 SPDX-License-Identifier: Apache-2.0
 """
