@@ -119,6 +119,7 @@ static bool admit_request(struct session *session, struct err *err)
     struct api_call *call = session->call;
     bool is_answered = false;
     session->is_async = call->preferences.respond_async;
+    session->run.is_patient = session->is_async;
     session->outlives_client = call->outlives_client;
     if (!idempotency_admit(session, &is_answered, err)) {
         return false;

@@ -316,6 +316,49 @@ Test(service_async, what_has_not_begun_or_is_another_ones_is_not_waited_for)
     flow_close(&flow);
 }
 
+/* Until the execution has that many before it in the queue, and itself. */
+static void flow_until_position(struct flow *flow, json_int_t position)
+{
+    json_int_t now = 0;
+    while (now != position) {
+        struct reply reply = flow_show(flow);
+        now = json_integer_value(json_object_get(reply.json, "queue_position"));
+        reply_release(&reply);
+        sched_yield();
+    }
+}
+
+Test(service_async, waits_for_a_slot_longer_than_a_client_would)
+{
+    struct flow flows[4]; /* two run, the third is asynchronous, the fourth is not */
+    for (int i = 0; i < 4; i++) {
+        flow_open(&flows[i], "forever", "[]");
+    }
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = flow_send(&flows[i], "respond-async");
+        cr_expect_eq(reply.status, 202);
+        reply_release(&reply);
+    }
+    flow_until_position(&flows[2], 1);
+    struct world_call *call = flow_begin(&flows[3], "wait=100");
+    flow_until_position(&flows[3], 2);
+    fake_clock_advance(&fake, 5000);
+    service_tick(world.service);
+    struct reply reply = world_end(call);
+    cr_expect_eq(reply.status, 503);
+    cr_expect_str_eq(reply_text(&reply, "error_code"), "OVERLOADED");
+    reply_release(&reply);
+    flow_until_position(&flows[2], 1);
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(flow_cancel(&flows[i], &world.user), 202);
+        reply = flow_until(&flows[i], "CANCELLED");
+        reply_release(&reply);
+    }
+    for (int i = 0; i < 4; i++) {
+        flow_close(&flows[i]);
+    }
+}
+
 /* ---- cancelling, in every state ---- */
 
 Test(service_async, a_cancel_of_the_queued_and_the_running_ends_them_for_their_owner_alone)
