@@ -193,7 +193,8 @@ struct load_trust {
     struct load_epoch *epochs;
     struct buffer note; /* the last checkpoint whose signature was verified */
     struct audit_checkpoint checkpoint;
-    uint64_t notes;       /* different ones, so far */
+    uint64_t size_seen;   /* the largest tree that an answer was proved in */
+    uint64_t checkpoints; /* how often it grew: so many were signed, at least */
     uint64_t check_every; /* signatures and proofs of every so-manyth execution */
 };
 

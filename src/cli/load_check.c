@@ -14,6 +14,7 @@
 #include "base/clock.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool wrong(struct err *err, const char *what)
@@ -155,7 +156,6 @@ static bool note_check(struct load_trust *trust, const struct load_session *sess
             return err_set(err, ERR_TAMPERED, "checkpoint: %s", audit_verdict_name(verdict));
         }
         buffer_append_bytes(&trust->note, note);
-        trust->notes++;
     }
     return strcmp(trust->checkpoint.origin, epoch->log_origin) == 0 ||
            wrong(err, "checkpoint: it is another log's");
@@ -179,6 +179,20 @@ static bool log_check(struct load_trust *trust, const struct load_session *sessi
     }
     return leaf_check(session, body, leaf_bytes, *index, err) &&
            note_check(trust, session, note, err);
+}
+
+/* How many checkpoints there are shows in the answers: the second line of each says its size. */
+static void checkpoint_count(struct load_trust *trust, const json_t *body)
+{
+    const char *proof =
+        json_string_value(json_object_get(json_object_get(body, "commitment"), "tlog_proof"));
+    const char *note = proof != NULL ? strstr(proof, "\n\n") : NULL;
+    const char *line = note != NULL ? strchr(note + 2, '\n') : NULL;
+    uint64_t size = line != NULL ? strtoull(line + 1, NULL, 10) : 0;
+    if (size > trust->size_seen) {
+        trust->size_seen = size;
+        trust->checkpoints++;
+    }
 }
 
 static bool receipt_check(const struct load_session *session, const json_t *body, uint64_t index,
@@ -282,6 +296,7 @@ bool load_check_answer(struct load_trust *trust, const struct load_session *sess
     bool ok = result_open(session, body, &result, &out->result_bytes, err) &&
               result_check(session, body, result, out, err);
     json_decref(result);
+    checkpoint_count(trust, body);
     return ok && (!session->is_checked || (log_check(trust, session, body, &index, err) &&
                                            receipt_check(session, body, index, err)));
 }

@@ -82,7 +82,7 @@ static double checkpoints_count(struct load *load)
         load_metrics_fetch(load, &text) &&
         load_metric_find(buffer_bytes(&text), "wasm_hypervisor_log_batch_entries_count", &count);
     buffer_release(&text);
-    return is_told ? count : (double)load->trust.notes;
+    return is_told ? count : (double)load->trust.checkpoints;
 }
 
 static bool steady_cost(struct load *load, const struct load_tally *tally, double node_seconds,
