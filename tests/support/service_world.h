@@ -52,6 +52,7 @@ struct world {
     struct tee tee;
     struct service_memory memory;
     struct service *service;
+    pthread_mutex_t loop;
     struct world_key user, other, admin, metrics, expired, revoked;
 };
 
@@ -124,6 +125,7 @@ static inline void world_open_with(struct world *world, const struct service_con
     char path[128];
     struct err err;
     memset(world, 0, sizeof(*world));
+    pthread_mutex_init(&world->loop, NULL);
     world->log_open = log_open;
     world->clock = clock != NULL ? clock : &clock_system;
     world->config = config != NULL ? *config : service_config_default;
@@ -196,18 +198,20 @@ static inline void world_respond(struct message_exchange *exchange,
     pthread_mutex_unlock(&call->lock);
 }
 
-/* As net does it. */
+/* As net does it: on one thread, its loop's, for which a lock stands. */
 static inline void world_send(struct world *world, struct world_call *call)
 {
     struct message_exchange *exchange = &call->exchange;
     struct message_response response;
     exchange->respond = world_respond;
     exchange->transport = call;
+    pthread_mutex_lock(&world->loop);
     if (service_accept(world->service, exchange, &response)) {
         service_handle(world->service, exchange);
     } else {
         exchange->respond(exchange, &response);
     }
+    pthread_mutex_unlock(&world->loop);
 }
 
 /* target: path, or path?query. secret NULL: no API key. body NULL: none. `more` headers, with lower
