@@ -1,6 +1,6 @@
 /* fusion.c: which handler does the work of two; see fusions.def.
  *
- * The rows are put into a hash table at first use, so that the translator can ask for every
+ * The rows are put into a hash table at the program's start, so that the translator can ask for every
  * instruction it emits. Most handlers begin no fusion or end none: two sets of bits say so before
  * the table, which is large, is looked at.
  *
@@ -11,7 +11,6 @@
 #if VM_PINS
 
 #include <assert.h>
-#include <pthread.h>
 
 struct fusion {
     uint16_t first, second, fused;
@@ -32,7 +31,6 @@ static_assert(FUSIONS * 2 < PLACES, "half of the table stays empty");
 
 static uint16_t places[PLACES]; /* numbers of rows, counted from 1; 0: free */
 static uint64_t firsts[HANDLER_COUNT / 64 + 1], seconds[HANDLER_COUNT / 64 + 1];
-static pthread_once_t filled = PTHREAD_ONCE_INIT; /* call_once is unknown to ThreadSanitizer */
 
 static uint32_t first_place(enum handler first, enum handler second)
 {
@@ -44,7 +42,8 @@ static bool has(const uint64_t *set, enum handler handler)
     return (set[handler / 64] >> (handler % 64) & 1) != 0;
 }
 
-static void fill(void)
+/* Before main: afterwards any thread may read. */
+__attribute__((constructor)) static void fill(void)
 {
     for (uint32_t i = 0; i < FUSIONS; i++) {
         firsts[fusions[i].first / 64] |= (uint64_t)1 << (fusions[i].first % 64);
@@ -59,8 +58,6 @@ static void fill(void)
 
 enum handler handler_fused(enum handler first, enum handler second)
 {
-    int error = pthread_once(&filled, fill);
-    assert(error == 0);
     if (!has(firsts, first) || !has(seconds, second)) {
         return HANDLER_COUNT;
     }
