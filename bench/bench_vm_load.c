@@ -79,7 +79,11 @@ static void validate(void *context)
     struct validator *validator = validator_new(module, NULL);
     check(validator != NULL && validate_module(module, &err), &err);
     for (uint32_t i = module->func_import_count; i < module->func_count; i++) {
-        check(validator_func(validator, i, &err), &err);
+        size_t left = SIZE_MAX;
+        bool is_done;
+        check(validator_begin(validator, i, &err) &&
+                  validator_continue(validator, &left, &is_done, &err),
+              &err);
         module->funcs[i].loop_offset = validator_loop(validator);
     }
     validator_free(validator);

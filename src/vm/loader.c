@@ -13,7 +13,14 @@
 
 #include <assert.h>
 
-enum loader_phase { LOADER_DECODE, LOADER_BODIES, LOADER_DONE, LOADER_FAILED };
+enum loader_phase {
+    LOADER_DECODE,
+    LOADER_BODIES,
+    LOADER_VALIDATE,  /* next_func, which has been begun */
+    LOADER_TRANSLATE, /* the same */
+    LOADER_DONE,
+    LOADER_FAILED,
+};
 
 struct vm_loader {
     struct budget *budget;
@@ -101,50 +108,80 @@ static bool begin_bodies(struct vm_loader *loader, struct err *err)
     return true;
 }
 
-static bool load_section(struct vm_loader *loader, size_t *bytes, struct err *err)
+static bool load_section(struct vm_loader *loader, size_t *left, struct err *err)
 {
     bool is_done;
     size_t before = reader_left(&loader->decoder.reader);
     if (!decoder_step(&loader->decoder, &is_done, err)) {
         return false;
     }
-    *bytes = before - reader_left(&loader->decoder.reader);
+    size_t bytes = before - reader_left(&loader->decoder.reader);
+    *left -= bytes < *left ? bytes : *left;
     return !is_done || begin_bodies(loader, err);
 }
 
-static bool load_body(struct vm_loader *loader, size_t *bytes, struct err *err)
+/* What a body costs beside its bytes, which may be none. */
+enum { BODY_BYTES = 8, LOCALS_OF_A_BYTE = 16 };
+
+static bool begin_body(struct vm_loader *loader, size_t *left, struct err *err)
 {
-    uint32_t index = loader->next_func;
-    *bytes = 0;
-    if (index == loader->module->func_count) {
+    const struct vm_module *module = loader->module;
+    if (loader->next_func == module->func_count) {
         loader->phase = LOADER_DONE;
         return true;
     }
-    if (!validator_func(loader->validator, index, err)) {
+    size_t bytes = BODY_BYTES + module->funcs[loader->next_func].local_count / LOCALS_OF_A_BYTE;
+    *left -= bytes < *left ? bytes : *left;
+    loader->phase = LOADER_VALIDATE;
+    return validator_begin(loader->validator, loader->next_func, err);
+}
+
+static bool validate_some(struct vm_loader *loader, size_t *left, struct err *err)
+{
+    bool is_done;
+    if (!validator_continue(loader->validator, left, &is_done, err)) {
         return false;
     }
-    loader->module->funcs[index].loop_offset = validator_loop(loader->validator);
-    if (!translator_func(loader->translator, loader->module, index, err)) {
-        return module_err_in_func(err, index);
+    if (!is_done) {
+        return true;
     }
-    *bytes = validator_effort(loader->validator);
+    loader->module->funcs[loader->next_func].loop_offset = validator_loop(loader->validator);
+    loader->phase = LOADER_TRANSLATE;
+    return translator_begin(loader->translator, loader->module, loader->next_func, err) ||
+           module_err_in_func(err, loader->next_func);
+}
+
+static bool translate_some(struct vm_loader *loader, size_t *left, struct err *err)
+{
+    bool is_done;
+    if (!translator_continue(loader->translator, left, &is_done, err)) {
+        return module_err_in_func(err, loader->next_func);
+    }
+    if (!is_done) {
+        return true;
+    }
+    if (!translator_keep(loader->translator, loader->module, err)) {
+        return module_err_in_func(err, loader->next_func);
+    }
     loader->next_func++;
+    loader->phase = LOADER_BODIES;
     return true;
 }
 
-/* Unstepped part of a step: goes on until `bytes` have been read, or the end. */
-static bool load_some(struct vm_loader *loader, size_t bytes, struct err *err)
+/* Goes on until *left bytes have been read, or to the end; does at least something. */
+static bool load_some(struct vm_loader *loader, size_t left, struct err *err)
 {
-    size_t total = 0;
+    static bool (*const phases[])(struct vm_loader *, size_t *, struct err *) = {
+        [LOADER_DECODE] = load_section,
+        [LOADER_BODIES] = begin_body,
+        [LOADER_VALIDATE] = validate_some,
+        [LOADER_TRANSLATE] = translate_some,
+    };
     do {
-        size_t read;
-        bool is_good = loader->phase == LOADER_DECODE ? load_section(loader, &read, err)
-                                                      : load_body(loader, &read, err);
-        if (!is_good) {
+        if (!phases[loader->phase](loader, &left, err)) {
             return false;
         }
-        total += read;
-    } while (total < bytes && loader->phase != LOADER_DONE);
+    } while (left > 0 && loader->phase != LOADER_DONE);
     return true;
 }
 

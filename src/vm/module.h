@@ -168,19 +168,26 @@ bool validate_module(const struct vm_module *module, struct err *err) MUST_CHECK
 struct validator;
 struct validator *validator_new(const struct vm_module *module, struct budget *budget);
 void validator_free(struct validator *validator);
-bool validator_func(struct validator *validator, uint32_t function_index,
-                    struct err *err) MUST_CHECK;
-/* Where the last function's first loop is; 0: it has none. */
+/* In pieces: as much work as *left bytes of ordinary code are, from which it is taken; at least an
+ * instruction. */
+bool validator_begin(struct validator *validator, uint32_t function_index,
+                     struct err *err) MUST_CHECK;
+bool validator_continue(struct validator *validator, size_t *left, bool *is_done,
+                        struct err *err) MUST_CHECK;
+/* Where the function's first loop is; 0: it has none. */
 uint32_t validator_loop(const struct validator *validator);
-/* The work that the last function was, and its translation will be, in bytes of ordinary code. */
-size_t validator_effort(const struct validator *validator);
-/* translate.c: after validator_func said yes. Fails with LIMIT or NO_MEMORY only. The translator
- * keeps its room between bodies, charged to the budget. */
+/* translate.c: after the validator said yes, in pieces like it; then the code is kept in the
+ * module. Fails with LIMIT or NO_MEMORY only. The translator keeps its room between bodies, charged
+ * to the budget. */
 struct translator;
 struct translator *translator_new(struct budget *budget);
 void translator_free(struct translator *translator);
-bool translator_func(struct translator *translator, struct vm_module *module,
-                     uint32_t function_index, struct err *err) MUST_CHECK;
+bool translator_begin(struct translator *translator, const struct vm_module *module,
+                      uint32_t function_index, struct err *err) MUST_CHECK;
+bool translator_continue(struct translator *translator, size_t *left, bool *is_done,
+                         struct err *err) MUST_CHECK;
+bool translator_keep(struct translator *translator, struct vm_module *module,
+                     struct err *err) MUST_CHECK;
 /* The internal code of a defined function, for vm_module_disassemble. */
 void code_disassemble(const struct vm_module *module, uint32_t function_index, FILE *out);
 

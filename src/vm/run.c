@@ -10,7 +10,8 @@
  *
  * A bulk operation is paid whole when it begins and then moves what the slice allows it; what has
  * not been moved yet counts as paid ahead, like the straight run before which a run is suspended.
- * The active segments of an instance are such an operation, too.
+ * The active segments of an instance are such an operation, too. Translating a function again goes
+ * in pieces as well: the run is suspended while it looks (struct search).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,9 +26,34 @@ enum {
     STACK_FIRST_BYTES = 16384,
     BULK_BYTES_PER_GAS = 4, /* that a slice may move; never fewer than BULK_BYTES_MIN */
     BULK_BYTES_MIN = 8,     /* an element */
+    SEARCH_GAS_OF_A_BYTE = 32,
 };
 
 #define RUN_GAS_MAX (INT64_MAX - 1) /* a step owes one unit */
+
+struct place { /* of an instruction */
+    const struct vm_module *module;
+    uint32_t function_index;
+    uint32_t code_offset;
+};
+
+enum search_aim {
+    SEARCH_NOTHING,
+    SEARCH_TRAP,         /* where the instruction is that trapped */
+    SEARCH_BEGINNING,    /* of the straight run that cannot be paid whole */
+    SEARCH_STOP,         /* the code up to what can be paid */
+    SEARCH_LIMITED_TRAP, /* which happened in that code */
+};
+
+struct search { /* in the function once more, which may take several slices */
+    enum search_aim aim;
+    struct retranslation *again;
+    struct place place;
+    int64_t affordable; /* of a straight run that begins at position `beginning` */
+    uint32_t price;     /* of all of it */
+    uint64_t beginning;
+    uint8_t *copy; /* the code with a stop */
+};
 
 struct vm_run {
     struct vm_store *store;
@@ -43,6 +69,7 @@ struct vm_run {
     const struct vm_func *func; /* the outermost call; NULL: none */
     struct vm_value *results;
     struct vm_trap_info trap;
+    struct search search;
 };
 
 /* ---- Beginning ---- */
@@ -92,12 +119,20 @@ struct vm_run *vm_run_new(struct vm_store *store, uint64_t gas_limit)
     return run;
 }
 
+static void end_search(struct vm_run *run)
+{
+    retranslate_free(run->search.again);
+    heap_free(run->search.copy);
+    run->search = (struct search){.aim = SEARCH_NOTHING};
+}
+
 void vm_run_free(struct vm_run *run)
 {
     if (run == NULL) {
         return;
     }
     struct machine *machine = &run->machine;
+    end_search(run);
     mapping_give(&machine->stack_mapping, machine->stack_charged);
     if (machine->budget != NULL) {
         budget_release(machine->budget, machine->stack_charged);
@@ -182,12 +217,6 @@ bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const str
 
 /* ---- Where in a module a pc is ---- */
 
-struct place {
-    const struct vm_module *module;
-    uint32_t function_index;
-    uint32_t code_offset;
-};
-
 static bool find_place(const struct machine *machine, const uint8_t *pc, struct place *out)
 {
     const struct vm_module *module = machine->instance != NULL ? machine->instance->module : NULL;
@@ -217,9 +246,59 @@ static enum vm_status end_trapped(struct vm_run *run, enum vm_trap trap)
     return end(run, VM_TRAPPED);
 }
 
-static enum vm_status end_trapped_at(struct vm_run *run, const struct place *place,
-                                     const struct translate_location *location)
+static enum vm_status end_out_of_gas(struct vm_run *run)
 {
+    run->left = 0;
+    return end(run, VM_OUT_OF_GAS);
+}
+
+/* ---- Ending where the function has to be translated again, in pieces ---- */
+
+/* What is looked for cannot be found: there is no memory. */
+static enum vm_status search_fails(struct vm_run *run)
+{
+    bool has_trapped = run->search.aim == SEARCH_TRAP;
+    end_search(run);
+    return has_trapped ? end_trapped(run, run->machine.trap) : end_out_of_gas(run);
+}
+
+static enum vm_status search_begin(struct vm_run *run, enum search_aim aim,
+                                   struct retranslation *again)
+{
+    retranslate_free(run->search.again);
+    run->search.aim = aim;
+    run->search.again = again;
+    return again != NULL ? VM_SUSPENDED : search_fails(run);
+}
+
+static enum vm_status search_at_pc(struct vm_run *run, enum search_aim aim, uint64_t stop_gas)
+{
+    const struct place *place = &run->search.place;
+    return search_begin(
+        run, aim,
+        retranslate_to_locate(place->module, place->function_index, place->code_offset, stop_gas));
+}
+
+static enum vm_status trapped(struct vm_run *run)
+{
+    struct machine *machine = &run->machine;
+    int64_t before = run->left; /* until the trap is found, nothing of this slice is counted */
+    run->left = machine->gas + machine->reserve;
+    run->paid_ahead += before - run->left;
+    if (machine->host_trapped || !find_place(machine, machine->pc, &run->search.place)) {
+        return end_trapped(run, machine->trap);
+    }
+    return search_at_pc(run, SEARCH_TRAP, TRANSLATE_TO_THE_END);
+}
+
+/* The trap is found: what was paid for beyond it is given back. */
+static enum vm_status end_trapped_at(struct vm_run *run, const struct translate_location *location)
+{
+    const struct search *search = &run->search;
+    const struct place *place = &search->place;
+    run->left = search->aim == SEARCH_TRAP
+                    ? run->left + (int64_t)(location->end_gas - location->gas)
+                    : search->affordable - (int64_t)(location->gas - search->beginning);
     run->trap = (struct vm_trap_info){
         .trap = run->machine.trap,
         .has_location = true,
@@ -227,28 +306,8 @@ static enum vm_status end_trapped_at(struct vm_run *run, const struct place *pla
         .function_name = vm_module_function_name(place->module, place->function_index),
         .offset = location->offset,
         .module = place->module};
+    end_search(run);
     return end(run, VM_TRAPPED);
-}
-
-static enum vm_status end_out_of_gas(struct vm_run *run)
-{
-    run->left = 0;
-    return end(run, VM_OUT_OF_GAS);
-}
-
-static enum vm_status trapped(struct vm_run *run)
-{
-    struct machine *machine = &run->machine;
-    struct place place;
-    struct translate_location location;
-    run->left = machine->gas + machine->reserve;
-    if (machine->host_trapped || !find_place(machine, machine->pc, &place) ||
-        !translate_locate(place.module, place.function_index, place.code_offset,
-                          TRANSLATE_TO_THE_END, &location)) {
-        return end_trapped(run, machine->trap);
-    }
-    run->left += (int64_t)(location.end_gas - location.gas);
-    return end_trapped_at(run, &place, &location);
 }
 
 /* The instruction at pc waits for memory; the next slice does it again. */
@@ -256,6 +315,7 @@ static enum vm_status needs_memory(struct vm_run *run)
 {
     struct machine *machine = &run->machine;
     run->left = machine->gas + machine->reserve + machine->unspent;
+    run->paid_ahead = 0;
     machine->unspent = 0;
     return VM_NEEDS_MEMORY;
 }
@@ -264,33 +324,68 @@ static enum vm_status needs_memory(struct vm_run *run)
 static enum vm_status run_out(struct vm_run *run, int64_t affordable, uint32_t price)
 {
     struct machine *machine = &run->machine;
-    struct place place;
-    struct translate_location location;
-    uint32_t size = 0;
-    if (affordable == 0 || !find_place(machine, machine->pc, &place) ||
-        !translate_locate(place.module, place.function_index, place.code_offset,
-                          TRANSLATE_TO_THE_END, &location)) {
+    run->left = 0;
+    if (affordable == 0 || !find_place(machine, machine->pc, &run->search.place)) {
         return end_out_of_gas(run);
     }
-    uint64_t beginning = location.end_gas - price;
-    uint64_t stop_gas = beginning + (uint64_t)affordable;
-    uint8_t *copy = translate_until(place.module, place.function_index, stop_gas, &size);
-    if (copy == NULL) {
-        return end_out_of_gas(run);
-    }
-    machine->pc = copy + place.code_offset;
+    run->left = affordable;
+    run->paid_ahead = 0;
+    run->search.affordable = affordable;
+    run->search.price = price;
+    return search_at_pc(run, SEARCH_BEGINNING, TRANSLATE_TO_THE_END);
+}
+
+static enum vm_status beginning_found(struct vm_run *run, const struct translate_location *location)
+{
+    struct search *search = &run->search;
+    search->beginning = location->end_gas - search->price;
+    return search_begin(run, SEARCH_STOP,
+                        retranslate_until(search->place.module, search->place.function_index,
+                                          search->beginning + (uint64_t)search->affordable));
+}
+
+/* Runs up to the limit, in a copy of the code that stops there. */
+static enum vm_status run_copy(struct vm_run *run, uint8_t *copy)
+{
+    struct machine *machine = &run->machine;
+    struct search *search = &run->search;
+    search->copy = copy;
+    machine->pc = copy + search->place.code_offset;
     machine->gas = 0;
     machine->reserve = 0;
     interp_run(machine);
     assert(machine->leave == LEAVE_OUT_OF_GAS || machine->leave == LEAVE_TRAP);
-    place.code_offset = (uint32_t)(machine->pc - copy);
-    heap_free(copy);
-    if (machine->leave == LEAVE_TRAP && translate_locate(place.module, place.function_index,
-                                                         place.code_offset, stop_gas, &location)) {
-        run->left = affordable - (int64_t)(location.gas - beginning);
-        return end_trapped_at(run, &place, &location);
+    search->place.code_offset = (uint32_t)(machine->pc - copy);
+    if (machine->leave == LEAVE_OUT_OF_GAS) {
+        end_search(run);
+        return end_out_of_gas(run);
     }
-    return end_out_of_gas(run);
+    return search_at_pc(run, SEARCH_LIMITED_TRAP, search->beginning + (uint64_t)search->affordable);
+}
+
+static enum vm_status search_ends(struct vm_run *run)
+{
+    struct translate_location location;
+    uint32_t size;
+    if (run->search.aim == SEARCH_STOP) {
+        uint8_t *copy = retranslate_copy(run->search.again, &size);
+        return copy != NULL ? run_copy(run, copy) : search_fails(run);
+    }
+    if (!retranslate_location(run->search.again, &location)) {
+        return search_fails(run);
+    }
+    return run->search.aim == SEARCH_BEGINNING ? beginning_found(run, &location)
+                                               : end_trapped_at(run, &location);
+}
+
+/* For about so many bytes of the function. */
+static enum vm_status search_some(struct vm_run *run, size_t bytes)
+{
+    enum vm_status status = VM_SUSPENDED;
+    while (run->search.aim != SEARCH_NOTHING && !retranslate_continue(run->search.again, bytes)) {
+        status = search_ends(run);
+    }
+    return status;
 }
 
 static enum vm_status returned(struct vm_run *run)
@@ -359,7 +454,6 @@ static enum vm_status run_with(struct vm_run *run, int64_t gas, uint64_t bulk_by
     machine->gas = gas;
     machine->bulk.left = bulk_bytes;
     machine->reserve = run->left - machine->gas;
-    run->paid_ahead = 0;
     interp_run(machine);
     switch (machine->leave) {
     case LEAVE_RETURNED:
@@ -396,17 +490,21 @@ enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas)
 {
     assert(gas > 0);
     uint64_t bulk_bytes = bulk_of_slice(gas);
-    if (is_over(run, bulk_bytes)) {
-        return run->status;
-    }
-    return run_with(run, gas < (uint64_t)run->left ? (int64_t)gas : run->left, bulk_bytes);
+    enum vm_status status =
+        run->search.aim != SEARCH_NOTHING || is_over(run, bulk_bytes)
+            ? run->status
+            : run_with(run, gas < (uint64_t)run->left ? (int64_t)gas : run->left, bulk_bytes);
+    return run->search.aim == SEARCH_NOTHING
+               ? status
+               : search_some(run, (size_t)(gas / SEARCH_GAS_OF_A_BYTE) + 1);
 }
 
 /* Owing one unit, even an edge that costs nothing ends the slice. Bulk operations are not cut: each
  * stop is an edge. */
 enum vm_status run_step(struct vm_run *run)
 {
-    return is_over(run, UINT64_MAX) ? run->status : run_with(run, -1, UINT64_MAX);
+    enum vm_status status = is_over(run, UINT64_MAX) ? run->status : run_with(run, -1, UINT64_MAX);
+    return run->search.aim == SEARCH_NOTHING ? status : search_some(run, SIZE_MAX);
 }
 
 struct run_point run_point_of(const struct vm_run *run)
@@ -421,6 +519,7 @@ struct run_point run_point_of(const struct vm_run *run)
 void vm_run_interrupt(struct vm_run *run)
 {
     if (run->begun && run->status == VM_SUSPENDED) {
+        end_search(run);
         run->left += run->paid_ahead;
         end_trapped(run, VM_TRAP_INTERRUPTED);
     }

@@ -149,7 +149,7 @@ static void translator_release(struct translator *t)
     arena_release_wiped(&t->arena); /* it holds code of somebody's program */
 }
 
-static void translator_begin(struct translator *t, const struct vm_module *module,
+static void translator_reset(struct translator *t, const struct vm_module *module,
                              uint32_t function_index, bool slots_only, struct err *err)
 {
     size_t kept = offsetof(struct translator, module);
@@ -171,7 +171,9 @@ static bool pay(struct translator *t, const struct instruction *instruction, boo
 {
     uint64_t gas = t->gas + opcode_info(instruction->opcode)->gas;
     if (is_control) {
-        gas += gas_values(control_values(t, instruction));
+        uint32_t values = gas_values(control_values(t, instruction));
+        gas += values;
+        t->work += values; /* moving so many takes about as long as a byte of ordinary code */
     }
     if (gas > t->stop_gas) {
         (void)emit_begin_control(t, HANDLER_STOP, 8);
@@ -197,18 +199,35 @@ static void translate_one(struct translator *t, const struct instruction *instru
     }
 }
 
-static bool run(struct translator *t)
+static bool begin(struct translator *t)
 {
-    if (!reserve_entries(t) || !translator_reserve_control(t) || !begin_locals(t) || !pin_plan(t)) {
-        return false;
-    }
-    struct reader reader = reader_of(t->func->body);
+    t->reader = reader_of(t->func->body);
+    return reserve_entries(t) && translator_reserve_control(t) && begin_locals(t) && pin_begin(t);
+}
+
+/* Pins are known: the function's entry. */
+static void begin_walk(struct translator *t)
+{
+    t->is_walking = true;
+    t->reader = reader_of(t->func->body);
     control_push_function(t);
     site_open(t, SITE_ENTRY);
     t->frame_slots = t->temp_base;
     pin_enter_function(t);
     t->gas = gas_locals(t->zero_count);
-    while (!t->done && !t->failed && !t->query.ended) {
+}
+
+static bool has_ended(const struct translator *t)
+{
+    return t->done || t->failed || t->query.ended;
+}
+
+static bool walk(struct translator *t, size_t *left)
+{
+    struct reader reader = t->reader;
+    const uint8_t *begin = reader.ptr;
+    t->work = 0;
+    while (!has_ended(t) && (size_t)(reader.ptr - begin) + t->work < *left) {
         struct instruction instruction;
         if (!reserve_entries(t) ||
             !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {
@@ -216,12 +235,35 @@ static bool run(struct translator *t)
         }
         translate_one(t, &instruction);
     }
+    size_t work = (size_t)(reader.ptr - begin) + t->work;
+    t->reader = reader;
+    *left -= work < *left ? work : *left;
     return !t->failed;
 }
 
-/* Replaces the function's code only when all has gone well. */
-static bool keep(struct translator *t, struct vm_module *module, struct module_func *func)
+/* As much work as *left bytes are; has_ended tells whether that was all. */
+static bool some(struct translator *t, size_t *left)
 {
+    bool is_planned = t->is_walking;
+    if (!is_planned && !pin_continue(t, left, &is_planned)) {
+        return false;
+    }
+    if (is_planned && !t->is_walking) {
+        begin_walk(t);
+    }
+    return !is_planned || walk(t, left);
+}
+
+static bool run(struct translator *t)
+{
+    size_t left = SIZE_MAX;
+    return begin(t) && some(t, &left);
+}
+
+/* Replaces the function's code only when all has gone well. */
+static bool keep(struct translator *t, struct vm_module *module)
+{
+    struct module_func *func = &module->funcs[t->func - module->funcs];
     struct code *code = ARENA_NEW(&module->arena, struct code);
     uint8_t *bytes = arena_alloc(&module->arena, t->code_size, alignof(uint64_t));
     if (code == NULL || bytes == NULL) {
@@ -242,14 +284,17 @@ static bool keep(struct translator *t, struct vm_module *module, struct module_f
     return true;
 }
 
-static bool translate(struct translator *t, struct vm_module *module, uint32_t function_index,
-                      bool slots_only, struct err *err)
+static bool fail_in_func(const struct translator *t, struct err *err)
 {
-    translator_begin(t, module, function_index, slots_only, err);
+    return err_wrap(err, "function %u", (unsigned)(t->func - t->module->funcs));
+}
+
+static void reset_to_load(struct translator *t, const struct vm_module *module,
+                          uint32_t function_index, bool slots_only, struct err *err)
+{
+    translator_reset(t, module, function_index, slots_only, err);
     size_t left = module->limits.code_bytes_max - module->code_bytes;
     t->code_max = (uint32_t)left & ~7u;
-    return (run(t) && keep(t, module, &module->funcs[function_index])) ||
-           err_wrap(err, "function %u", function_index);
 }
 
 struct translator *translator_new(struct budget *budget)
@@ -278,10 +323,27 @@ void translator_free(struct translator *t)
     budget_release(budget, sizeof *t);
 }
 
-bool translator_func(struct translator *t, struct vm_module *module, uint32_t function_index,
-                     struct err *err)
+bool translator_begin(struct translator *t, const struct vm_module *module, uint32_t function_index,
+                      struct err *err)
 {
-    return translate(t, module, function_index, false, err);
+    reset_to_load(t, module, function_index, false, err);
+    return begin(t) || fail_in_func(t, err);
+}
+
+bool translator_continue(struct translator *t, size_t *left, bool *is_done, struct err *err)
+{
+    t->err = err;
+    if (!some(t, left)) {
+        return fail_in_func(t, err);
+    }
+    *is_done = has_ended(t);
+    return true;
+}
+
+bool translator_keep(struct translator *t, struct vm_module *module, struct err *err)
+{
+    t->err = err;
+    return keep(t, module) || fail_in_func(t, err);
 }
 
 bool translate_func_with(struct vm_module *module, uint32_t function_index,
@@ -289,45 +351,106 @@ bool translate_func_with(struct vm_module *module, uint32_t function_index,
 {
     struct translator t;
     translator_init(&t, module->arena.budget);
-    bool ok = translate(&t, module, function_index, options->slots_only, err);
+    reset_to_load(&t, module, function_index, options->slots_only, err);
+    bool ok = (run(&t) && keep(&t, module)) || fail_in_func(&t, err);
     translator_release(&t);
     return ok;
+}
+
+/* ---- Once more, to look for something ---- */
+
+struct retranslation {
+    struct translator t;
+    struct err err; /* no memory */
+    bool ok;
+};
+
+static struct retranslation *retranslation_new(const struct vm_module *module,
+                                               uint32_t function_index, uint64_t stop_gas)
+{
+    struct retranslation *again = HEAP_NEW(struct retranslation);
+    if (again == NULL) {
+        return NULL;
+    }
+    translator_init(&again->t, NULL);
+    translator_reset(&again->t, module, function_index,
+                     module->funcs[function_index].code->slots_only, &again->err);
+    again->t.stop_gas = stop_gas;
+    again->ok = begin(&again->t);
+    return again;
+}
+
+struct retranslation *retranslate_to_locate(const struct vm_module *module, uint32_t function_index,
+                                            uint32_t code_offset, uint64_t stop_gas)
+{
+    struct retranslation *again = retranslation_new(module, function_index, stop_gas);
+    if (again != NULL) {
+        again->t.query.active = true;
+        again->t.query.at = code_offset;
+    }
+    return again;
+}
+
+struct retranslation *retranslate_until(const struct vm_module *module, uint32_t function_index,
+                                        uint64_t stop_gas)
+{
+    return retranslation_new(module, function_index, stop_gas);
+}
+
+bool retranslate_continue(struct retranslation *again, size_t bytes)
+{
+    again->ok = again->ok && some(&again->t, &bytes);
+    return again->ok && !has_ended(&again->t);
+}
+
+bool retranslate_location(const struct retranslation *again, struct translate_location *out)
+{
+    const struct query *query = &again->t.query;
+    if (!again->ok || !query->ended) {
+        return false;
+    }
+    *out = (struct translate_location){
+        .offset = query->source.offset, .gas = query->source.gas, .end_gas = query->end_gas};
+    return true;
+}
+
+uint8_t *retranslate_copy(const struct retranslation *again, uint32_t *size)
+{
+    uint8_t *copy = again->ok ? heap_alloc(again->t.code_size) : NULL;
+    if (copy != NULL) {
+        memcpy(copy, again->t.code, again->t.code_size);
+        *size = again->t.code_size;
+    }
+    return copy;
+}
+
+void retranslate_free(struct retranslation *again)
+{
+    if (again != NULL) {
+        translator_release(&again->t);
+        memory_wipe(again, sizeof *again);
+        heap_free(again);
+    }
 }
 
 bool translate_locate(const struct vm_module *module, uint32_t function_index, uint32_t code_offset,
                       uint64_t stop_gas, struct translate_location *out)
 {
-    struct err err;
-    struct translator t;
-    translator_init(&t, NULL);
-    translator_begin(&t, module, function_index, module->funcs[function_index].code->slots_only,
-                     &err);
-    t.stop_gas = stop_gas;
-    t.query.active = true;
-    t.query.at = code_offset;
-    bool ok = run(&t) && t.query.ended;
-    if (ok) {
-        *out = (struct translate_location){
-            .offset = t.query.source.offset, .gas = t.query.source.gas, .end_gas = t.query.end_gas};
-    }
-    translator_release(&t);
+    struct retranslation *again =
+        retranslate_to_locate(module, function_index, code_offset, stop_gas);
+    bool ok =
+        again != NULL && !retranslate_continue(again, SIZE_MAX) && retranslate_location(again, out);
+    retranslate_free(again);
     return ok;
 }
 
 uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
                          uint32_t *size)
 {
-    struct err err;
-    struct translator t;
-    translator_init(&t, NULL);
-    translator_begin(&t, module, function_index, module->funcs[function_index].code->slots_only,
-                     &err);
-    t.stop_gas = stop_gas;
-    uint8_t *copy = run(&t) ? heap_alloc(t.code_size) : NULL;
-    if (copy != NULL) {
-        memcpy(copy, t.code, t.code_size);
-        *size = t.code_size;
-    }
-    translator_release(&t);
+    struct retranslation *again = retranslate_until(module, function_index, stop_gas);
+    uint8_t *copy = again != NULL && !retranslate_continue(again, SIZE_MAX)
+                        ? retranslate_copy(again, size)
+                        : NULL;
+    retranslate_free(again);
     return copy;
 }

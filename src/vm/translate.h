@@ -33,7 +33,7 @@ struct translate_options {
     bool slots_only; /* fold and fuse nothing: every value goes through its home slot */
 };
 
-/* As translator_func, but once and with other options than the default; replaces code that is
+/* All of a function at once and with other options than the default; replaces code that is
  * there. */
 bool translate_func_with(struct vm_module *module, uint32_t function_index,
                          const struct translate_options *options, struct err *err) MUST_CHECK;
@@ -57,6 +57,19 @@ bool translate_locate(const struct vm_module *module, uint32_t function_index, u
  * memory. */
 uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
                          uint32_t *size);
+
+/* The same two in pieces: one is made (NULL: no memory), goes on for about `bytes` of the body as
+ * long as continue says that there is more, and is asked. */
+struct retranslation;
+struct retranslation *retranslate_to_locate(const struct vm_module *module, uint32_t function_index,
+                                            uint32_t code_offset, uint64_t stop_gas);
+struct retranslation *retranslate_until(const struct vm_module *module, uint32_t function_index,
+                                        uint64_t stop_gas);
+bool retranslate_continue(struct retranslation *again, size_t bytes);
+bool retranslate_location(const struct retranslation *again,
+                          struct translate_location *out) MUST_CHECK;
+uint8_t *retranslate_copy(const struct retranslation *again, uint32_t *size);
+void retranslate_free(struct retranslation *again);
 
 /* ---- Between the translator's files ---- */
 
@@ -140,6 +153,11 @@ struct local {
     uint32_t refs; /* entries that are LOCAL of it */
 };
 
+struct use {
+    uint32_t local;
+    uint64_t weight;
+};
+
 struct survey_room { /* what translate_pin.c counts in */
     struct use *uses;
     uint32_t use_capacity;
@@ -147,6 +165,24 @@ struct survey_room { /* what translate_pin.c counts in */
     uint32_t block_capacity;
     uint32_t *places; /* all zero between functions */
     uint32_t place_capacity;
+};
+
+enum { SURVEY_DEPTH_MAX = 6 }; /* loops further inside count as part of the one around them */
+
+struct survey_loop {
+    uint32_t row;       /* in pin_loops */
+    uint32_t first_use; /* of its own and those of the loops inside; up to the end of `uses` */
+    bool calls_itself;  /* the function does, in here */
+};
+
+struct survey { /* of a body */
+    struct translator *t;
+    struct survey_room *room; /* blocks: whether each open one is a loop; places, of each local:
+                                 where its use is, counted from 1 and from first_use */
+    uint32_t block_count;
+    uint32_t loop_depth;
+    struct survey_loop loops[SURVEY_DEPTH_MAX];
+    uint32_t use_count;
 };
 
 /* How many slots a value takes. */
@@ -215,7 +251,7 @@ struct translator {
     uint32_t local_capacity;
     struct pin_loop *pin_loops;
     uint32_t pin_loop_capacity;
-    struct survey_room survey;
+    struct survey_room survey_room;
     struct emission history[HISTORY_MAX]; /* a ring */
 
     /* From here on everything belongs to one function and begins as zero. */
@@ -225,6 +261,10 @@ struct translator {
     struct err *err;
     bool failed; /* err is set */
     bool done;
+    bool is_walking;      /* no longer planning pins */
+    struct reader reader; /* of the body: how far it is, first the survey, then the walk */
+    struct survey survey;
+    size_t work; /* of this piece, beside its bytes */
     bool unreachable;
     uint32_t skipped_blocks; /* nesting inside unreachable code */
 
@@ -321,8 +361,9 @@ uint32_t choose_branch(struct translator *t, enum opcode opcode, bool negate,
 bool choose_scales(enum opcode opcode);
 
 /* translate_pin.c */
-/* Decides before the walk, from the whole body. */
-bool pin_plan(struct translator *t);
+/* Decides before the walk, from the whole body, for which *left is as for translator_continue. */
+bool pin_begin(struct translator *t);
+bool pin_continue(struct translator *t, size_t *left, bool *is_planned);
 void pin_enter_function(struct translator *t);
 void pin_leave_function(struct translator *t);
 void pin_enter_loop(struct translator *t, struct control *control, uint32_t offset);

@@ -23,29 +23,7 @@ static const struct pins no_pins = {{PIN_NOTHING, PIN_NOTHING, PIN_NOTHING}};
 
 enum {
     WEIGHT_STEP_LOG2 = 3,
-    WEIGHT_MIN = 2,       /* below it, filling the register is not worth it */
-    SURVEY_DEPTH_MAX = 6, /* loops further inside count as part of the one around them */
-};
-
-struct use {
-    uint32_t local;
-    uint64_t weight;
-};
-
-struct survey_loop {
-    uint32_t row;       /* in pin_loops */
-    uint32_t first_use; /* of its own and those of the loops inside; up to the end of `uses` */
-    bool calls_itself;  /* the function does, in here */
-};
-
-struct survey { /* of a body */
-    struct translator *t;
-    struct survey_room *room; /* blocks: whether each open one is a loop; places, of each local:
-                                 where its use is, counted from 1 and from first_use */
-    uint32_t block_count;
-    uint32_t loop_depth;
-    struct survey_loop loops[SURVEY_DEPTH_MAX];
-    uint32_t use_count;
+    WEIGHT_MIN = 2, /* below it, filling the register is not worth it */
 };
 
 static bool survey_loop_begins(struct survey *survey, uint32_t offset)
@@ -193,31 +171,38 @@ static bool survey_one(struct survey *survey, const struct instruction *instruct
     }
 }
 
-bool pin_plan(struct translator *t)
+bool pin_begin(struct translator *t)
 {
-    t->pins = no_pins;
     uint32_t loop_offset = t->func->loop_offset;
+    t->pins = no_pins;
+    t->survey = (struct survey){.t = t, .room = &t->survey_room};
     if (t->slots_only || loop_offset == 0) {
+        t->reader.ptr = t->reader.end;
         return true;
     }
-    struct survey survey = {.t = t, .room = &t->survey};
-    if (!translator_reserve(t, (void **)&t->survey.places, &t->survey.place_capacity,
-                            t->func->local_count, sizeof t->survey.places[0])) {
-        return false;
-    }
     struct bytes passed;
-    struct reader reader = reader_of(t->func->body);
-    bool is_inside = reader_take(&reader, loop_offset - t->func->body_offset, &passed);
+    bool is_inside = reader_take(&t->reader, loop_offset - t->func->body_offset, &passed);
     assert(is_inside);
     (void)is_inside;
-    while (reader.ptr < reader.end) {
+    return translator_reserve(t, (void **)&t->survey_room.places, &t->survey_room.place_capacity,
+                              t->func->local_count, sizeof t->survey_room.places[0]);
+}
+
+bool pin_continue(struct translator *t, size_t *left, bool *is_planned)
+{
+    struct reader *reader = &t->reader;
+    const uint8_t *begin = reader->ptr;
+    while (reader->ptr < reader->end && (size_t)(reader->ptr - begin) < *left) {
         struct instruction instruction;
-        if (!opcode_read(&reader, t->func->body_offset, &instruction, t->err) ||
-            !survey_one(&survey, &instruction)) {
+        if (!opcode_read(reader, t->func->body_offset, &instruction, t->err) ||
+            !survey_one(&t->survey, &instruction)) {
             return false;
         }
     }
-    if (t->pins_any) {
+    size_t work = (size_t)(reader->ptr - begin);
+    *left -= work < *left ? work : *left;
+    *is_planned = reader->ptr == reader->end;
+    if (*is_planned && t->pins_any) {
         t->pin_save = t->temp_base;
         t->temp_base += PIN_COUNT;
     }
@@ -282,9 +267,17 @@ void pin_leave_loop(struct translator *t, const struct control *control)
 
 #else
 
-bool pin_plan(struct translator *t)
+bool pin_begin(struct translator *t)
 {
     t->pins = no_pins;
+    return true;
+}
+
+bool pin_continue(struct translator *t, size_t *left, bool *is_planned)
+{
+    (void)t;
+    (void)left;
+    *is_planned = true;
     return true;
 }
 

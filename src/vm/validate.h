@@ -40,6 +40,7 @@ struct validator {
     const struct vm_module *module;
     struct budget *budget;
     const struct module_func *func;
+    struct reader reader; /* of the body, and what comes after it */
     struct err *err;
     struct instruction instruction; /* the one at hand */
     uint8_t address[3];             /* what a, b and c are in the signature of its row */

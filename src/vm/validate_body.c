@@ -329,11 +329,11 @@ static bool set_locals(struct validator *validator, const struct module_func *fu
     return true;
 }
 
-static bool validate_body(struct validator *validator, const struct module_func *func)
+static bool begin_body(struct validator *validator, const struct module_func *func)
 {
     /* Not only the body: one that goes on past its size ends elsewhere than it should. */
     const struct bytes *wasm = &validator->module->wasm;
-    struct reader reader = reader_of(bytes_of(func->body.ptr, wasm->size - func->body_offset));
+    validator->reader = reader_of(bytes_of(func->body.ptr, wasm->size - func->body_offset));
     const struct validate_types results = {func->type->types + func->type->param_count,
                                            func->type->result_count};
     validator->func = func;
@@ -344,36 +344,56 @@ static bool validate_body(struct validator *validator, const struct module_func 
     validator->values_max =
         VALUES_FREE + (uint64_t)validator->module->limits.values_per_byte_max * func->body.size;
     validator->instruction.offset = func->body_offset;
-    if (!set_locals(validator, func) ||
-        !validator_push_frame(validator, OP_BLOCK, (struct validate_types){NULL, 0}, results)) {
-        return false;
-    }
-    while (validator->frame_count > 0) {
-        if (!opcode_read(&reader, func->body_offset, &validator->instruction, validator->err) ||
+    return set_locals(validator, func) &&
+           validator_push_frame(validator, OP_BLOCK, (struct validate_types){NULL, 0}, results);
+}
+
+/* The work since `begin`, in bytes of ordinary code. */
+static inline size_t work_since(const struct validator *validator, const struct reader *reader,
+                                const uint8_t *begin, uint64_t values)
+{
+    return (size_t)(reader->ptr - begin) + (size_t)(validator->values - values) / VALUES_OF_A_BYTE;
+}
+
+static bool continue_body(struct validator *validator, size_t *left)
+{
+    struct reader reader = validator->reader;
+    const uint8_t *begin = reader.ptr;
+    uint64_t values = validator->values;
+    uint32_t body_offset = validator->func->body_offset;
+    while (validator->frame_count > 0 && work_since(validator, &reader, begin, values) < *left) {
+        if (!opcode_read(&reader, body_offset, &validator->instruction, validator->err) ||
             !validate_instruction(validator)) {
             return false;
         }
     }
-    return reader_offset(&reader) == func->body.size ||
+    size_t work = work_since(validator, &reader, begin, values);
+    validator->reader = reader;
+    *left -= work < *left ? work : *left;
+    return validator->frame_count > 0 || reader_offset(&reader) == validator->func->body.size ||
            validator_fail(validator, "section size mismatch");
 }
 
-bool validator_func(struct validator *validator, uint32_t function_index, struct err *err)
+bool validator_begin(struct validator *validator, uint32_t function_index, struct err *err)
 {
     validator->err = err;
-    return validate_body(validator, &validator->module->funcs[function_index]) ||
+    return begin_body(validator, &validator->module->funcs[function_index]) ||
            module_err_in_func(err, function_index);
+}
+
+bool validator_continue(struct validator *validator, size_t *left, bool *is_done, struct err *err)
+{
+    validator->err = err;
+    if (!continue_body(validator, left)) {
+        return module_err_in_func(err, (uint32_t)(validator->func - validator->module->funcs));
+    }
+    *is_done = validator->frame_count == 0;
+    return true;
 }
 
 uint32_t validator_loop(const struct validator *validator)
 {
     return validator->loop_offset;
-}
-
-size_t validator_effort(const struct validator *validator)
-{
-    const struct module_func *func = validator->func;
-    return func->body.size + (size_t)(func->local_count + validator->values) / VALUES_OF_A_BYTE;
 }
 
 struct validator *validator_new(const struct vm_module *module, struct budget *budget)

@@ -109,7 +109,7 @@ extern const struct vm_limits vm_limits_default;
 struct vm_module;
 
 /* Loads in steps, so that a large module cannot keep a thread: each step reads about `bytes` of
- * input (validation and translation of function bodies are most of it). */
+ * input, where validation and translation of function bodies count as reading them once more. */
 struct vm_loader;
 enum vm_load_status { VM_LOAD_MORE, VM_LOAD_DONE, VM_LOAD_FAILED };
 

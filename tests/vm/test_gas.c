@@ -130,7 +130,7 @@ Test(vm_gas, segments_and_the_start_function_are_paid_for)
         struct vm_instance *instance = engine_add(&engine, "start", NULL);
         struct vm_run *run = vm_run_new(engine.store, limit);
         cr_assert(vm_run_begin_start(run, instance, &err));
-        enum vm_status status = vm_run_slice(run, 100);
+        enum vm_status status = vm_run_slice(run, 10000);
         cr_assert_eq(status, limit < 8 ? VM_OUT_OF_GAS : VM_RETURNED);
         cr_assert_eq(vm_run_gas_consumed(run), limit < 8 ? limit : 8);
         cr_assert_eq(instance->memories[0]->base[10], limit < 5 ? 0 : '0');

@@ -73,15 +73,24 @@ Test(vm_loader, steps_of_any_size_make_the_same_module)
     }
 }
 
-Test(vm_loader, a_step_of_one_byte_reads_one_section_or_body)
+Test(vm_loader, a_step_of_one_byte_reads_one_section_or_instruction)
 {
     struct buffer wasm = wasm_of_seed("control");
     struct err err;
     size_t steps;
     struct vm_module *module = load_stepped(buffer_bytes(&wasm), 1, NULL, &steps, &err);
-    /* header, type, function, export, code, name, the end of all sections with the first body, five
-     * more bodies, the end */
-    cr_assert_eq(steps, 13);
+    size_t instructions = 0;
+    for (uint32_t i = 0; i < module->func_count; i++) {
+        struct reader reader = reader_of(module->funcs[i].body);
+        for (struct instruction instruction; reader_left(&reader) > 0; instructions++) {
+            cr_assert(opcode_read(&reader, 0, &instruction, &err));
+        }
+    }
+    /* header, type, function, export, code, name, the end of all sections; each body begins, is
+     * validated and translated; the end. Loops are looked at once more. */
+    size_t least = 7 + module->func_count + 2 * instructions + 1;
+    cr_assert_geq(steps, least);
+    cr_assert_leq(steps, least + instructions);
     vm_module_unref(module);
     buffer_release(&wasm);
 }
