@@ -237,6 +237,37 @@ static void arena_free_blocks(struct arena *arena, bool wipe)
     arena_init(arena, arena->budget);
 }
 
+/* The last bytes of the newest block: how many. */
+static size_t arena_release_piece(struct arena *arena, size_t bytes)
+{
+    struct arena_block *block = arena->head;
+    size_t contents = block->size - sizeof(*block);
+    size_t size = contents < bytes ? contents : bytes;
+    memory_wipe((uint8_t *)block + block->size - size, size);
+    block->size -= size;
+    if (block->size == sizeof(*block)) {
+        arena->head = block->next;
+        heap_free(block);
+        size += sizeof(*block);
+    }
+    arena->charged -= size;
+    if (arena->budget != NULL) {
+        budget_release(arena->budget, size);
+    }
+    return size;
+}
+
+bool arena_release_some(struct arena *arena, size_t bytes)
+{
+    arena->ptr = NULL;
+    arena->end = NULL;
+    while (arena->head != NULL && bytes > 0) {
+        size_t size = arena_release_piece(arena, bytes);
+        bytes -= size < bytes ? size : bytes;
+    }
+    return arena->head == NULL;
+}
+
 bool arena_charge_to(struct arena *arena, struct budget *budget)
 {
     if (budget != NULL && !budget_charge(budget, arena->charged)) {

@@ -55,6 +55,9 @@ struct arena {
 void arena_init(struct arena *arena, struct budget *budget);
 void arena_release(struct arena *arena);
 void arena_release_wiped(struct arena *arena); /* overwrites every block first */
+/* Overwrites and gives back about so many bytes, the newest first; true when nothing is left. In
+ * between nothing may be allocated. */
+bool arena_release_some(struct arena *arena, size_t bytes) MUST_CHECK;
 /* Charges what the arena holds, and will, to another budget; false, and nothing has changed, if
  * that has no room. */
 bool arena_charge_to(struct arena *arena, struct budget *budget) MUST_CHECK;

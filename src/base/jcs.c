@@ -21,7 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JCS_INTEGER_BITS = 53, JCS_DIGITS_MAX = 17, JCS_DECIMAL_CHARS = 20, JCS_FEW_MEMBERS = 16 };
+enum {
+    JCS_INTEGER_BITS = 53,
+    JCS_DIGITS_SURE = 15,
+    JCS_DIGITS_MAX = 17,
+    JCS_DECIMAL_CHARS = 20,
+    JCS_FEW_MEMBERS = 16,
+};
 
 /* What is written for a byte that cannot stand for itself. */
 static void jcs_escape(struct buffer *out, uint8_t byte)
@@ -93,7 +99,8 @@ static bool jcs_thousandths(double value, char digits[static JCS_DIGITS_MAX + 1]
 }
 
 /* The shortest decimal digits that read back as `value` (> 0): digits without point, and the
- * exponent n of 0.DIGITS * 10^n. */
+ * exponent n of 0.DIGITS * 10^n. Any JCS_DIGITS_SURE digits survive in a normal double: where fewer
+ * do, those are the ones with zeros at the end. */
 static int jcs_shortest_digits(double value, char digits[static JCS_DIGITS_MAX + 1])
 {
     char text[40];
@@ -101,7 +108,8 @@ static int jcs_shortest_digits(double value, char digits[static JCS_DIGITS_MAX +
     if (jcs_thousandths(value, digits, &exponent_of_thousandths)) {
         return exponent_of_thousandths;
     }
-    for (int precision = 0; precision < JCS_DIGITS_MAX; precision++) {
+    int first = value >= DBL_MIN ? JCS_DIGITS_SURE - 1 : 0;
+    for (int precision = first; precision < JCS_DIGITS_MAX; precision++) {
         (void)snprintf(text, sizeof(text), "%.*e", precision, value);
         if (strtod(text, NULL) == value) {
             break;

@@ -12,6 +12,9 @@
 enum {
     JSON_DEPTH_MAX = 64,
     JSON_VALUES_MAX = 16384, /* what two bytes of text stand for takes 100 times as much memory */
+    JSON_LONGS_MAX = 8,
+    JSON_LONG_BYTES_MIN = 65536,
+    JSON_COPIED_BYTES_MAX = 2 * 1024 * 1024, /* by a parser in pieces */
 };
 
 /* Makes jansson overwrite what it frees: opened arguments and results are JSON for a while. Once
@@ -27,6 +30,24 @@ bool json_text_parse(struct bytes text, json_t **out, struct err *err) MUST_CHEC
 size_t json_memory(const json_t *value);
 /* The most that parsing so many bytes may take at a time, the result included. */
 size_t json_parse_memory_max(size_t text_bytes);
+/* The same in pieces, so that a large text cannot keep a thread. Unless it copies_all, strings of
+ * JSON_LONG_BYTES_MIN and more without escapes that are members of the outermost object, up to
+ * JSON_LONGS_MAX of them, are not copied: an empty string stands in for each, and
+ * json_parser_string tells what it stands for; all others have JSON_COPIED_BYTES_MAX together. */
+struct json_parser;
+struct json_long {
+    const json_t *stand_in;
+    struct bytes text;
+};
+/* NULL: no memory. The text must live as long as the parser. */
+struct json_parser *json_parser_new(struct bytes text, bool copies_all);
+/* Reads about so many bytes. Fails as json_text_parse; then, and when it is done, no more steps. */
+bool json_parser_step(struct json_parser *parser, size_t bytes, bool *is_done,
+                      struct err *err) MUST_CHECK;
+/* When it is done: borrowed. */
+const json_t *json_parser_value(const struct json_parser *parser);
+struct bytes json_parser_string(const struct json_parser *parser, const json_t *string);
+void json_parser_free(struct json_parser *parser);
 
 /* Appends the canonical serialisation (RFC 8785): members sorted by UTF-16 code units, ECMAScript
  * numbers. Integers outside ±(2^53 - 1) are refused (they travel as strings), NaN and infinities

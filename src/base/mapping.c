@@ -219,6 +219,18 @@ static bool clear(const struct mapping *mapping, size_t used, size_t warm)
     return touched <= warm || madvise(mapping->base + warm, touched - warm, MADV_DONTNEED) == 0;
 }
 
+bool mapping_shrink(struct mapping *mapping, size_t used, size_t keep, size_t *kept)
+{
+    assert(keep <= used && used <= mapping->open);
+    size_t begin = (keep + OPEN_STEP_BYTES - 1) & ~(size_t)(OPEN_STEP_BYTES - 1);
+    if (begin < mapping->warm || begin >= used ||
+        madvise(mapping->base + begin, used - begin, MADV_DONTNEED) != 0) {
+        return false;
+    }
+    *kept = begin;
+    return true;
+}
+
 void mapping_give(struct mapping *mapping, size_t used)
 {
     struct mapping evicted = {0};

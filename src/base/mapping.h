@@ -36,6 +36,9 @@ struct mapping {
 bool mapping_take(struct mapping *mapping, size_t size) MUST_CHECK;
 /* Makes the first `size` bytes accessible, at most what was reserved. False: no memory. */
 bool mapping_open(struct mapping *mapping, size_t size) MUST_CHECK;
+/* Gives what lies from `keep` (rounded up) to `used` back to the system: the first steps of giving
+ * a large mapping. From then on only *kept bytes are used. False: the system does not take it. */
+bool mapping_shrink(struct mapping *mapping, size_t used, size_t keep, size_t *kept) MUST_CHECK;
 /* used: the bytes that were opened for this user; nothing behind them was written. */
 void mapping_give(struct mapping *mapping, size_t used);
 

@@ -9,6 +9,7 @@
 #include "crypto/native.h"
 
 #include <limits.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
 
@@ -91,4 +92,49 @@ bool crypto_aead_open(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
         return crypto_fail();
     }
     return true;
+}
+
+/* ---- In pieces: the struct is OpenSSL's ---- */
+
+struct crypto_opening *crypto_aead_open_begin(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
+                                              const uint8_t nonce[static CRYPTO_AEAD_NONCE_BYTES],
+                                              struct bytes aad)
+{
+    const struct bytes nothing = {NULL, 0};
+    EVP_CIPHER_CTX *context = sizes_fit(aad, nothing) ? EVP_CIPHER_CTX_new() : NULL;
+    if (context != NULL &&
+        (EVP_CipherInit_ex2(context, crypto_native()->aes_256_gcm, key, nonce, 0, NULL) != 1 ||
+         !update(context, aad, nothing, NULL))) {
+        EVP_CIPHER_CTX_free(context);
+        (void)crypto_fail();
+        context = NULL;
+    }
+    return (struct crypto_opening *)context;
+}
+
+bool crypto_opening_add(struct crypto_opening *opening, struct bytes ciphertext, uint8_t *out)
+{
+    const struct bytes nothing = {NULL, 0};
+    return (sizes_fit(nothing, ciphertext) &&
+            update((EVP_CIPHER_CTX *)opening, nothing, ciphertext, out)) ||
+           crypto_fail();
+}
+
+bool crypto_opening_end(struct crypto_opening *opening,
+                        const uint8_t tag[static CRYPTO_AEAD_TAG_BYTES])
+{
+    EVP_CIPHER_CTX *context = (EVP_CIPHER_CTX *)opening;
+    uint8_t expected_tag[CRYPTO_AEAD_TAG_BYTES];
+    uint8_t none = 0;
+    int done = 0;
+    memcpy(expected_tag, tag, sizeof expected_tag); /* the setter takes no const */
+    return (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, CRYPTO_AEAD_TAG_BYTES,
+                                expected_tag) == 1 &&
+            EVP_CipherFinal_ex(context, &none, &done) == 1 && done == 0) ||
+           crypto_fail();
+}
+
+void crypto_opening_free(struct crypto_opening *opening)
+{
+    EVP_CIPHER_CTX_free((EVP_CIPHER_CTX *)opening); /* wipes the key schedule */
 }

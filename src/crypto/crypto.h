@@ -42,6 +42,13 @@ void crypto_sha512(struct bytes in, uint8_t out[static CRYPTO_SHA512_BYTES]);
 void crypto_sha256_parts(const struct bytes *parts, size_t count,
                          uint8_t out[static CRYPTO_SHA256_BYTES]);
 
+/* SHA-256 of what comes in pieces. */
+struct crypto_sha256;
+struct crypto_sha256 *crypto_sha256_new(void); /* NULL: no memory */
+void crypto_sha256_add(struct crypto_sha256 *hash, struct bytes in);
+void crypto_sha256_get(struct crypto_sha256 *hash, uint8_t out[static CRYPTO_SHA256_BYTES]);
+void crypto_sha256_free(struct crypto_sha256 *hash);
+
 /* ---- HKDF-SHA256 (RFC 5869) and AES-256-GCM ---- */
 
 void crypto_hkdf_extract(struct bytes salt, struct bytes ikm,
@@ -58,6 +65,19 @@ bool crypto_aead_seal(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
 bool crypto_aead_open(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
                       const uint8_t nonce[static CRYPTO_AEAD_NONCE_BYTES], struct bytes aad,
                       struct bytes ciphertext, uint8_t *out) MUST_CHECK;
+
+/* The same in pieces: one after the other, then end, which alone says whether any of it is
+ * authentic. Until then, and after an end that says no, what came out must not be looked at: the
+ * caller wipes it. NULL: no memory, or 2 GiB of aad and more. */
+struct crypto_opening;
+struct crypto_opening *crypto_aead_open_begin(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
+                                              const uint8_t nonce[static CRYPTO_AEAD_NONCE_BYTES],
+                                              struct bytes aad);
+bool crypto_opening_add(struct crypto_opening *opening, struct bytes ciphertext,
+                        uint8_t *out) MUST_CHECK;
+bool crypto_opening_end(struct crypto_opening *opening,
+                        const uint8_t tag[static CRYPTO_AEAD_TAG_BYTES]) MUST_CHECK;
+void crypto_opening_free(struct crypto_opening *opening);
 
 /* ---- P-256 Diffie-Hellman keys ---- */
 
@@ -107,6 +127,10 @@ bool crypto_hpke_seal(struct crypto_hpke *hpke, struct bytes aad, struct bytes p
                       uint8_t *out) MUST_CHECK;
 bool crypto_hpke_open(struct crypto_hpke *hpke, struct bytes aad, struct bytes ciphertext,
                       uint8_t *out) MUST_CHECK;
+/* The next message in pieces: as crypto_aead_open_begin, whose end has to be told by hpke_opened if
+ * it was authentic. NULL also when there can be no more messages. */
+struct crypto_opening *crypto_hpke_open_begin(const struct crypto_hpke *hpke, struct bytes aad);
+void crypto_hpke_opened(struct crypto_hpke *hpke);
 bool crypto_hpke_export(const struct crypto_hpke *hpke, struct bytes context, uint8_t *out,
                         size_t size) MUST_CHECK;
 void crypto_hpke_release(struct crypto_hpke *hpke);
@@ -183,6 +207,12 @@ void crypto_request_commitment(const uint8_t header_hash[static CRYPTO_SHA256_BY
                                struct bytes encrypted_wasm, struct bytes encrypted_arguments,
                                const uint8_t enc[static CRYPTO_P256_POINT_BYTES],
                                uint8_t out[static CRYPTO_SHA256_BYTES]);
+/* The same where the SHA-256 of both is known. */
+void crypto_request_commitment_of(const uint8_t header_hash[static CRYPTO_SHA256_BYTES],
+                                  const uint8_t wasm_hash[static CRYPTO_SHA256_BYTES],
+                                  const uint8_t arguments_hash[static CRYPTO_SHA256_BYTES],
+                                  const uint8_t enc[static CRYPTO_P256_POINT_BYTES],
+                                  uint8_t out[static CRYPTO_SHA256_BYTES]);
 
 /* ---- What both sides of an execution compute from the same request (protocol.c; docs/protocol.md
  * section 2) ---- */

@@ -38,3 +38,30 @@ void crypto_sha256_parts(const struct bytes *parts, size_t count,
     crypto_require(EVP_DigestFinal_ex(context, out, NULL) == 1);
     EVP_MD_CTX_free(context);
 }
+
+/* ---- In pieces: the struct is OpenSSL's ---- */
+
+struct crypto_sha256 *crypto_sha256_new(void)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    if (context != NULL && EVP_DigestInit_ex2(context, crypto_native()->sha256, NULL) != 1) {
+        EVP_MD_CTX_free(context);
+        context = NULL;
+    }
+    return (struct crypto_sha256 *)context;
+}
+
+void crypto_sha256_add(struct crypto_sha256 *hash, struct bytes in)
+{
+    crypto_require(EVP_DigestUpdate((EVP_MD_CTX *)hash, in.ptr, in.size) == 1);
+}
+
+void crypto_sha256_get(struct crypto_sha256 *hash, uint8_t out[static CRYPTO_SHA256_BYTES])
+{
+    crypto_require(EVP_DigestFinal_ex((EVP_MD_CTX *)hash, out, NULL) == 1);
+}
+
+void crypto_sha256_free(struct crypto_sha256 *hash)
+{
+    EVP_MD_CTX_free((EVP_MD_CTX *)hash);
+}

@@ -159,6 +159,18 @@ bool crypto_hpke_open(struct crypto_hpke *hpke, struct bytes aad, struct bytes c
     return true;
 }
 
+struct crypto_opening *crypto_hpke_open_begin(const struct crypto_hpke *hpke, struct bytes aad)
+{
+    uint8_t nonce[CRYPTO_AEAD_NONCE_BYTES];
+    compute_nonce(hpke, nonce);
+    return hpke->sequence == UINT64_MAX ? NULL : crypto_aead_open_begin(hpke->key, nonce, aad);
+}
+
+void crypto_hpke_opened(struct crypto_hpke *hpke)
+{
+    hpke->sequence++;
+}
+
 /* Section 5.3. */
 bool crypto_hpke_export(const struct crypto_hpke *hpke, struct bytes context, uint8_t *out,
                         size_t size)

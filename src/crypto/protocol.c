@@ -37,6 +37,22 @@ void crypto_request_info(const uint8_t request_id[static 16],
     memcpy(out, salt, CRYPTO_REQUEST_SALT_BYTES);
 }
 
+void crypto_request_commitment_of(const uint8_t header_hash[static CRYPTO_SHA256_BYTES],
+                                  const uint8_t wasm_hash[static CRYPTO_SHA256_BYTES],
+                                  const uint8_t arguments_hash[static CRYPTO_SHA256_BYTES],
+                                  const uint8_t enc[static CRYPTO_P256_POINT_BYTES],
+                                  uint8_t out[static CRYPTO_SHA256_BYTES])
+{
+    const struct bytes parts[] = {
+        bytes_of(commitment_label, sizeof commitment_label), /* with its NUL */
+        bytes_of(header_hash, CRYPTO_SHA256_BYTES),
+        bytes_of(wasm_hash, CRYPTO_SHA256_BYTES),
+        bytes_of(arguments_hash, CRYPTO_SHA256_BYTES),
+        bytes_of(enc, CRYPTO_P256_POINT_BYTES),
+    };
+    crypto_sha256_parts(parts, sizeof parts / sizeof parts[0], out);
+}
+
 void crypto_request_commitment(const uint8_t header_hash[static CRYPTO_SHA256_BYTES],
                                struct bytes encrypted_wasm, struct bytes encrypted_arguments,
                                const uint8_t enc[static CRYPTO_P256_POINT_BYTES],
@@ -46,12 +62,7 @@ void crypto_request_commitment(const uint8_t header_hash[static CRYPTO_SHA256_BY
     uint8_t arguments_hash[CRYPTO_SHA256_BYTES];
     crypto_sha256(encrypted_wasm, wasm_hash);
     crypto_sha256(encrypted_arguments, arguments_hash);
-    const struct bytes parts[] = {
-        bytes_of(commitment_label, sizeof commitment_label), /* with its NUL */
-        bytes_of(header_hash, CRYPTO_SHA256_BYTES),          bytes_of(wasm_hash, sizeof wasm_hash),
-        bytes_of(arguments_hash, sizeof arguments_hash),     bytes_of(enc, CRYPTO_P256_POINT_BYTES),
-    };
-    crypto_sha256_parts(parts, sizeof parts / sizeof parts[0], out);
+    crypto_request_commitment_of(header_hash, wasm_hash, arguments_hash, enc, out);
 }
 
 /* A new object that shares the header's members with the body; NULL when there is no memory. */

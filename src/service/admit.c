@@ -92,67 +92,138 @@ static bool admit_session(struct session *session, struct err *err)
     return true;
 }
 
-/* What parsing makes of a large body for a moment is charged, too; a small one's is not worth it.
- * The body has served then. */
-static bool admit_parse(struct session *session, struct err *err)
-{
-    struct service *service = session->service;
-    struct message_exchange *exchange = session->call->exchange;
-    struct budget *requests = &service->parts.memory->requests;
-    size_t size = exchange->request.body.size;
-    size_t parsing = size > PARSE_FREE_BYTES ? json_parse_memory_max(size) : 0;
-    if (!budget_charge(requests, parsing)) {
-        return err_set(err, ERR_NO_MEMORY, "no memory to parse the body");
-    }
-    bool ok = execute_request_parse(exchange->request.body, &service->config, &session->arena,
-                                    &session->request, err);
-    budget_release(requests, parsing);
-    if (exchange->drop_body != NULL) {
-        exchange->drop_body(exchange);
-    }
-    return ok;
-}
+/* ---- the body, piece by piece ---- */
 
-/* True: the session is the log's now, or the call is answered and the session freed. */
-static bool admit_request(struct session *session, struct err *err)
-{
-    struct api_call *call = session->call;
-    bool is_answered = false;
-    session->is_async = call->preferences.respond_async;
-    session->run.is_patient = session->is_async;
-    session->outlives_client = call->outlives_client;
-    if (!idempotency_admit(session, &is_answered, err)) {
-        return false;
-    }
-    if (is_answered) {
-        session_free(session);
-        return true;
-    }
-    return admit_parse(session, err) && admit_session(session, err);
-}
+enum { ADMIT_BYTES_PER_STEP = 131072 };
 
-void admit_execute(struct api_call *call)
+struct admission { /* lives in the exchange's arena */
+    struct api_call *call;
+    struct session *session;
+    struct execute_intake *intake;
+    size_t charged; /* to the share of requests, for what parsing makes */
+};
+
+static void admit_refuse(struct admission *admission, struct err *err)
 {
-    struct err err;
-    struct session *session = session_new(call->service, call->identity.key_id);
-    bool ok = session != NULL || err_set(&err, ERR_NO_MEMORY, "no memory for a session");
-    if (ok) {
-        session->call = call;
-        session->trace = call->trace;
-        ok = admit_request(session, &err);
-    }
-    if (ok) {
-        return;
-    }
-    if (err.code == ERR_NO_MEMORY) {
-        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the request");
+    struct session *session = admission->session;
+    if (err->code == ERR_NO_MEMORY) {
+        (void)err_set(err, ERR_OVERLOADED, "this node has no memory left for the request");
     }
     char id[TEXT_UUID_CHARS + 1] = "";
     if (session != NULL) {
         memcpy(id, session->request.request_id_text, sizeof(id));
     }
     session_free(session);
-    api_answer_err(call, &err, id[0] != 0 ? id : NULL);
+    api_answer_err(admission->call, err, id[0] != 0 ? id : NULL);
+}
+
+/* What parsing makes of a large body is charged, too; a small one's is not worth it. */
+static bool admit_charge(struct admission *admission)
+{
+    struct budget *requests = &admission->call->service->parts.memory->requests;
+    size_t size = admission->call->exchange->request.body.size;
+    size_t copied = size < JSON_COPIED_BYTES_MAX ? size : JSON_COPIED_BYTES_MAX;
+    size_t parsing = size > PARSE_FREE_BYTES ? json_parse_memory_max(copied) : 0;
+    if (!budget_charge(requests, parsing)) {
+        return false;
+    }
+    admission->charged = parsing;
+    return true;
+}
+
+/* The body has served. */
+static void admit_end_reading(struct admission *admission)
+{
+    struct message_exchange *exchange = admission->call->exchange;
+    execute_intake_free(admission->intake);
+    admission->intake = NULL;
+    budget_release(&admission->call->service->parts.memory->requests, admission->charged);
+    if (exchange->drop_body != NULL) {
+        exchange->drop_body(exchange);
+    }
+}
+
+static bool admit_is_gone(struct api_call *call)
+{
+    pthread_mutex_lock(&call->service->gone_lock);
+    bool is_gone = call->is_gone;
+    pthread_mutex_unlock(&call->service->gone_lock);
+    return is_gone;
+}
+
+/* Reads a piece, and comes again in another job if that was not all. */
+static void admit_read(void *context)
+{
+    struct admission *admission = context;
+    struct api_call *call = admission->call;
+    bool is_done = false;
+    struct err err;
+    size_t read = 0;
+    bool ok = true;
+    for (; ok && !is_done && read < ADMIT_BYTES_PER_STEP; read += ADMIT_BYTES_PER_STEP / 4) {
+        ok = execute_intake_step(admission->intake, ADMIT_BYTES_PER_STEP / 4, &is_done, &err);
+    }
+    ok = ok &&
+         (is_done || !admit_is_gone(call) || err_set(&err, ERR_CANCELLED, "the client went away"));
+    if (ok && !is_done) {
+        call->job = (struct scheduler_job){.run = admit_read, .context = admission};
+        scheduler_post(call->service->scheduler, &call->job);
+        return;
+    }
+    admit_end_reading(admission);
+    if (ok && admit_session(admission->session, &err)) {
+        return; /* the session is the log's now, and soon there may be no exchange */
+    }
+    admit_refuse(admission, &err);
+}
+
+/* What comes before the body is read. *is_answered: the call is, from an earlier request. */
+static bool admit_begin(struct admission *admission, bool *is_answered, struct err *err)
+{
+    struct api_call *call = admission->call;
+    struct session *session = session_new(call->service, call->identity.key_id);
+    if (session == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a session");
+    }
+    admission->session = session;
+    session->call = call;
+    session->trace = call->trace;
+    session->is_async = call->preferences.respond_async;
+    session->run.is_patient = session->is_async;
+    session->outlives_client = call->outlives_client;
+    if (!idempotency_admit(session, is_answered, err)) {
+        return false;
+    }
+    if (*is_answered) {
+        session_free(session); /* there may be no exchange any more */
+        return true;
+    }
+    if (!admit_charge(admission)) {
+        return err_set(err, ERR_NO_MEMORY, "no memory to parse the body");
+    }
+    admission->intake = execute_intake_new(call->exchange->request.body, &call->service->config,
+                                           &session->arena, &session->request);
+    return admission->intake != NULL || err_set(err, ERR_NO_MEMORY, "no memory to parse the body");
+}
+
+void admit_execute(struct api_call *call)
+{
+    struct err err;
+    struct admission none = {.call = call};
+    struct admission *admission = ARENA_NEW(&call->exchange->arena, struct admission);
+    if (admission == NULL) {
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for a request");
+        admit_refuse(&none, &err);
+        return;
+    }
+    bool is_answered = false;
+    *admission = none;
+    if (!admit_begin(admission, &is_answered, &err)) {
+        admit_end_reading(admission);
+        admit_refuse(admission, &err);
+    } else if (!is_answered) {
+        admit_read(admission);
+    }
 }
 
 void admit_watch_client(struct api_call *call)

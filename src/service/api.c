@@ -17,7 +17,7 @@
 
 enum {
     API_ALLOW_CHARS_MAX = 64,
-    API_INLINE_BYTES_MAX = 65536, /* JSON up to here is parsed on the loop's thread */
+    API_INLINE_BYTES_MAX = 16384, /* JSON up to here is parsed on the loop's thread */
     API_KEYS_BODY_BYTES_MAX = 4096,
     /* What an execute body may hold beside its base64. */
     API_EXECUTE_EXTRA_BYTES = 1024 * 1024,

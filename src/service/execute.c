@@ -1,7 +1,8 @@
 /* execute.c: the worker's part of an execution, cut into steps.
  *
- *     ESTABLISH -> DECRYPT -> LOAD* -> LINK -> START* -> (ALLOCATE -> COPY*)* -> CALL* -> SEAL ->
- * COMMIT
+ *     ESTABLISH -> DECRYPT* -> ARGUMENTS -> LOAD* -> LINK -> START* -> (ALLOCATE -> COPY*)* ->
+ * CALL*
+ * -> SEAL -> COMMIT
  *
  * A step with * repeats until it is through; each takes about a slice at most. Whatever goes wrong
  * is noted in the session's outcome and leads to SEAL: a failed execution is sealed, committed and
@@ -17,7 +18,11 @@
 #include <string.h>
 
 enum {
-    LOAD_BYTES_PER_STEP = 65536,
+    DECRYPT_BYTES_PER_STEP = 262144,
+    PARSE_BYTES_PER_STEP = 131072,
+    LOAD_BYTES_PER_STEP = 16384,
+    COPY_BYTES_PER_STEP = 1024 * 1024,
+    RELEASE_BYTES_PER_STEP = 4 * 1024 * 1024,
     STORE_AFTER_NS = 2000000,
 };
 
@@ -57,8 +62,17 @@ static const char *limit_of(enum err_code code)
 static enum scheduler_verdict go_seal(struct session *session)
 {
     note_usage(session);
-    session_release_program(session);
-    session->phase = PHASE_SEAL;
+    session->phase = PHASE_RELEASE;
+    return SCHEDULER_AGAIN;
+}
+
+static enum scheduler_verdict step_release(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    if (session_release_some(session)) {
+        session_release_program(session);
+        session->phase = PHASE_SEAL;
+    }
     return SCHEDULER_AGAIN;
 }
 
@@ -154,42 +168,134 @@ static enum scheduler_verdict step_establish(struct session *session, struct sch
     return SCHEDULER_AGAIN;
 }
 
-/* The next message of the HPKE context, in its place: nobody needs the sealed one any more. */
-static bool open_message(struct session *session, struct bytes sealed, struct bytes *out,
-                         struct err *err)
+/* Begins the HPKE context's next message, which comes where the sealed one is: nobody needs that
+ * any more. Nobody looks there before the tag was checked. */
+static bool begin_opening(struct session *session, struct bytes sealed, struct err *err)
 {
-    size_t size = sealed.size - CRYPTO_AEAD_TAG_BYTES; /* the parser has seen to it */
-    uint8_t *opened = (uint8_t *)(uintptr_t)sealed.ptr;
+    struct session_opening *opening = &session->program.opening;
     struct bytes aad = bytes_of(session->request.header_hash, CRYPTO_SHA256_BYTES);
-    if (!crypto_hpke_open(&session->hpke, aad, sealed, opened)) {
+    opening->sealed = sealed;
+    opening->out = (uint8_t *)(uintptr_t)sealed.ptr;
+    opening->opening = crypto_hpke_open_begin(&session->hpke, aad);
+    return opening->opening != NULL ||
+           err_set(err, ERR_NO_MEMORY, "no memory to decrypt what was sent");
+}
+
+/* The next piece; *is_done when the message is there and authentic. */
+static bool open_piece(struct session *session, bool *is_done, struct err *err)
+{
+    struct session_opening *opening = &session->program.opening;
+    size_t left = opening->sealed.size - CRYPTO_AEAD_TAG_BYTES - opening->done;
+    size_t size = left < DECRYPT_BYTES_PER_STEP ? left : DECRYPT_BYTES_PER_STEP;
+    uint8_t *out = opening->out + opening->done;
+    struct bytes piece = bytes_of(opening->sealed.ptr + opening->done, size);
+    bool ok = crypto_opening_add(opening->opening, piece, out);
+    if (ok && opening->hash != NULL) {
+        crypto_sha256_add(opening->hash, bytes_of(out, size));
+    }
+    opening->done += size;
+    *is_done = size == left;
+    if (ok && *is_done) {
+        ok = crypto_opening_end(opening->opening, opening->sealed.ptr + opening->done);
+        crypto_opening_free(opening->opening);
+        opening->opening = NULL;
+        crypto_hpke_opened(&session->hpke);
+    }
+    if (!ok) {
         /* Whoever sent this may not be who holds the key to an answer: nothing is sealed. */
         session->is_established = false;
         return err_set(err, ERR_ENCRYPTION_ERROR, "the request could not be decrypted");
     }
-    *out = bytes_of(opened, size);
     return true;
 }
 
-static bool open_arguments(struct session *session, struct err *err)
+static bool begin_program(struct session *session, struct err *err)
 {
-    struct bytes text;
-    json_t *arguments = NULL;
-    if (session->request.encrypted_arguments.size == 0) {
-        return true;
+    struct session_opening *opening = &session->program.opening;
+    opening->hash = crypto_sha256_new();
+    return opening->hash == NULL ? err_set(err, ERR_NO_MEMORY, "no memory to decrypt what was sent")
+                                 : begin_opening(session, session->request.encrypted_wasm, err);
+}
+
+/* It lies where the sealed one did; if it was loaded before, nobody will look there. */
+static void program_is_opened(struct session *session)
+{
+    struct session_program *program = &session->program;
+    crypto_sha256_get(program->opening.hash, session->program_hash);
+    crypto_sha256_free(program->opening.hash);
+    program->wasm = bytes_of(program->opening.out, program->opening.done);
+    program->opening = (struct session_opening){0};
+    session->is_opened = true;
+    program->limits = policy_limits(session);
+    program->module =
+        module_cache_get(session->service->modules, session->owner, session->program_hash);
+    program->is_cached = program->module != NULL;
+}
+
+static enum scheduler_verdict step_decrypt(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    bool is_done;
+    if (!arena_charge_to(&session->request.sealed, &session->budget)) {
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for what was sent");
+        return lack_memory(session, &err);
     }
-    if (!open_message(session, session->request.encrypted_arguments, &text, err)) {
-        return false;
+    if (session->program.opening.opening == NULL && !begin_program(session, &err)) {
+        return fail_engine(session, &err);
     }
-    size_t parsing = json_parse_memory_max(text.size);
+    if (!open_piece(session, &is_done, &err)) {
+        return fail(session, &err);
+    }
+    if (is_done) {
+        program_is_opened(session);
+        bool has_arguments = session->request.encrypted_arguments.size > 0;
+        session->phase = has_arguments ? PHASE_DECRYPT_ARGUMENTS : PHASE_LOAD;
+    }
+    return SCHEDULER_AGAIN;
+}
+
+static enum scheduler_verdict step_decrypt_arguments(struct session *session,
+                                                     struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    bool is_done;
+    struct session_opening *opening = &session->program.opening;
+    struct bytes sealed = session->request.encrypted_arguments;
+    if (opening->opening == NULL && !begin_opening(session, sealed, &err)) {
+        return fail_engine(session, &err);
+    }
+    if (!open_piece(session, &is_done, &err)) {
+        return fail(session, &err);
+    }
+    if (is_done) {
+        session->phase = PHASE_PARSE_ARGUMENTS;
+    }
+    return SCHEDULER_AGAIN;
+}
+
+static bool begin_parsing(struct session *session, struct err *err)
+{
+    struct session_opening *opening = &session->program.opening;
+    size_t parsing = json_parse_memory_max(opening->done);
     if (!budget_charge(&session->budget, parsing)) {
         return err_set(err, ERR_NO_MEMORY, "no memory to parse the arguments");
     }
-    bool ok = json_text_parse(text, &arguments, err);
-    budget_release(&session->budget, parsing);
-    if (!ok) {
-        err->code = ERR_INVALID_ARGUMENTS;
-        return err_wrap(err, "encrypted_arguments");
-    }
+    opening->charged = parsing;
+    opening->parser = json_parser_new(bytes_of(opening->out, opening->done), true);
+    return opening->parser != NULL ||
+           err_set(err, ERR_NO_MEMORY, "no memory to parse the arguments");
+}
+
+/* The session takes over what was parsed. */
+static bool end_parsing(struct session *session, struct err *err)
+{
+    struct session_opening *opening = &session->program.opening;
+    json_t *arguments = json_incref((json_t *)(uintptr_t)json_parser_value(opening->parser));
+    json_parser_free(opening->parser);
+    budget_release(&session->budget, opening->charged);
+    *opening = (struct session_opening){0};
     if (!execute_request_set_arguments(&session->request, arguments, &session->budget)) {
         json_decref(arguments);
         return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
@@ -197,30 +303,30 @@ static bool open_arguments(struct session *session, struct err *err)
     return values_check_form(arguments, err);
 }
 
-static enum scheduler_verdict step_decrypt(struct session *session, struct scheduler_slice *slice)
+/* Some of them; *is_done when the session has them. */
+static bool parse_arguments(struct session *session, bool *is_done, struct err *err)
+{
+    struct session_opening *opening = &session->program.opening;
+    if (!json_parser_step(opening->parser, PARSE_BYTES_PER_STEP, is_done, err)) {
+        err->code = err->code == ERR_NO_MEMORY ? ERR_NO_MEMORY : ERR_INVALID_ARGUMENTS;
+        return err_wrap(err, "encrypted_arguments");
+    }
+    return !*is_done || end_parsing(session, err);
+}
+
+static enum scheduler_verdict step_parse_arguments(struct session *session,
+                                                   struct scheduler_slice *slice)
 {
     (void)slice;
     struct err err;
-    struct bytes wasm;
-    struct session_program *program = &session->program;
-    if (!arena_charge_to(&session->request.sealed, &session->budget)) {
-        (void)err_set(&err, ERR_NO_MEMORY, "no memory for what was sent");
-        return lack_memory(session, &err);
-    }
-    if (!open_message(session, session->request.encrypted_wasm, &wasm, &err)) {
-        return fail(session, &err);
-    }
-    program->wasm = wasm;
-    crypto_sha256(wasm, session->program_hash);
-    session->is_opened = true;
-    program->limits = policy_limits(session);
-    program->module =
-        module_cache_get(session->service->modules, session->owner, session->program_hash);
-    program->is_cached = program->module != NULL;
-    if (!open_arguments(session, &err)) {
+    bool is_done;
+    if (session->program.opening.parser == NULL && !begin_parsing(session, &err)) {
         return fail_engine(session, &err);
     }
-    session->phase = PHASE_LOAD;
+    if (!parse_arguments(session, &is_done, &err)) {
+        return err.code == ERR_NO_MEMORY ? fail_engine(session, &err) : fail(session, &err);
+    }
+    session->phase = is_done ? PHASE_LOAD : PHASE_PARSE_ARGUMENTS;
     return SCHEDULER_AGAIN;
 }
 
@@ -259,7 +365,6 @@ static enum scheduler_verdict load_done(struct session *session)
     if (!check_program(session, &err)) {
         return fail_engine(session, &err);
     }
-    execute_request_release(&session->request); /* all of it has served */
     session->phase = PHASE_LINK;
     return SCHEDULER_AGAIN;
 }
@@ -273,6 +378,18 @@ static enum scheduler_verdict load_failed(struct session *session, struct err *e
     return err->code == ERR_NO_MEMORY ? lack_memory(session, err) : fail_engine(session, err);
 }
 
+/* The loader's copy of the program, in pieces; true when it is whole. */
+static bool copy_program(struct session_program *program)
+{
+    size_t left = program->wasm.size - program->copied;
+    size_t size = left < COPY_BYTES_PER_STEP ? left : COPY_BYTES_PER_STEP;
+    if (size > 0) {
+        memcpy(program->copy + program->copied, program->wasm.ptr + program->copied, size);
+    }
+    program->copied += size;
+    return size == left;
+}
+
 static enum scheduler_verdict step_load(struct session *session, struct scheduler_slice *slice)
 {
     (void)slice;
@@ -282,10 +399,15 @@ static enum scheduler_verdict step_load(struct session *session, struct schedule
         return load_done(session);
     }
     if (program->loader == NULL) {
-        program->loader = vm_loader_new(program->wasm, &program->limits, &session->budget, &err);
+        program->copied = 0;
+        program->loader = vm_loader_new_empty(program->wasm.size, &program->limits,
+                                              &session->budget, &program->copy, &err);
     }
     if (program->loader == NULL) {
         return load_failed(session, &err);
+    }
+    if (program->copied < program->wasm.size && !copy_program(program)) {
+        return SCHEDULER_AGAIN;
     }
     switch (vm_loader_step(program->loader, LOAD_BYTES_PER_STEP, &program->module, &err)) {
     case VM_LOAD_MORE:
@@ -338,6 +460,10 @@ static enum scheduler_verdict step_link(struct session *session, struct schedule
 {
     (void)slice;
     struct err err;
+    if (!arena_release_some(&session->request.sealed, RELEASE_BYTES_PER_STEP)) {
+        return SCHEDULER_AGAIN;
+    }
+    execute_request_release(&session->request); /* all of it has served */
     if (link_program(session, &err)) {
         session_enter(session, SESSION_EXECUTING);
         session->phase = PHASE_START;
@@ -539,15 +665,23 @@ static void store_admitted(struct session *session)
 enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_slice *slice)
 {
     static enum scheduler_verdict (*const steps[])(struct session *, struct scheduler_slice *) = {
-        [PHASE_ESTABLISH] = step_establish, [PHASE_DECRYPT] = step_decrypt,
-        [PHASE_LOAD] = step_load,           [PHASE_LINK] = step_link,
-        [PHASE_START] = step_start,         [PHASE_ALLOCATE] = step_allocate,
-        [PHASE_COPY] = step_copy,           [PHASE_CALL] = step_call,
-        [PHASE_SEAL] = step_seal,           [PHASE_COMMIT] = step_commit,
+        [PHASE_ESTABLISH] = step_establish,
+        [PHASE_DECRYPT] = step_decrypt,
+        [PHASE_DECRYPT_ARGUMENTS] = step_decrypt_arguments,
+        [PHASE_PARSE_ARGUMENTS] = step_parse_arguments,
+        [PHASE_LOAD] = step_load,
+        [PHASE_LINK] = step_link,
+        [PHASE_START] = step_start,
+        [PHASE_ALLOCATE] = step_allocate,
+        [PHASE_COPY] = step_copy,
+        [PHASE_CALL] = step_call,
+        [PHASE_SEAL] = step_seal,
+        [PHASE_RELEASE] = step_release,
+        [PHASE_COMMIT] = step_commit,
     };
     struct session *session = LIST_ENTRY(run, struct session, run);
     int stop = atomic_load(&run->stop);
-    if (stop != SCHEDULER_GO && session->phase < PHASE_SEAL) {
+    if (stop != SCHEDULER_GO && session->phase < PHASE_RELEASE) {
         return end_early(session, stop);
     }
     store_admitted(session);

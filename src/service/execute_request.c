@@ -1,4 +1,5 @@
-/* execute_request.c: one function per member of the body, in the order of the document.
+/* execute_request.c: one function per member of the body, in the order of the document; and the
+ * intake, which goes through a large body in pieces: JSON, then base64 and hash of what is sealed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -125,21 +126,6 @@ static bool parse_request_id(const json_t *body, struct execute_request *request
     }
     text_uuid_encode(request->request_id, request->request_id_text);
     return true;
-}
-
-static bool parse_encrypted(const json_t *body, const struct service_config *config,
-                            struct execute_request *request, struct err *err)
-{
-    size_t wasm_max = config->module_bytes_max + CRYPTO_AEAD_TAG_BYTES;
-    size_t arguments_max = (size_t)EXECUTE_ARGUMENTS_BYTES_MAX + CRYPTO_AEAD_TAG_BYTES;
-    struct bytes text;
-    return required_string(body, "encrypted_wasm", &text, err) &&
-           execute_request_base64(body, "encrypted_wasm", CRYPTO_AEAD_TAG_BYTES, wasm_max,
-                                  ERR_PAYLOAD_TOO_LARGE, &request->sealed, &request->encrypted_wasm,
-                                  err) &&
-           execute_request_base64(body, "encrypted_arguments", CRYPTO_AEAD_TAG_BYTES, arguments_max,
-                                  ERR_PAYLOAD_TOO_LARGE, &request->sealed,
-                                  &request->encrypted_arguments, err);
 }
 
 static bool parse_function_name(const json_t *body, struct arena *arena,
@@ -293,14 +279,10 @@ static bool parse_metadata(const json_t *body, struct arena *arena, struct execu
            err_set(err, ERR_NO_MEMORY, "no memory for request_metadata");
 }
 
-/* What the request commits to; request_hash, if sent, must say the same. */
-static bool parse_commitment(const json_t *body, struct execute_request *request, struct err *err)
+/* request_hash, if sent, must be what the request commits to. */
+static bool check_commitment(const json_t *body, const struct execute_request *request,
+                             struct err *err)
 {
-    if (!crypto_request_header_hash(body, request->header_hash, err)) {
-        return false;
-    }
-    crypto_request_commitment(request->header_hash, request->encrypted_wasm,
-                              request->encrypted_arguments, request->enc, request->commitment);
     if (json_object_get(body, "request_hash") == NULL) {
         return true;
     }
@@ -318,8 +300,9 @@ static bool parse_commitment(const json_t *body, struct execute_request *request
                    "request_hash is not the commitment to this request");
 }
 
-static bool parse_body(const json_t *body, const struct service_config *config, struct arena *arena,
-                       struct execute_request *request, struct err *err)
+/* All but what is long. */
+static bool parse_members(const json_t *body, const struct service_config *config,
+                          struct arena *arena, struct execute_request *request, struct err *err)
 {
     static const char *const known[] = {
         "request_id",
@@ -337,33 +320,237 @@ static bool parse_body(const json_t *body, const struct service_config *config, 
         "request_metadata",
         NULL,
     };
+    struct bytes text;
     return execute_request_no_others(body, known, err) && parse_request_id(body, request, err) &&
            parse_function_name(body, arena, request, err) &&
            parse_arguments(body, arena->budget, request, err) &&
            parse_public_key(body, arena, request, err) &&
            parse_limits(body, config, request, err) && parse_words(body, request, err) &&
            parse_metadata(body, arena, request, err) &&
-           parse_encrypted(body, config, request, err) && parse_commitment(body, request, err);
+           required_string(body, "encrypted_wasm", &text, err);
+}
+
+/* ---- in pieces ---- */
+
+struct sealed_member { /* a long base64 member while it is decoded */
+    const char *name;
+    struct bytes text;
+    size_t read; /* of the text */
+    size_t size; /* decoded so far */
+    uint8_t *out;
+    struct crypto_sha256 *hash;
+};
+
+enum intake_phase { INTAKE_JSON, INTAKE_WASM, INTAKE_ARGUMENTS, INTAKE_COMMITMENT };
+
+struct execute_intake {
+    const struct service_config *config;
+    struct arena *arena;
+    struct execute_request *out;
+    struct execute_request request; /* what becomes of it */
+    enum intake_phase phase;
+    struct json_parser *parser;
+    const json_t *body;
+    struct sealed_member member;
+    uint8_t wasm_hash[CRYPTO_SHA256_BYTES];
+    uint8_t arguments_hash[CRYPTO_SHA256_BYTES];
+};
+
+/* An absent one is empty. */
+static bool member_begin(struct execute_intake *intake, const char *name, size_t upper,
+                         struct err *err)
+{
+    bool ok = true;
+    struct sealed_member *member = &intake->member;
+    const json_t *value = member_of(intake->body, name, JSON_STRING, "a base64 string", &ok, err);
+    if (!ok) {
+        return false;
+    }
+    *member = (struct sealed_member){.name = name, .hash = crypto_sha256_new()};
+    if (value != NULL) {
+        member->text = json_parser_string(intake->parser, value);
+    }
+    if (member->text.size / 4 * 3 > upper + 2) {
+        return err_set(err, ERR_PAYLOAD_TOO_LARGE, "%s is longer than %zu bytes", name, upper);
+    }
+    member->out =
+        value == NULL ? NULL : arena_alloc(&intake->request.sealed, member->text.size / 4 * 3, 1);
+    return (member->hash != NULL && (value == NULL || member->out != NULL)) ||
+           err_set(err, ERR_NO_MEMORY, "no memory for %s", name);
+}
+
+/* Decodes and hashes a piece; *is_done when there is no more. */
+static bool member_step(struct execute_intake *intake, size_t bytes, bool *is_done, struct err *err)
+{
+    struct sealed_member *member = &intake->member;
+    size_t left = member->text.size - member->read;
+    size_t piece = bytes < left ? (bytes + 3) & ~(size_t)3 : left;
+    piece = piece < left ? piece : left;
+    *is_done = piece == left;
+    if (piece == 0) {
+        return true;
+    }
+    size_t size = 0;
+    uint8_t *out = member->out + member->size;
+    bool ok = text_base64_decode((const char *)member->text.ptr + member->read, piece, out, &size);
+    if (!ok || (!*is_done && size != piece / 4 * 3)) { /* padding only at the end */
+        return err_set(err, ERR_MALFORMED_REQUEST,
+                       "%s is not base64 (RFC 4648 section 4, padded, no line breaks)",
+                       member->name);
+    }
+    crypto_sha256_add(member->hash, bytes_of(out, size));
+    member->read += piece;
+    member->size += size;
+    return true;
+}
+
+static bool member_end(struct execute_intake *intake, size_t upper, struct bytes *out,
+                       uint8_t hash[static CRYPTO_SHA256_BYTES], struct err *err)
+{
+    struct sealed_member *member = &intake->member;
+    size_t size = member->size;
+    crypto_sha256_get(member->hash, hash);
+    crypto_sha256_free(member->hash);
+    member->hash = NULL;
+    if (size > upper) {
+        return err_set(err, ERR_PAYLOAD_TOO_LARGE, "%s is longer than %zu bytes", member->name,
+                       upper);
+    }
+    if (member->out != NULL && size < CRYPTO_AEAD_TAG_BYTES) {
+        return err_set(err, ERR_INVALID_ARGUMENTS, "%s is %zu bytes, it must be at least %d",
+                       member->name, size, CRYPTO_AEAD_TAG_BYTES);
+    }
+    *out = bytes_of(member->out, size);
+    return true;
+}
+
+static size_t wasm_bytes_max(const struct execute_intake *intake)
+{
+    return intake->config->module_bytes_max + CRYPTO_AEAD_TAG_BYTES;
+}
+
+enum { ARGUMENTS_MAX = EXECUTE_ARGUMENTS_BYTES_MAX + CRYPTO_AEAD_TAG_BYTES };
+
+static bool intake_json(struct execute_intake *intake, size_t bytes, struct err *err)
+{
+    bool is_done;
+    if (!json_parser_step(intake->parser, bytes, &is_done, err)) {
+        return false;
+    }
+    if (!is_done) {
+        return true;
+    }
+    intake->body = json_parser_value(intake->parser);
+    intake->phase = INTAKE_WASM;
+    return (json_is_object(intake->body) ||
+            err_set(err, ERR_MALFORMED_REQUEST, "the body must be a JSON object")) &&
+           parse_members(intake->body, intake->config, intake->arena, &intake->request, err) &&
+           member_begin(intake, "encrypted_wasm", wasm_bytes_max(intake), err);
+}
+
+static bool intake_wasm(struct execute_intake *intake, size_t bytes, struct err *err)
+{
+    bool is_done;
+    if (!member_step(intake, bytes, &is_done, err)) {
+        return false;
+    }
+    if (!is_done) {
+        return true;
+    }
+    intake->phase = INTAKE_ARGUMENTS;
+    return member_end(intake, wasm_bytes_max(intake), &intake->request.encrypted_wasm,
+                      intake->wasm_hash, err) &&
+           member_begin(intake, "encrypted_arguments", ARGUMENTS_MAX, err);
+}
+
+static bool intake_arguments(struct execute_intake *intake, size_t bytes, struct err *err)
+{
+    bool is_done;
+    if (!member_step(intake, bytes, &is_done, err)) {
+        return false;
+    }
+    if (!is_done) {
+        return true;
+    }
+    intake->phase = INTAKE_COMMITMENT;
+    return member_end(intake, ARGUMENTS_MAX, &intake->request.encrypted_arguments,
+                      intake->arguments_hash, err);
+}
+
+static bool intake_commitment(struct execute_intake *intake, bool *is_done, struct err *err)
+{
+    struct execute_request *request = &intake->request;
+    if (!crypto_request_header_hash(intake->body, request->header_hash, err)) {
+        return false;
+    }
+    crypto_request_commitment_of(request->header_hash, intake->wasm_hash, intake->arguments_hash,
+                                 request->enc, request->commitment);
+    if (!check_commitment(intake->body, request, err)) {
+        return false;
+    }
+    *intake->out = *request;
+    *request = (struct execute_request){0}; /* transferred */
+    *is_done = true;
+    return true;
+}
+
+struct execute_intake *execute_intake_new(struct bytes body, const struct service_config *config,
+                                          struct arena *arena, struct execute_request *out)
+{
+    struct execute_intake *intake = HEAP_NEW(struct execute_intake);
+    if (intake == NULL) {
+        return NULL;
+    }
+    *intake = (struct execute_intake){
+        .config = config, .arena = arena, .out = out, .parser = json_parser_new(body, false)};
+    arena_init(&intake->request.sealed, arena->budget);
+    if (intake->parser == NULL) {
+        heap_free(intake);
+        return NULL;
+    }
+    return intake;
+}
+
+bool execute_intake_step(struct execute_intake *intake, size_t bytes, bool *is_done,
+                         struct err *err)
+{
+    *is_done = false;
+    switch (intake->phase) {
+    case INTAKE_JSON:
+        return intake_json(intake, bytes, err);
+    case INTAKE_WASM:
+        return intake_wasm(intake, bytes, err);
+    case INTAKE_ARGUMENTS:
+        return intake_arguments(intake, bytes, err);
+    case INTAKE_COMMITMENT:
+        break;
+    }
+    return intake_commitment(intake, is_done, err);
+}
+
+void execute_intake_free(struct execute_intake *intake)
+{
+    if (intake != NULL) {
+        execute_request_release(&intake->request);
+        crypto_sha256_free(intake->member.hash);
+        json_parser_free(intake->parser);
+        heap_free(intake);
+    }
 }
 
 bool execute_request_parse(struct bytes body, const struct service_config *config,
                            struct arena *arena, struct execute_request *out, struct err *err)
 {
-    json_t *object = NULL;
-    if (!json_text_parse(body, &object, err)) {
-        return false;
+    struct execute_intake *intake = execute_intake_new(body, config, arena, out);
+    if (intake == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a request");
     }
-    struct execute_request request = {0};
-    arena_init(&request.sealed, arena->budget);
-    bool ok = json_is_object(object) ||
-              err_set(err, ERR_MALFORMED_REQUEST, "the body must be a JSON object");
-    ok = ok && parse_body(object, config, arena, &request, err);
-    if (ok) {
-        *out = request;
-    } else {
-        execute_request_release(&request);
+    bool is_done = false;
+    bool ok = true;
+    while (ok && !is_done) {
+        ok = execute_intake_step(intake, body.size, &is_done, err);
     }
-    json_decref(object);
+    execute_intake_free(intake);
     return ok;
 }
 

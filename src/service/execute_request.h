@@ -48,6 +48,16 @@ struct execute_request { /* pointers are into the arena that parsing was given, 
 bool execute_request_parse(struct bytes body, const struct service_config *config,
                            struct arena *arena, struct execute_request *out,
                            struct err *err) MUST_CHECK;
+/* The same in pieces, so that a large body cannot keep a thread. NULL: no memory. Body, config and
+ * arena must live as long; *out is written when it is done. */
+struct execute_intake;
+struct execute_intake *execute_intake_new(struct bytes body, const struct service_config *config,
+                                          struct arena *arena, struct execute_request *out);
+/* Works through about so many bytes. Fails as execute_request_parse; then, and when it is done, no
+ * more steps. */
+bool execute_intake_step(struct execute_intake *intake, size_t bytes, bool *is_done,
+                         struct err *err) MUST_CHECK;
+void execute_intake_free(struct execute_intake *intake);
 /* Drops what is not in the arena: */
 void execute_request_release(struct execute_request *request);
 /* what was sealed, wiped; */

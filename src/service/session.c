@@ -4,6 +4,7 @@
  */
 #include "service/session.h"
 
+#include "base/json.h"
 #include "service/internal.h"
 
 #include <assert.h>
@@ -17,6 +18,7 @@ enum {
     SESSION_MODULE_FACTOR = 12,
     SESSION_OVERHEAD_BYTES = 32 * 1024 * 1024,
     NS_PER_MS = 1000000,
+    RELEASE_BYTES_PER_STEP = 4 * 1024 * 1024,
 };
 
 /* ---- states ---- */
@@ -113,10 +115,43 @@ void session_release_program(struct session *session)
     vm_module_unref(program->module);
     vm_loader_free(program->loader);
     arena_release_wiped(&program->arena);
+    crypto_opening_free(program->opening.opening);
+    crypto_sha256_free(program->opening.hash);
+    json_parser_free(program->opening.parser);
+    budget_release(&session->budget, program->opening.charged);
+    arena_release_wiped(&program->rest);
     memset(program, 0, sizeof(*program));
     crypto_p256_free(session->key.key);
     session->key.key = NULL;
     execute_request_release(&session->request);
+}
+
+bool session_release_some(struct session *session)
+{
+    struct session_program *program = &session->program;
+    vm_run_free(program->run);
+    program->run = NULL;
+    if (program->store != NULL) {
+        if (!vm_store_release_some(program->store, RELEASE_BYTES_PER_STEP)) {
+            return false;
+        }
+        vm_store_free(program->store);
+        program->store = NULL;
+    }
+    if (!arena_release_some(&program->rest, RELEASE_BYTES_PER_STEP)) {
+        return false;
+    }
+    if (program->module != NULL) {
+        vm_module_unref_to(program->module, &program->rest);
+        program->module = NULL;
+    }
+    if (program->loader != NULL) {
+        vm_loader_free_to(program->loader, &program->rest);
+        program->loader = NULL;
+    }
+    return arena_release_some(&program->rest, RELEASE_BYTES_PER_STEP) &&
+           arena_release_some(&program->arena, RELEASE_BYTES_PER_STEP) &&
+           arena_release_some(&session->request.sealed, RELEASE_BYTES_PER_STEP);
 }
 
 void session_release_arena(struct session *session)

@@ -39,20 +39,36 @@ const char *session_state_name(enum session_state state); /* "KEY_GENERATED" */
 enum session_phase { /* what the next step does; execute.c */
                      PHASE_ESTABLISH,
                      PHASE_DECRYPT,
+                     PHASE_DECRYPT_ARGUMENTS,
+                     PHASE_PARSE_ARGUMENTS,
                      PHASE_LOAD,
                      PHASE_LINK,
                      PHASE_START,
                      PHASE_ALLOCATE,
                      PHASE_COPY,
                      PHASE_CALL,
+                     PHASE_RELEASE,
                      PHASE_SEAL,
                      PHASE_COMMIT,
 };
 
-struct session_program {     /* all NULL until made; released in reverse */
+struct session_opening { /* the program, then the arguments, while they are read piece by piece */
+    struct crypto_opening *opening;
+    struct crypto_sha256 *hash; /* of the program */
+    struct bytes sealed;
+    uint8_t *out; /* the same place */
+    size_t done;
+    struct json_parser *parser; /* of the arguments */
+    size_t charged;             /* for what the parser makes */
+};
+
+struct session_program { /* all NULL until made; released in reverse */
+    struct session_opening opening;
     struct vm_limits limits; /* the engine may keep a pointer to it */
     struct bytes wasm;       /* opened; in the request's `sealed`, until it is loaded */
     struct vm_loader *loader;
+    uint8_t *copy; /* the loader's, of `wasm` */
+    size_t copied; /* bytes of it */
     struct vm_module *module;
     bool is_cached; /* the module came from the cache */
     struct vm_store *store;
@@ -66,6 +82,7 @@ struct session_program {     /* all NULL until made; released in reverse */
     uint32_t argument_count;
     uint32_t buffer;    /* the next argument to look at in PHASE_ALLOCATE */
     uint32_t *pointers; /* of the buffers, by argument */
+    struct arena rest;  /* of the module, while it is given back */
 };
 
 struct session_outcome {
@@ -156,6 +173,8 @@ enum session_state session_state(const struct session *session);
 int64_t session_now_ms(const struct session *session);
 /* Gives back what only a running program needs: instance, module, private key, arguments. */
 void session_release_program(struct session *session);
+/* A piece of it; true when nothing large is left, and session_release_program is quick. */
+bool session_release_some(struct session *session);
 /* Wipes and gives back the arena, with all that the request was: before the slot is given on. */
 void session_release_arena(struct session *session);
 

@@ -106,9 +106,12 @@ uint32_t store_type_id(struct vm_store *store, const struct vm_func_type *type);
 struct vm_memory *memory_new(struct vm_store *store, const struct module_memory *type,
                              struct err *err);
 void memory_release(struct vm_memory *memory); /* gives back what is not the arena's */
+/* About so many bytes of it; how many. 0: what is left is small, or cannot be given in pieces. */
+size_t memory_release_some(struct vm_memory *memory, size_t bytes);
 struct vm_table *table_new(struct vm_store *store, const struct module_table *type,
                            struct err *err);
 void table_release(struct vm_table *table);
+size_t table_release_some(struct vm_table *table, size_t bytes);
 
 /* Filling, copying and initialising goes in pieces, so that none can keep a thread: what a call may
  * still move is `left`, and an operation that it does not suffice for is under way until the last

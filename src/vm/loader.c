@@ -12,6 +12,7 @@
 #include "vm/module.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum loader_phase {
     LOADER_DECODE,
@@ -33,31 +34,32 @@ struct vm_loader {
     struct err failure; /* FAILED: told again at each step */
 };
 
-/* The module, in an arena of its own, with its copy of the bytes. */
-static struct vm_module *module_new(struct bytes wasm, const struct vm_limits *limits,
-                                    struct budget *budget, struct err *err)
+/* The module, in an arena of its own, with room for its bytes. */
+static struct vm_module *module_new(size_t size, const struct vm_limits *limits,
+                                    struct budget *budget, uint8_t **wasm, struct err *err)
 {
     struct arena arena;
     arena_init(&arena, budget);
     struct vm_module *module = ARENA_NEW(&arena, struct vm_module);
-    struct bytes copy = arena_copy(&arena, wasm);
-    if (module == NULL || copy.size != wasm.size) {
-        arena_release_wiped(&arena); /* somebody's program, sent encrypted */
-        err_set(err, ERR_NO_MEMORY, "no memory for a module of %zu bytes", wasm.size);
+    uint8_t *bytes = arena_alloc(&arena, size, 1);
+    if (module == NULL || bytes == NULL) {
+        arena_release(&arena);
+        err_set(err, ERR_NO_MEMORY, "no memory for a module of %zu bytes", size);
         return NULL;
     }
     module->references = 1;
     module->limits = *limits;
-    module->wasm = copy;
+    module->wasm = bytes_of(bytes, size);
     module->arena = arena; /* transferred */
+    *wasm = bytes;
     return module;
 }
 
-struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limits,
-                                struct budget *budget, struct err *err)
+struct vm_loader *vm_loader_new_empty(size_t size, const struct vm_limits *limits,
+                                      struct budget *budget, uint8_t **wasm, struct err *err)
 {
-    if (wasm.size > limits->module_bytes_max) {
-        err_set(err, ERR_LIMIT, "module_bytes_max: %zu is over the limit of %u", wasm.size,
+    if (size > limits->module_bytes_max) {
+        err_set(err, ERR_LIMIT, "module_bytes_max: %zu is over the limit of %u", size,
                 limits->module_bytes_max);
         return NULL;
     }
@@ -72,7 +74,7 @@ struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limit
         return NULL;
     }
     loader->budget = budget;
-    loader->module = module_new(wasm, limits, budget, err);
+    loader->module = module_new(size, limits, budget, wasm, err);
     if (loader->module == NULL) {
         vm_loader_free(loader);
         return NULL;
@@ -81,16 +83,35 @@ struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limit
     return loader;
 }
 
-void vm_loader_free(struct vm_loader *loader)
+struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limits,
+                                struct budget *budget, struct err *err)
 {
+    uint8_t *copy;
+    struct vm_loader *loader = vm_loader_new_empty(wasm.size, limits, budget, &copy, err);
+    if (loader != NULL && wasm.size > 0) {
+        memcpy(copy, wasm.ptr, wasm.size);
+    }
+    return loader;
+}
+
+void vm_loader_free_to(struct vm_loader *loader, struct arena *rest)
+{
+    arena_init(rest, NULL);
     if (loader == NULL) {
         return;
     }
     validator_free(loader->validator);
     translator_free(loader->translator);
-    vm_module_unref(loader->module);
+    vm_module_unref_to(loader->module, rest);
     budget_release(loader->budget, sizeof *loader);
     heap_free(loader);
+}
+
+void vm_loader_free(struct vm_loader *loader)
+{
+    struct arena rest;
+    vm_loader_free_to(loader, &rest);
+    arena_release_wiped(&rest); /* somebody's program, sent encrypted */
 }
 
 static bool begin_bodies(struct vm_loader *loader, struct err *err)

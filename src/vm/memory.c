@@ -103,6 +103,19 @@ void memory_release(struct vm_memory *memory)
     store_release(memory->store, memory->bytes);
 }
 
+size_t memory_release_some(struct vm_memory *memory, size_t bytes)
+{
+    size_t kept;
+    if (memory->bytes <= bytes ||
+        !mapping_shrink(&memory->mapping, memory->bytes, memory->bytes - bytes, &kept)) {
+        return 0;
+    }
+    size_t released = memory->bytes - kept;
+    store_release(memory->store, released);
+    memory->bytes = kept;
+    return released;
+}
+
 int64_t memory_grow(struct vm_memory *memory, uint64_t delta_pages, enum vm_trap *trap)
 {
     struct vm_store *store = memory->store;

@@ -23,14 +23,20 @@ bool vm_module_charge_to(struct vm_module *module, struct budget *budget)
     return arena_charge_to(&module->arena, budget);
 }
 
+void vm_module_unref_to(struct vm_module *module, struct arena *rest)
+{
+    arena_init(rest, NULL);
+    if (module != NULL &&
+        atomic_fetch_sub_explicit(&module->references, 1, memory_order_acq_rel) == 1) {
+        *rest = module->arena; /* the module lies in it */
+    }
+}
+
 void vm_module_unref(struct vm_module *module)
 {
-    if (module == NULL ||
-        atomic_fetch_sub_explicit(&module->references, 1, memory_order_acq_rel) > 1) {
-        return;
-    }
-    struct arena arena = module->arena; /* the module lies in it */
-    arena_release_wiped(&arena);        /* somebody's program, sent encrypted */
+    struct arena rest;
+    vm_module_unref_to(module, &rest);
+    arena_release_wiped(&rest); /* somebody's program, sent encrypted */
 }
 
 bool module_err_in_func(struct err *err, uint32_t index)

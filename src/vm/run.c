@@ -121,7 +121,7 @@ struct vm_run *vm_run_new(struct vm_store *store, uint64_t gas_limit)
 
 static void end_search(struct vm_run *run)
 {
-    retranslate_free(run->search.again);
+    translate_again_free(run->search.again);
     heap_free(run->search.copy);
     run->search = (struct search){.aim = SEARCH_NOTHING};
 }
@@ -265,7 +265,7 @@ static enum vm_status search_fails(struct vm_run *run)
 static enum vm_status search_begin(struct vm_run *run, enum search_aim aim,
                                    struct retranslation *again)
 {
-    retranslate_free(run->search.again);
+    translate_again_free(run->search.again);
     run->search.aim = aim;
     run->search.again = again;
     return again != NULL ? VM_SUSPENDED : search_fails(run);
@@ -274,9 +274,9 @@ static enum vm_status search_begin(struct vm_run *run, enum search_aim aim,
 static enum vm_status search_at_pc(struct vm_run *run, enum search_aim aim, uint64_t stop_gas)
 {
     const struct place *place = &run->search.place;
-    return search_begin(
-        run, aim,
-        retranslate_to_locate(place->module, place->function_index, place->code_offset, stop_gas));
+    return search_begin(run, aim,
+                        translate_again_to_locate(place->module, place->function_index,
+                                                  place->code_offset, stop_gas));
 }
 
 static enum vm_status trapped(struct vm_run *run)
@@ -340,8 +340,8 @@ static enum vm_status beginning_found(struct vm_run *run, const struct translate
     struct search *search = &run->search;
     search->beginning = location->end_gas - search->price;
     return search_begin(run, SEARCH_STOP,
-                        retranslate_until(search->place.module, search->place.function_index,
-                                          search->beginning + (uint64_t)search->affordable));
+                        translate_again_until(search->place.module, search->place.function_index,
+                                              search->beginning + (uint64_t)search->affordable));
 }
 
 /* Runs up to the limit, in a copy of the code that stops there. */
@@ -368,10 +368,10 @@ static enum vm_status search_ends(struct vm_run *run)
     struct translate_location location;
     uint32_t size;
     if (run->search.aim == SEARCH_STOP) {
-        uint8_t *copy = retranslate_copy(run->search.again, &size);
+        uint8_t *copy = translate_again_copy(run->search.again, &size);
         return copy != NULL ? run_copy(run, copy) : search_fails(run);
     }
-    if (!retranslate_location(run->search.again, &location)) {
+    if (!translate_again_location(run->search.again, &location)) {
         return search_fails(run);
     }
     return run->search.aim == SEARCH_BEGINNING ? beginning_found(run, &location)
@@ -382,7 +382,8 @@ static enum vm_status search_ends(struct vm_run *run)
 static enum vm_status search_some(struct vm_run *run, size_t bytes)
 {
     enum vm_status status = VM_SUSPENDED;
-    while (run->search.aim != SEARCH_NOTHING && !retranslate_continue(run->search.again, bytes)) {
+    while (run->search.aim != SEARCH_NOTHING &&
+           !translate_again_continue(run->search.again, bytes)) {
         status = search_ends(run);
     }
     return status;

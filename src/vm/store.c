@@ -46,6 +46,21 @@ void vm_store_free(struct vm_store *store)
     heap_free(store);
 }
 
+bool vm_store_release_some(struct vm_store *store, size_t bytes)
+{
+    for (struct list *link = store->memories.next; link != &store->memories; link = link->next) {
+        if (memory_release_some(LIST_ENTRY(link, struct vm_memory, link), bytes) > 0) {
+            return false;
+        }
+    }
+    for (struct list *link = store->tables.next; link != &store->tables; link = link->next) {
+        if (table_release_some(LIST_ENTRY(link, struct vm_table, link), bytes) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool store_charge(struct vm_store *store, size_t size)
 {
     if (!budget_charge(store->budget, size)) {

@@ -78,6 +78,22 @@ void table_release(struct vm_table *table)
     store_release(table->store, table->capacity * sizeof *table->elements);
 }
 
+size_t table_release_some(struct vm_table *table, size_t bytes)
+{
+    size_t count = bytes / sizeof *table->elements;
+    if (table->capacity <= count) {
+        return 0;
+    }
+    uint64_t *elements = heap_resize(table->elements, (table->capacity - count) * sizeof *elements);
+    if (elements == NULL) {
+        return 0;
+    }
+    table->elements = elements;
+    table->capacity -= count;
+    store_release(table->store, count * sizeof *elements);
+    return count * sizeof *elements;
+}
+
 int64_t table_grow(struct vm_table *table, uint64_t delta, uint64_t value, struct bulk *bulk,
                    enum vm_trap *trap)
 {

@@ -380,8 +380,9 @@ static struct retranslation *retranslation_new(const struct vm_module *module,
     return again;
 }
 
-struct retranslation *retranslate_to_locate(const struct vm_module *module, uint32_t function_index,
-                                            uint32_t code_offset, uint64_t stop_gas)
+struct retranslation *translate_again_to_locate(const struct vm_module *module,
+                                                uint32_t function_index, uint32_t code_offset,
+                                                uint64_t stop_gas)
 {
     struct retranslation *again = retranslation_new(module, function_index, stop_gas);
     if (again != NULL) {
@@ -391,19 +392,19 @@ struct retranslation *retranslate_to_locate(const struct vm_module *module, uint
     return again;
 }
 
-struct retranslation *retranslate_until(const struct vm_module *module, uint32_t function_index,
-                                        uint64_t stop_gas)
+struct retranslation *translate_again_until(const struct vm_module *module, uint32_t function_index,
+                                            uint64_t stop_gas)
 {
     return retranslation_new(module, function_index, stop_gas);
 }
 
-bool retranslate_continue(struct retranslation *again, size_t bytes)
+bool translate_again_continue(struct retranslation *again, size_t bytes)
 {
     again->ok = again->ok && some(&again->t, &bytes);
     return again->ok && !has_ended(&again->t);
 }
 
-bool retranslate_location(const struct retranslation *again, struct translate_location *out)
+bool translate_again_location(const struct retranslation *again, struct translate_location *out)
 {
     const struct query *query = &again->t.query;
     if (!again->ok || !query->ended) {
@@ -414,7 +415,7 @@ bool retranslate_location(const struct retranslation *again, struct translate_lo
     return true;
 }
 
-uint8_t *retranslate_copy(const struct retranslation *again, uint32_t *size)
+uint8_t *translate_again_copy(const struct retranslation *again, uint32_t *size)
 {
     uint8_t *copy = again->ok ? heap_alloc(again->t.code_size) : NULL;
     if (copy != NULL) {
@@ -424,7 +425,7 @@ uint8_t *retranslate_copy(const struct retranslation *again, uint32_t *size)
     return copy;
 }
 
-void retranslate_free(struct retranslation *again)
+void translate_again_free(struct retranslation *again)
 {
     if (again != NULL) {
         translator_release(&again->t);
@@ -437,20 +438,20 @@ bool translate_locate(const struct vm_module *module, uint32_t function_index, u
                       uint64_t stop_gas, struct translate_location *out)
 {
     struct retranslation *again =
-        retranslate_to_locate(module, function_index, code_offset, stop_gas);
-    bool ok =
-        again != NULL && !retranslate_continue(again, SIZE_MAX) && retranslate_location(again, out);
-    retranslate_free(again);
+        translate_again_to_locate(module, function_index, code_offset, stop_gas);
+    bool ok = again != NULL && !translate_again_continue(again, SIZE_MAX) &&
+              translate_again_location(again, out);
+    translate_again_free(again);
     return ok;
 }
 
 uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
                          uint32_t *size)
 {
-    struct retranslation *again = retranslate_until(module, function_index, stop_gas);
-    uint8_t *copy = again != NULL && !retranslate_continue(again, SIZE_MAX)
-                        ? retranslate_copy(again, size)
+    struct retranslation *again = translate_again_until(module, function_index, stop_gas);
+    uint8_t *copy = again != NULL && !translate_again_continue(again, SIZE_MAX)
+                        ? translate_again_copy(again, size)
                         : NULL;
-    retranslate_free(again);
+    translate_again_free(again);
     return copy;
 }

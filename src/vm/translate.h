@@ -61,15 +61,16 @@ uint8_t *translate_until(const struct vm_module *module, uint32_t function_index
 /* The same two in pieces: one is made (NULL: no memory), goes on for about `bytes` of the body as
  * long as continue says that there is more, and is asked. */
 struct retranslation;
-struct retranslation *retranslate_to_locate(const struct vm_module *module, uint32_t function_index,
-                                            uint32_t code_offset, uint64_t stop_gas);
-struct retranslation *retranslate_until(const struct vm_module *module, uint32_t function_index,
-                                        uint64_t stop_gas);
-bool retranslate_continue(struct retranslation *again, size_t bytes);
-bool retranslate_location(const struct retranslation *again,
-                          struct translate_location *out) MUST_CHECK;
-uint8_t *retranslate_copy(const struct retranslation *again, uint32_t *size);
-void retranslate_free(struct retranslation *again);
+struct retranslation *translate_again_to_locate(const struct vm_module *module,
+                                                uint32_t function_index, uint32_t code_offset,
+                                                uint64_t stop_gas);
+struct retranslation *translate_again_until(const struct vm_module *module, uint32_t function_index,
+                                            uint64_t stop_gas);
+bool translate_again_continue(struct retranslation *again, size_t bytes);
+bool translate_again_location(const struct retranslation *again,
+                              struct translate_location *out) MUST_CHECK;
+uint8_t *translate_again_copy(const struct retranslation *again, uint32_t *size);
+void translate_again_free(struct retranslation *again);
 
 /* ---- Between the translator's files ---- */
 

@@ -116,11 +116,17 @@ enum vm_load_status { VM_LOAD_MORE, VM_LOAD_DONE, VM_LOAD_FAILED };
 /* Copies `wasm`. NULL (and NO_MEMORY, LIMIT) if it cannot begin. */
 struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limits,
                                 struct budget *budget, struct err *err);
+/* The same for bytes that are not there yet: the caller writes `size` of them to *wasm before the
+ * first step. */
+struct vm_loader *vm_loader_new_empty(size_t size, const struct vm_limits *limits,
+                                      struct budget *budget, uint8_t **wasm, struct err *err);
 /* On DONE *module holds one reference. On FAILED err is INVALID_WASM, LIMIT or NO_MEMORY; the
  * message holds the reason in the spec's words, the function index and the byte offset. */
 enum vm_load_status vm_loader_step(struct vm_loader *loader, size_t bytes,
                                    struct vm_module **module, struct err *err);
 void vm_loader_free(struct vm_loader *loader);
+/* The same, but its module, if it still has one, goes the way of vm_module_unref_to. */
+void vm_loader_free_to(struct vm_loader *loader, struct arena *rest);
 
 /* All steps at once. */
 bool vm_module_load(struct bytes wasm, const struct vm_limits *limits, struct budget *budget,
@@ -132,6 +138,9 @@ bool vm_module_is_shared(const struct vm_module *module);
  * nothing has changed, if that has no room. Nobody else may hold a reference. */
 bool vm_module_charge_to(struct vm_module *module, struct budget *budget) MUST_CHECK;
 void vm_module_unref(struct vm_module *module);
+/* The same, but what is to be given back, if that was the last reference, goes to *rest (else it is
+ * empty), which is released in pieces. */
+void vm_module_unref_to(struct vm_module *module, struct arena *rest);
 
 enum vm_extern_kind { VM_EXTERN_FUNC, VM_EXTERN_TABLE, VM_EXTERN_MEMORY, VM_EXTERN_GLOBAL };
 
@@ -186,6 +195,10 @@ struct vm_instance; /* owned by its store */
 /* The budget is charged for linear memories, tables, stacks. */
 struct vm_store *vm_store_new(const struct vm_limits *limits, struct budget *budget);
 void vm_store_free(struct vm_store *store);
+/* Gives back about so many bytes of memories and tables, so that the end of a large store cannot
+ * keep a thread; true when there are none left. After the first call the store can only be freed.
+ */
+bool vm_store_release_some(struct vm_store *store, size_t bytes) MUST_CHECK;
 
 struct vm_extern { /* something to import, or an instance's export */
     enum vm_extern_kind kind;

@@ -227,3 +227,36 @@ Test(base_arena, takes_over_what_somebody_has_charged_for_it)
     arena_release(&arena);
     cr_expect_eq(budget_used(&budget), 99);
 }
+
+Test(base_arena, is_released_in_pieces_down_to_nothing)
+{
+    struct budget budget;
+    struct arena arena;
+    budget_init(&budget, NULL, 64 << 20);
+    arena_init(&arena, &budget);
+    cr_assert_not_null(arena_alloc(&arena, 3000, 1));
+    cr_assert_not_null(arena_alloc(&arena, 10 << 20, 1));
+    cr_assert_not_null(arena_alloc(&arena, 100, 1));
+    size_t used = budget_used(&budget);
+    size_t steps = 1;
+    for (; !arena_release_some(&arena, 1 << 20); steps++) {
+        cr_expect_lt(budget_used(&budget), used);
+        cr_expect_leq(used - budget_used(&budget), (1 << 20) + 1000);
+        used = budget_used(&budget);
+    }
+    cr_expect_gt(steps, 10);
+    cr_expect_eq(budget_used(&budget), 0);
+    cr_expect(arena_release_some(&arena, 1));
+}
+
+Test(base_arena, what_is_left_of_pieces_is_released_whole)
+{
+    struct budget budget;
+    struct arena arena;
+    budget_init(&budget, NULL, 64 << 20);
+    arena_init(&arena, &budget);
+    cr_assert_not_null(arena_alloc(&arena, 5 << 20, 1));
+    cr_assert_not(arena_release_some(&arena, 1 << 20));
+    arena_release_wiped(&arena);
+    cr_expect_eq(budget_used(&budget), 0);
+}

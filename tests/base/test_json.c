@@ -282,3 +282,216 @@ Test(base_json, thousandths_are_the_shortest_form_of_their_number)
         assert_thousandths(value >> (24 + value % 40));
     }
 }
+
+/* ---- in pieces ---- */
+
+static json_t *parse_in_pieces(struct bytes text, size_t bytes, size_t *steps, struct err *err)
+{
+    struct json_parser *parser = json_parser_new(text, true);
+    bool is_done = false;
+    for (*steps = 0; !is_done; ++*steps) {
+        if (!json_parser_step(parser, bytes, &is_done, err)) {
+            json_parser_free(parser);
+            return NULL;
+        }
+    }
+    json_t *value = json_incref((json_t *)(uintptr_t)json_parser_value(parser));
+    json_parser_free(parser);
+    return value;
+}
+
+static const char sample_object[] = "{\"a\":[1,-2.5e3,true,false,null,{\"b\":{}}],"
+                                    "\"\\u00e9\\ud83d\\ude00\":\"x\\n\\\"\\/\\u0041\"}";
+static const char *const samples[] = {
+    sample_object,
+    " [ \"abcdefghijklmnopqrstuvwxyz\\\\\" , \"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\" ]\n",
+    "-9223372036854775808",
+    "\"\"",
+    "[[[[]]],{},0.1]",
+};
+
+Test(base_json, pieces_of_any_size_come_to_the_same)
+{
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        json_t *whole;
+        struct err err;
+        struct bytes text = bytes_of_string(samples[i]);
+        cr_assert(json_text_parse(text, &whole, &err), "%s", err.message);
+        size_t before = SIZE_MAX;
+        for (size_t bytes = 1; bytes < 4 * text.size; bytes++) {
+            size_t steps;
+            json_t *value = parse_in_pieces(text, bytes, &steps, &err);
+            cr_assert_not_null(value, "%s", err.message);
+            cr_expect(json_equal(value, whole));
+            cr_expect_leq(steps, before);
+            before = steps;
+            json_decref(value);
+        }
+        json_decref(whole);
+    }
+}
+
+Test(base_json, a_text_that_ends_too_early_or_goes_on_is_refused_in_pieces_too)
+{
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        char text[200];
+        struct err err;
+        size_t steps;
+        size_t size = strlen(samples[i]);
+        memcpy(text, samples[i], size);
+        text[size] = '}';
+        for (size_t cut = 1; cut <= size + 1; cut++) {
+            json_t *whole = NULL;
+            bool ok = json_text_parse(bytes_of(text, cut), &whole, &err);
+            json_t *pieces = parse_in_pieces(bytes_of(text, cut), 3, &steps, &err);
+            cr_expect_eq(pieces != NULL, ok);
+            cr_expect(!ok || json_equal(pieces, whole));
+            cr_expect(cut <= size || !ok);
+            json_decref(whole);
+            json_decref(pieces);
+        }
+    }
+}
+
+Test(base_json, a_text_of_megabytes_takes_many_steps)
+{
+    size_t size = 4 << 20, steps;
+    struct err err;
+    char *text = heap_alloc(size);
+    memset(text, 'a', size);
+    text[0] = '"';
+    text[size - 1] = '"';
+    json_t *value = parse_in_pieces(bytes_of(text, size), 65536, &steps, &err);
+    cr_assert_not_null(value);
+    cr_expect_eq(json_string_length(value), size - 2);
+    cr_expect_geq(steps, size / 65536);
+    json_decref(value);
+    heap_free(text);
+}
+
+/* {"a":"aaa…","b":["bbb…"]} */
+static struct buffer long_strings(size_t first, const char *escape, size_t second)
+{
+    struct buffer text;
+    buffer_init(&text, 8 << 20);
+    buffer_append_string(&text, "{\"a\":\"");
+    for (size_t i = 0; i < first; i++) {
+        buffer_append_u8(&text, 'a');
+    }
+    buffer_append_string(&text, escape);
+    buffer_append_string(&text, "\",\"b\":[\"");
+    for (size_t i = 0; i < second; i++) {
+        buffer_append_u8(&text, 'b');
+    }
+    buffer_append_string(&text, "\"]}");
+    return text;
+}
+
+static bool long_is_copied(size_t first, const char *escape, size_t second, struct err *err)
+{
+    struct buffer text = long_strings(first, escape, second);
+    struct json_parser *parser = json_parser_new(buffer_bytes(&text), false);
+    bool is_done = false, ok = true, is_copied = false;
+    while (ok && !is_done) {
+        ok = json_parser_step(parser, 100000, &is_done, err);
+    }
+    if (ok) {
+        const json_t *string = json_object_get(json_parser_value(parser), "a");
+        struct bytes found = json_parser_string(parser, string);
+        cr_expect_eq(found.size, first + strlen(escape) / 2);
+        cr_expect_eq(found.ptr[0], 'a');
+        cr_expect_eq(found.ptr[first - 1], 'a');
+        is_copied = found.ptr == (const uint8_t *)json_string_value(string);
+        err->code = ERR_NONE;
+    }
+    json_parser_free(parser);
+    buffer_release(&text);
+    return is_copied;
+}
+
+Test(base_json, long_members_of_the_outermost_object_are_not_copied)
+{
+    struct err err;
+    cr_expect(long_is_copied(JSON_LONG_BYTES_MIN - 1, "", 0, &err));
+    cr_expect_not(long_is_copied(JSON_LONG_BYTES_MIN, "", 0, &err));
+    cr_expect_eq(err.code, ERR_NONE);
+    cr_expect_not(long_is_copied(3 << 20, "", 0, &err));
+    cr_expect_eq(err.code, ERR_NONE);
+    cr_expect(long_is_copied(JSON_LONG_BYTES_MIN, "\\n", 0, &err), "one with an escape is");
+}
+
+Test(base_json, other_strings_have_a_limit_together)
+{
+    struct err err;
+    enum { NAMES = 2, ONE = 1 };
+    size_t most = JSON_COPIED_BYTES_MAX - NAMES - ONE;
+    (void)long_is_copied(ONE, "", most, &err);
+    cr_expect_eq(err.code, ERR_NONE);
+    (void)long_is_copied(ONE, "", most + 1, &err);
+    cr_expect_eq(err.code, ERR_MALFORMED_REQUEST);
+    (void)long_is_copied(most, "\\n", 0, &err);
+    cr_expect_eq(err.code, ERR_NONE);
+    (void)long_is_copied(most + 1, "\\n", 0, &err);
+    cr_expect_eq(err.code, ERR_MALFORMED_REQUEST);
+    (void)long_is_copied(JSON_LONG_BYTES_MIN, "", most, &err);
+    cr_expect_eq(err.code, ERR_NONE, "what is not copied does not count");
+}
+
+Test(base_json, a_number_has_a_limit)
+{
+    char text[1100];
+    json_t *value;
+    struct err err;
+    memset(text, '0', sizeof text);
+    text[1] = '.';
+    cr_expect(json_text_parse(bytes_of(text, 1000), &value, &err));
+    json_decref(value);
+    cr_expect_not(json_text_parse(bytes_of(text, 1001), &value, &err));
+    cr_expect_not(json_text_parse(bytes_of_string("9223372036854775808"), &value, &err));
+    cr_expect_not(json_text_parse(bytes_of_string("1e400"), &value, &err));
+}
+
+Test(base_json, every_failure_of_an_allocation_is_told)
+{
+    for (size_t i = 0; i < 2; i++) {
+        bool ok = false;
+        for (size_t n = 1; n < 1000 && !ok; n++) {
+            json_t *value = NULL;
+            struct err err = {0};
+            json_wipe_on_free(); /* jansson's allocations count, too */
+            heap_fail_after(n);
+            ok = json_text_parse(bytes_of_string(samples[i]), &value, &err);
+            heap_fail_after(0);
+            cr_expect(ok || err.code == ERR_NO_MEMORY);
+            json_decref(value);
+        }
+        cr_expect(ok);
+    }
+}
+
+Test(base_json, shortest_digits_are_those_of_every_precision)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{5e-324, "5e-324"},
+                {1.7976931348623157e308, "1.7976931348623157e+308"},
+                {2.2250738585072014e-308, "2.2250738585072014e-308"},
+                {9.73e-321, "9.73e-321"},
+                {0.1, "0.1"},
+                {0.30000000000000004, "0.30000000000000004"},
+                {123456789012345680.0, "123456789012345680"},
+                {1e21, "1e+21"},
+                {1.5, "1.5"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buffer out;
+        struct err err;
+        json_t *value = json_real(rows[i].value);
+        buffer_init(&out, 100);
+        cr_assert(json_canonical(value, &out, &err));
+        buffer_append_u8(&out, 0);
+        cr_expect_str_eq((const char *)out.ptr, rows[i].text);
+        buffer_release(&out);
+        json_decref(value);
+    }
+}

@@ -169,3 +169,21 @@ Test(base_mapping, what_the_machine_cannot_reserve_or_open_is_refused)
     mapping_give(&mapping, 0);
     mapping_pool_trim();
 }
+
+Test(base_mapping, shrinks_and_is_zero_for_the_next)
+{
+    const size_t size = (size_t)4096 * KIB;
+    for (int user = 0; user < USERS; user++) {
+        struct mapping mapping = taken(size, size);
+        size_t kept = size;
+        assert_zero(mapping.base, size);
+        memset(mapping.base, 0x5a, size);
+        cr_expect(mapping_shrink(&mapping, kept, 3000 * KIB + 1, &kept));
+        cr_expect_eq(kept, 3008 * KIB, "whole steps of opening");
+        cr_expect(mapping_shrink(&mapping, kept, 1024 * KIB, &kept));
+        cr_expect_eq(kept, 1024 * KIB);
+        cr_expect_not(mapping_shrink(&mapping, kept, kept - 1, &kept), "not a whole step");
+        cr_expect_eq(mapping.base[kept - 1], 0x5a);
+        mapping_give(&mapping, kept);
+    }
+}

@@ -121,3 +121,43 @@ Test(crypto_aead, refuses_two_gibibytes)
     cr_assert_not(crypto_aead_seal(key, nonce, huge, bytes_of(NULL, 0), &byte));
     cr_assert_not(crypto_aead_open(key, nonce, bytes_of(NULL, 0), huge_sealed, &byte));
 }
+
+Test(crypto_aead, opens_in_pieces_what_was_sealed_whole)
+{
+    enum { SIZE = 1000 };
+    static uint8_t plain[SIZE], sealed[SIZE + CRYPTO_AEAD_TAG_BYTES], out[SIZE];
+    struct bytes aad = bytes_of_string("header");
+    crypto_random(plain, SIZE);
+    cr_assert(crypto_aead_seal(key, nonce, aad, bytes_of(plain, SIZE), sealed));
+    for (size_t piece = 1; piece <= SIZE; piece = piece * 2 + 1) {
+        for (int flip = 0; flip < 4; flip++) { /* nothing, text, tag, aad */
+            uint8_t *at = flip == 1 ? sealed + 500 : sealed + SIZE;
+            *at ^= flip == 1 || flip == 2;
+            struct crypto_opening *opening =
+                crypto_aead_open_begin(key, nonce, flip == 3 ? bytes_of_string("heading") : aad);
+            cr_assert_not_null(opening);
+            for (size_t done = 0; done < SIZE; done += piece) {
+                size_t size = SIZE - done < piece ? SIZE - done : piece;
+                cr_assert(crypto_opening_add(opening, bytes_of(sealed + done, size), out + done));
+            }
+            cr_expect_eq(crypto_opening_end(opening, sealed + SIZE), flip == 0);
+            cr_expect(flip != 0 || memcmp(out, plain, SIZE) == 0);
+            crypto_opening_free(opening);
+            *at ^= flip == 1 || flip == 2;
+        }
+    }
+}
+
+Test(crypto_aead, an_opening_can_be_dropped_and_an_empty_message_opened)
+{
+    uint8_t tag[CRYPTO_AEAD_TAG_BYTES], byte = 0, out;
+    struct crypto_opening *opening = crypto_aead_open_begin(key, nonce, bytes_of(NULL, 0));
+    cr_assert(crypto_opening_add(opening, bytes_of(&byte, 1), &out));
+    crypto_opening_free(opening);
+    cr_assert(crypto_aead_seal(key, nonce, bytes_of(NULL, 0), bytes_of(NULL, 0), tag));
+    opening = crypto_aead_open_begin(key, nonce, bytes_of(NULL, 0));
+    cr_assert(crypto_opening_add(opening, bytes_of(&byte, 0), &out));
+    cr_expect(crypto_opening_end(opening, tag));
+    crypto_opening_free(opening);
+    crypto_opening_free(NULL);
+}

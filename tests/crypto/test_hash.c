@@ -79,3 +79,22 @@ Test(crypto_random, fills_all_of_it_and_differs)
     }
     crypto_random(last, 0);
 }
+
+Test(crypto_hash, sha256_in_pieces_is_that_of_the_whole)
+{
+    uint8_t data[300], whole[CRYPTO_SHA256_BYTES], pieces[CRYPTO_SHA256_BYTES];
+    crypto_random(data, sizeof data);
+    crypto_sha256(bytes_of(data, sizeof data), whole);
+    for (size_t piece = 1; piece <= sizeof data; piece *= 3) {
+        struct crypto_sha256 *hash = crypto_sha256_new();
+        cr_assert_not_null(hash);
+        for (size_t done = 0; done < sizeof data; done += piece) {
+            size_t left = sizeof data - done;
+            crypto_sha256_add(hash, bytes_of(data + done, left < piece ? left : piece));
+        }
+        crypto_sha256_get(hash, pieces);
+        cr_expect_arr_eq(pieces, whole, sizeof whole);
+        crypto_sha256_free(hash);
+    }
+    crypto_sha256_free(NULL);
+}

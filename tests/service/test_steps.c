@@ -1,0 +1,161 @@
+/* test_steps: what is large in an execution is cut: steps are counted, and what comes between two
+ * of them takes effect.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support/service_world.h"
+
+#include "service/internal.h"
+
+#include <criterion/criterion.h>
+
+/* (module (memory 1024) (func (export "f") (memory.fill (i32.const 0) (i32.const 1) (i32.const
+ * 0x4000000)))) */
+static const uint8_t program_fill[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x04,
+                                       0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00, 0x05, 0x04,
+                                       0x01, 0x00, 0x80, 0x08, 0x07, 0x05, 0x01, 0x01, 0x66, 0x00,
+                                       0x00, 0x0a, 0x10, 0x01, 0x0e, 0x00, 0x41, 0x00, 0x41, 0x01,
+                                       0x41, 0x80, 0x80, 0x80, 0x20, 0xfc, 0x0b, 0x00, 0x0b};
+
+enum { SLICE_GAS = 500000, FILL_BYTES = 64 << 20, BYTES_PER_GAS = 4, STEPS_MAX = 100000 };
+
+static struct world world;
+
+static void open_world(void)
+{
+    world_open(&world, NULL, NULL);
+}
+
+static void close_world(void)
+{
+    world_close(&world);
+}
+
+TestSuite(service_steps, .init = open_world, .fini = close_world);
+
+/* A session whose program has just been decrypted. */
+static struct session *session_of(struct bytes wasm)
+{
+    struct err err;
+    struct session *session = session_new(world.service, world.user.id);
+    cr_assert_not_null(session);
+    session_enter(session, SESSION_KEY_GENERATED);
+    session_enter(session, SESSION_DECRYPTING);
+    session->request.function_name = bytes_of_string("f");
+    session->request.gas_limit = UINT64_MAX;
+    session->request.memory_limit_bytes = FILL_BYTES;
+    session->request.timeout_seconds = 1;
+    session->request.arguments = json_array();
+    session->program.limits = policy_limits(session);
+    session->program.loader = vm_loader_new(wasm, &session->program.limits, &session->budget, &err);
+    cr_assert_not_null(session->program.loader);
+    session->phase = PHASE_LOAD;
+    return session;
+}
+
+/* Steps while the session is in that phase, but no more than `most`. */
+static uint32_t steps_in(struct session *session, enum session_phase phase, uint32_t most)
+{
+    uint32_t steps = 0;
+    for (; session->phase == phase && steps < most; steps++) {
+        struct scheduler_slice slice = {.gas = SLICE_GAS};
+        cr_assert_eq(execute_step(&session->run, &slice), SCHEDULER_AGAIN);
+    }
+    return steps;
+}
+
+static void step_to(struct session *session, enum session_phase phase)
+{
+    for (uint32_t steps = 0; session->phase != phase; steps++) {
+        cr_assert_lt(steps, STEPS_MAX);
+        struct scheduler_slice slice = {.gas = SLICE_GAS};
+        cr_assert_eq(execute_step(&session->run, &slice), SCHEDULER_AGAIN);
+    }
+}
+
+Test(service_steps, a_large_fill_takes_as_many_steps_as_its_bytes)
+{
+    struct session *session = session_of(bytes_of(program_fill, sizeof program_fill));
+    step_to(session, PHASE_CALL);
+    uint32_t expected = (FILL_BYTES - 1) / (SLICE_GAS * BYTES_PER_GAS) + 1;
+    cr_expect_gt(expected, 30);
+    cr_expect_eq(steps_in(session, PHASE_CALL, STEPS_MAX), expected);
+    cr_expect_eq(session->outcome.err.code, ERR_NONE);
+    cr_expect_eq(session->outcome.gas_consumed, 4 + FILL_BYTES / 64);
+    session_free(session);
+}
+
+Test(service_steps, a_large_fill_is_cancelled_in_its_middle)
+{
+    struct session *session = session_of(bytes_of(program_fill, sizeof program_fill));
+    step_to(session, PHASE_CALL);
+    cr_expect_eq(steps_in(session, PHASE_CALL, 5), 5);
+    atomic_store(&session->run.stop, (int)SCHEDULER_CANCEL);
+    cr_expect_eq(steps_in(session, PHASE_CALL, STEPS_MAX), 1);
+    cr_expect_eq(session->outcome.err.code, ERR_CANCELLED);
+    uint64_t moved = (uint64_t)5 * SLICE_GAS * BYTES_PER_GAS;
+    cr_expect_eq(session->outcome.gas_consumed, 4 + moved / 64);
+    session_free(session);
+}
+
+Test(service_steps, a_large_memory_is_given_back_in_pieces)
+{
+    struct session *session = session_of(bytes_of(program_fill, sizeof program_fill));
+    step_to(session, PHASE_RELEASE);
+    size_t used = budget_used(&session->budget);
+    cr_expect_geq(used, FILL_BYTES);
+    uint32_t steps = 0;
+    for (; session->phase == PHASE_RELEASE; steps++) {
+        cr_expect_eq(steps_in(session, PHASE_RELEASE, 1), 1);
+        cr_expect(budget_used(&session->budget) < used || session->phase != PHASE_RELEASE);
+        used = budget_used(&session->budget);
+    }
+    cr_expect_gt(steps, 10);
+    cr_expect_eq(session->phase, PHASE_SEAL);
+    session_free(session);
+}
+
+/* A module of one body: (func (export "f") (drop (i32.const 1))…), about `size` bytes. */
+static struct buffer big_body(uint32_t size)
+{
+    static const uint8_t head[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01,
+                                   0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00,
+                                   0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00, 0x0a};
+    static const uint8_t drop[] = {0x41, 0x01, 0x1a};
+    struct buffer wasm;
+    buffer_init(&wasm, 2 * (size_t)size);
+    buffer_append(&wasm, head, sizeof head);
+    uint32_t count = size / sizeof drop;
+    const uint32_t sizes[] = {1 + 4 + 2 + count * (uint32_t)sizeof drop,
+                              2 + count * (uint32_t)sizeof drop};
+    for (int i = 0; i < 2; i++) { /* numbers of four bytes */
+        for (uint32_t shift = 0; shift < 28; shift += 7) {
+            uint8_t more = shift < 21 ? 0x80 : 0;
+            buffer_append_u8(&wasm, (uint8_t)((sizes[i] >> shift & 0x7f) | more));
+        }
+        buffer_append(&wasm, i == 0 ? "\1" : "\0", 1); /* one body; no locals */
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_append(&wasm, drop, sizeof drop);
+    }
+    buffer_append_u8(&wasm, 0x0b);
+    return wasm;
+}
+
+Test(service_steps, a_large_body_is_loaded_in_pieces_and_can_be_cancelled)
+{
+    enum { BODY_BYTES = 600000, LOAD_BYTES = 16384 };
+    struct buffer wasm = big_body(BODY_BYTES);
+    struct session *session = session_of(buffer_bytes(&wasm));
+    uint32_t steps = steps_in(session, PHASE_LOAD, STEPS_MAX);
+    cr_expect_eq(session->outcome.err.code, ERR_NONE, "%s", session->outcome.err.message);
+    cr_expect_geq(steps, 2 * BODY_BYTES / LOAD_BYTES); /* validated, translated */
+    session_free(session);
+    session = session_of(buffer_bytes(&wasm));
+    cr_expect_eq(steps_in(session, PHASE_LOAD, steps / 2), steps / 2);
+    atomic_store(&session->run.stop, (int)SCHEDULER_DEADLINE);
+    cr_expect_eq(steps_in(session, PHASE_LOAD, STEPS_MAX), 1);
+    cr_expect_eq(session->outcome.err.code, ERR_EXECUTION_TIMEOUT);
+    session_free(session);
+    buffer_release(&wasm);
+}
