@@ -1,8 +1,8 @@
 /* fusion.c: which handler does the work of two; see fusions.def.
  *
- * The rows are put into a hash table at the program's start, so that the translator can ask for every
- * instruction it emits. Most handlers begin no fusion or end none: two sets of bits say so before
- * the table, which is large, is looked at.
+ * The rows are put into a hash table at the program's start, so that the translator can ask for
+ * every instruction it emits. Most handlers begin no fusion or end none: two sets of bits say so
+ * before the table, which is large, is looked at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -43,7 +43,7 @@ static bool has(const uint64_t *set, enum handler handler)
 }
 
 /* Before main: afterwards any thread may read. */
-__attribute__((constructor)) static void fill(void)
+static __attribute__((constructor)) void fill(void)
 {
     for (uint32_t i = 0; i < FUSIONS; i++) {
         firsts[fusions[i].first / 64] |= (uint64_t)1 << (fusions[i].first % 64);
