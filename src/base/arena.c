@@ -127,6 +127,13 @@ void budget_init(struct budget *budget, struct budget *parent, size_t limit_byte
     budget->limit = limit_bytes;
     atomic_init(&budget->refusal, BUDGET_NOT_REFUSED);
     budget_on_shortage(budget, NULL, NULL);
+    budget_on_release(budget, NULL, NULL);
+}
+
+void budget_on_release(struct budget *budget, void (*released)(void *context), void *context)
+{
+    budget->released = released;
+    budget->released_context = context;
 }
 
 void budget_on_shortage(struct budget *budget, bool (*give_way)(void *context, size_t size),
@@ -186,6 +193,9 @@ void budget_release(struct budget *budget, size_t size)
 {
     for (struct budget *at = budget; at != NULL; at = at->parent) {
         budget_release_one(at, size);
+    }
+    if (budget != NULL && budget->released != NULL && size > 0) {
+        budget->released(budget->released_context);
     }
 }
 

@@ -25,6 +25,8 @@ struct budget {
     _Atomic int refusal;   /* enum budget_refusal: of the last charge here that failed */
     bool (*give_way)(void *context, size_t size); /* budget_on_shortage; NULL: nobody */
     void *give_way_context;
+    void (*released)(void *context); /* budget_on_release; NULL: nobody */
+    void *released_context;
 };
 
 void budget_init(struct budget *budget, struct budget *parent, size_t limit_bytes);
@@ -36,6 +38,8 @@ void budget_release(struct budget *budget, size_t size);
  * while nobody charges; NULL takes it away. */
 void budget_on_shortage(struct budget *budget, bool (*give_way)(void *context, size_t size),
                         void *context);
+/* Is told after something was given back, by the thread that did. Set as the former. */
+void budget_on_release(struct budget *budget, void (*released)(void *context), void *context);
 size_t budget_used(const struct budget *budget);
 /* Why the last charge through this very budget failed that did; NOT_REFUSED: none has since the
  * start or since budget_forget_refusal. Both take NULL. */

@@ -415,6 +415,14 @@ void scheduler_unreserve(struct scheduler *scheduler, struct scheduler_tenant *t
     }
 }
 
+void scheduler_memory_freed(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->lock);
+    scheduler_queue_memory_freed(&scheduler->queue);
+    scheduler_wake(scheduler);
+    pthread_mutex_unlock(&scheduler->lock);
+}
+
 /* ---- questions ---- */
 
 uint32_t scheduler_position(struct scheduler *scheduler, const struct scheduler_run *run)

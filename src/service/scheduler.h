@@ -156,6 +156,8 @@ void scheduler_settle(struct scheduler *scheduler, struct scheduler_run *run);
 /* A settled run's slot is free; its memory is back in the budget. */
 void scheduler_leave(struct scheduler *scheduler, struct scheduler_run *run);
 void scheduler_unreserve(struct scheduler *scheduler, struct scheduler_tenant *tenant);
+/* Memory has come back that no run held: of an answer that was sent. */
+void scheduler_memory_freed(struct scheduler *scheduler);
 
 /* How many runs get a slot before this one does, if nobody leaves out of turn, and it: 1 is next.
  * 0: it has had one, or has not been added. */

@@ -124,6 +124,13 @@ static void service_free(struct service *service)
     heap_free(service);
 }
 
+/* An answer has been sent or stored: another one may be made. */
+static void answers_released(void *context)
+{
+    struct service *service = context;
+    scheduler_memory_freed(service->scheduler);
+}
+
 bool service_open(const struct service_config *config, const struct service_parts *parts,
                   struct service **out, struct err *err)
 {
@@ -143,6 +150,7 @@ bool service_open(const struct service_config *config, const struct service_part
         service_free(service);
         return false;
     }
+    budget_on_release(&parts->memory->answers, answers_released, service);
     *out = service;
     return true;
 }
@@ -259,6 +267,8 @@ void service_close(struct service *service)
     atomic_store(&service->is_draining, true);
     scheduler_close(service->scheduler);
     service->scheduler = NULL;
+    /* Only the loop's thread, which is this one, gives answers back from now on. */
+    budget_on_release(&service->parts.memory->answers, NULL, NULL);
     /* Nothing is live: whatever the log holds by now is in the store. */
     mark_index(service);
     service_free(service);

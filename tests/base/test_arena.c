@@ -209,6 +209,30 @@ Test(base_arena, a_short_budget_asks_for_some_back_until_the_charge_fits)
     cr_expect_eq(giver.asked, asked);
 }
 
+static void count_release(void *context)
+{
+    ++*(int *)context;
+}
+
+Test(base_arena, tells_when_something_was_given_back)
+{
+    struct budget budget;
+    int told = 0;
+    budget_init(&budget, NULL, 100);
+    budget_on_release(&budget, count_release, &told);
+    cr_assert(budget_charge(&budget, 60));
+    cr_assert_not(budget_charge(&budget, 60));
+    budget_release(&budget, 0);
+    cr_expect_eq(told, 0);
+    budget_release(&budget, 10);
+    budget_release(&budget, 40);
+    cr_expect_eq(told, 2);
+    budget_on_release(&budget, NULL, NULL);
+    budget_release(&budget, 10);
+    budget_release(NULL, 10);
+    cr_expect_eq(told, 2);
+}
+
 Test(base_arena, takes_over_what_somebody_has_charged_for_it)
 {
     struct budget budget;
