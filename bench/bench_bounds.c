@@ -21,6 +21,8 @@
 enum {
     MODULE_BYTES = 16 << 20,
     LOAD_BYTES = 16384,
+    COPY_BYTES = 1 << 20,
+    RELEASE_BYTES = 4 << 20,
     SLICE_GAS = 20000,
     I32_CONST = 0x41,
     DROP = 0x1a,
@@ -377,7 +379,7 @@ static struct buffer touch(void)
     put_hex_section(&out, 5, "01 00 80 08");
     put_hex_section(&out, 8, "00");
     put_hex_section(&out, 10,
-                    "01 1f 01 01 7f 03 40 20 00 41 01 3a 00 00 20 00 41 80 20 6a 22 00 41 80 80 80 "
+                    "01 1e 01 01 7f 03 40 20 00 41 01 3a 00 00 20 00 41 80 20 6a 22 00 41 80 80 80 "
                     "20 49 0d 00 0b 0b");
     return out;
 }
@@ -401,31 +403,60 @@ static struct buffer recursion(void)
     put_hex_section(&out, 1, "01 60 00 00");
     put_hex_section(&out, 3, "01 00");
     put_hex_section(&out, 8, "00");
-    put_hex_section(&out, 10, "01 09 01 c8 01 7f 10 00 41 00 1a 0b");
+    put_hex_section(&out, 10, "01 0a 01 c8 01 7f 10 00 41 00 1a 0b");
     return out;
 }
 
 /* ---- Running them ---- */
 
-static struct vm_module *load(struct bytes wasm, struct budget *budget, struct err *err)
+enum ending { REFUSED, RETURNED, TRAPPED };
+static const char *const ending_names[] = {"refused", "returned", "trapped"};
+
+static void copy(uint8_t *to, struct bytes wasm)
 {
-    struct vm_module *module = NULL;
-    begin_step();
-    struct vm_loader *loader = vm_loader_new(wasm, &limits, budget, err);
-    end_step("vm_loader_new");
-    enum vm_load_status status = loader == NULL ? VM_LOAD_FAILED : VM_LOAD_MORE;
-    while (status == VM_LOAD_MORE) {
+    for (size_t done = 0; done < wasm.size; done += COPY_BYTES) {
+        size_t left = wasm.size - done;
         begin_step();
-        status = vm_loader_step(loader, LOAD_BYTES, &module, err);
-        end_step("vm_loader_step");
+        memcpy(to + done, wasm.ptr + done, left < COPY_BYTES ? left : COPY_BYTES);
+        end_step("the copy");
     }
+}
+
+static void free_loader(struct vm_loader *loader)
+{
+    bool is_released;
+    do {
+        begin_step();
+        is_released = vm_loader_release_some(loader, RELEASE_BYTES);
+        end_step("vm_loader_release_some");
+    } while (!is_released);
     begin_step();
     vm_loader_free(loader);
     end_step("vm_loader_free");
+}
+
+static struct vm_module *load(struct bytes wasm, struct budget *budget, struct err *err)
+{
+    struct vm_module *module = NULL;
+    uint8_t *to = NULL;
+    begin_step();
+    struct vm_loader *loader = vm_loader_new_empty(wasm.size, &limits, budget, &to, err);
+    end_step("vm_loader_new_empty");
+    if (loader == NULL) {
+        return NULL;
+    }
+    copy(to, wasm);
+    enum vm_load_status status;
+    do {
+        begin_step();
+        status = vm_loader_step(loader, LOAD_BYTES, &module, err);
+        end_step("vm_loader_step");
+    } while (status == VM_LOAD_MORE);
+    free_loader(loader);
     return module;
 }
 
-static bool start(struct vm_store *store, struct vm_module *module, struct err *err)
+static enum ending start(struct vm_store *store, struct vm_module *module, struct err *err)
 {
     struct vm_instance *instance = NULL;
     begin_step();
@@ -433,7 +464,7 @@ static bool start(struct vm_store *store, struct vm_module *module, struct err *
     end_step("vm_instantiate");
     struct vm_run *run = is_there ? vm_run_new(store, UINT64_MAX) : NULL;
     if (run == NULL || !vm_run_begin_start(run, instance, err)) {
-        return false;
+        return REFUSED;
     }
     enum vm_status status;
     do {
@@ -444,55 +475,80 @@ static bool start(struct vm_store *store, struct vm_module *module, struct err *
     begin_step();
     vm_run_free(run);
     end_step("vm_run_free");
-    return true;
+    return status == VM_TRAPPED ? TRAPPED : RETURNED;
 }
 
-static void measure(const char *what, struct buffer wasm)
+static void free_store(struct vm_store *store)
+{
+    bool is_released;
+    do {
+        begin_step();
+        is_released = vm_store_release_some(store, RELEASE_BYTES);
+        end_step("vm_store_release_some");
+    } while (!is_released);
+    begin_step();
+    vm_store_free(store);
+    end_step("vm_store_free");
+}
+
+static void unref(struct vm_module *module)
+{
+    struct arena rest;
+    bool is_released;
+    vm_module_unref_to(module, &rest);
+    do {
+        begin_step();
+        is_released = arena_release_some(&rest, RELEASE_BYTES);
+        end_step("arena_release_some");
+    } while (!is_released);
+}
+
+/* False, and says so, if it does not end as it is made to. */
+static bool measure(const char *what, struct buffer wasm, enum ending expected)
 {
     struct budget budget;
-    struct err err;
+    struct err err = {.code = ERR_NONE};
+    enum ending ending = REFUSED;
     budget_init(&budget, NULL, (size_t)300 << 20);
     struct vm_module *module = load(buffer_bytes(&wasm), &budget, &err);
-    if (module == NULL) {
-        fprintf(stderr, "%s: %s\n", what, err.message);
-    } else {
+    if (module != NULL) {
         struct vm_store *store = vm_store_new(&limits, &budget);
-        if (!start(store, module, &err)) {
-            fprintf(stderr, "%s: %s\n", what, err.message);
-        }
-        begin_step();
-        vm_store_free(store);
-        end_step("vm_store_free");
-        begin_step();
-        vm_module_unref(module);
-        end_step("vm_module_unref");
+        ending = start(store, module, &err);
+        free_store(store);
+        unref(module);
     }
     buffer_release(&wasm);
     report(what);
+    if (ending != expected) {
+        fprintf(stderr, "%s: %s, not %s: %s\n", what, ending_names[ending], ending_names[expected],
+                ending == REFUSED ? err.message : "");
+    }
+    return ending == expected;
 }
 
 static const struct {
     const char *name;
     struct buffer (*make)(void);
+    enum ending ending;
 } programs[] = {
-    {"one body of 8 MiB", big_body},
-    {"one loop of 8 MiB", big_loop},
-    {"8 MiB of branches", jumps},
-    {"jump tables of 60,000", jump_tables},
-    {"a trap after 8 MiB", late_trap},
-    {"50,000 locals, 10,000 times", many_locals},
-    {"200,000 functions with names", many_functions},
-    {"10,000 types of 1,600", many_types},
-    {"100,000 exports", many_exports},
-    {"150 exports of 99,000 bytes", long_exports},
-    {"1,000,000 elements", elements},
-    {"100,000 globals", globals},
-    {"a constant of 16 MiB", long_global},
-    {"100,000 data segments", data_segments},
-    {"16 MiB of data", big_data},
-    {"fill of 64 MiB", fill},
-    {"touching 64 MiB", touch},
-    {"deep recursion", recursion},
+    {"one body of 8 MiB", big_body, RETURNED},
+    {"one loop of 8 MiB", big_loop, RETURNED},
+    {"8 MiB of branches", jumps, REFUSED},
+    {"jump tables of 60,000", jump_tables, REFUSED},
+    {"a trap after 8 MiB", late_trap, TRAPPED},
+    {"50,000 locals, 10,000 times", many_locals, RETURNED},
+    {"200,000 functions with names", many_functions, RETURNED},
+    {"10,000 types of 1,600", many_types, RETURNED},
+    {"100,000 exports", many_exports, RETURNED},
+    {"150 exports of 99,000 bytes", long_exports, RETURNED},
+    {"1,000,000 elements", elements, RETURNED},
+    {"100,000 globals", globals, RETURNED},
+    {"a constant of 16 MiB", long_global, RETURNED},
+    {"100,000 data segments", data_segments, RETURNED},
+    {"16 MiB of data", big_data, RETURNED},
+    {"fill of 64 MiB", fill, RETURNED},
+    {"touching 64 MiB", touch, RETURNED},
+    {"deep recursion", recursion, TRAPPED},
 };
 
 int main(int argc, char **argv)
@@ -502,10 +558,11 @@ int main(int argc, char **argv)
     limits.memory_pages_max = 1024;
     limits.memory_pages_total_max = 1024;
     limits.memory_limit_traps = true;
+    bool ok = true;
     for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
         if (argc < 2 || strstr(programs[i].name, argv[1]) != NULL) {
-            measure(programs[i].name, programs[i].make());
+            ok = measure(programs[i].name, programs[i].make(), programs[i].ending) && ok;
         }
     }
-    return 0;
+    return ok ? 0 : 1;
 }

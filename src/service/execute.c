@@ -95,6 +95,14 @@ static enum scheduler_verdict fail_engine(struct session *session, struct err *e
     return fail(session, err);
 }
 
+static enum scheduler_verdict wait_for_memory(struct session *session)
+{
+    session->waits_for_memory = true;
+    session->has_waited_for_memory = true;
+    session->run.holds_memory = session->phase > PHASE_LINK; /* it waits where it grows */
+    return SCHEDULER_WAIT_MEMORY;
+}
+
 /* A run that is within its own limits waits for others to give memory back; the step is done again
  * then. Past its own limits it fails at once. */
 static enum scheduler_verdict lack_memory(struct session *session, struct err *err)
@@ -103,10 +111,7 @@ static enum scheduler_verdict lack_memory(struct session *session, struct err *e
     if (err->code != ERR_OVERLOADED) {
         return fail(session, err);
     }
-    session->waits_for_memory = true;
-    session->has_waited_for_memory = true;
-    session->run.holds_memory = session->phase > PHASE_LINK; /* it waits where it grows */
-    return SCHEDULER_WAIT_MEMORY;
+    return wait_for_memory(session);
 }
 
 static void copy_text(char *out, size_t out_size, struct bytes text)
@@ -353,6 +358,9 @@ static enum scheduler_verdict load_done(struct session *session)
 {
     struct err err;
     struct session_program *program = &session->program;
+    if (!vm_loader_release_some(program->loader, RELEASE_BYTES_PER_STEP)) {
+        return SCHEDULER_AGAIN;
+    }
     vm_loader_free(program->loader);
     program->loader = NULL;
     if (!policy_check(program->module, &err)) {
@@ -370,12 +378,25 @@ static enum scheduler_verdict load_done(struct session *session)
 }
 
 /* For want of memory it waits with the program's bytes alone, and begins again. */
-static enum scheduler_verdict load_failed(struct session *session, struct err *err)
+static enum scheduler_verdict load_again(struct session *session)
 {
     struct session_program *program = &session->program;
+    program->loads_again = !vm_loader_release_some(program->loader, RELEASE_BYTES_PER_STEP);
+    if (program->loads_again) {
+        return SCHEDULER_AGAIN;
+    }
     vm_loader_free(program->loader);
     program->loader = NULL;
-    return err->code == ERR_NO_MEMORY ? lack_memory(session, err) : fail_engine(session, err);
+    return wait_for_memory(session);
+}
+
+static enum scheduler_verdict load_failed(struct session *session, struct err *err)
+{
+    if (err->code != ERR_NO_MEMORY) {
+        return fail_engine(session, err);
+    }
+    enum scheduler_verdict verdict = lack_memory(session, err);
+    return verdict == SCHEDULER_WAIT_MEMORY ? load_again(session) : verdict;
 }
 
 /* The loader's copy of the program, in pieces; true when it is whole. */
@@ -395,8 +416,11 @@ static enum scheduler_verdict step_load(struct session *session, struct schedule
     (void)slice;
     struct err err;
     struct session_program *program = &session->program;
-    if (program->is_cached) {
+    if (program->module != NULL) { /* cached, or all is loaded */
         return load_done(session);
+    }
+    if (program->loads_again) {
+        return load_again(session);
     }
     if (program->loader == NULL) {
         program->copied = 0;

@@ -146,7 +146,10 @@ bool session_release_some(struct session *session)
         program->module = NULL;
     }
     if (program->loader != NULL) {
-        vm_loader_free_to(program->loader, &program->rest);
+        if (!vm_loader_release_some(program->loader, RELEASE_BYTES_PER_STEP)) {
+            return false;
+        }
+        vm_loader_free(program->loader);
         program->loader = NULL;
     }
     return arena_release_some(&program->rest, RELEASE_BYTES_PER_STEP) &&

@@ -67,8 +67,9 @@ struct session_program { /* all NULL until made; released in reverse */
     struct vm_limits limits; /* the engine may keep a pointer to it */
     struct bytes wasm;       /* opened; in the request's `sealed`, until it is loaded */
     struct vm_loader *loader;
-    uint8_t *copy; /* the loader's, of `wasm` */
-    size_t copied; /* bytes of it */
+    uint8_t *copy;    /* the loader's, of `wasm` */
+    size_t copied;    /* bytes of it */
+    bool loads_again; /* for want of memory, once the loader is given back */
     struct vm_module *module;
     bool is_cached; /* the module came from the cache */
     struct vm_store *store;

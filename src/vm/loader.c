@@ -32,6 +32,7 @@ struct vm_loader {
     enum loader_phase phase;
     uint32_t next_func;
     struct err failure; /* FAILED: told again at each step */
+    struct arena rest;  /* of the module, while it is given back */
 };
 
 /* The module, in an arena of its own, with room for its bytes. */
@@ -94,24 +95,31 @@ struct vm_loader *vm_loader_new(struct bytes wasm, const struct vm_limits *limit
     return loader;
 }
 
-void vm_loader_free_to(struct vm_loader *loader, struct arena *rest)
+bool vm_loader_release_some(struct vm_loader *loader, size_t bytes)
 {
-    arena_init(rest, NULL);
     if (loader == NULL) {
-        return;
+        return true;
     }
-    validator_free(loader->validator);
-    translator_free(loader->translator);
-    vm_module_unref_to(loader->module, rest);
-    budget_release(loader->budget, sizeof *loader);
-    heap_free(loader);
+    if (loader->module != NULL) {
+        vm_module_unref_to(loader->module, &loader->rest);
+        loader->module = NULL;
+    }
+    return translator_release_some(loader->translator, bytes) &&
+           arena_release_some(&loader->rest, bytes); /* wiped: it was sent encrypted */
 }
 
 void vm_loader_free(struct vm_loader *loader)
 {
-    struct arena rest;
-    vm_loader_free_to(loader, &rest);
-    arena_release_wiped(&rest); /* somebody's program, sent encrypted */
+    if (loader == NULL) {
+        return;
+    }
+    bool is_released = vm_loader_release_some(loader, SIZE_MAX);
+    assert(is_released);
+    (void)is_released;
+    validator_free(loader->validator);
+    translator_free(loader->translator);
+    budget_release(loader->budget, sizeof *loader);
+    heap_free(loader);
 }
 
 static bool begin_bodies(struct vm_loader *loader, struct err *err)

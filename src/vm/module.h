@@ -182,6 +182,9 @@ uint32_t validator_loop(const struct validator *validator);
 struct translator;
 struct translator *translator_new(struct budget *budget);
 void translator_free(struct translator *translator);
+/* Gives back about so many bytes of its room, after which it can only be freed; true when there is
+ * none left (or no translator). */
+bool translator_release_some(struct translator *translator, size_t bytes) MUST_CHECK;
 bool translator_begin(struct translator *translator, const struct vm_module *module,
                       uint32_t function_index, struct err *err) MUST_CHECK;
 bool translator_continue(struct translator *translator, size_t *left, bool *is_done,

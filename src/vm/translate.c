@@ -323,6 +323,11 @@ void translator_free(struct translator *t)
     budget_release(budget, sizeof *t);
 }
 
+bool translator_release_some(struct translator *t, size_t bytes)
+{
+    return t == NULL || arena_release_some(&t->arena, bytes);
+}
+
 bool translator_begin(struct translator *t, const struct vm_module *module, uint32_t function_index,
                       struct err *err)
 {

@@ -125,8 +125,11 @@ struct vm_loader *vm_loader_new_empty(size_t size, const struct vm_limits *limit
 enum vm_load_status vm_loader_step(struct vm_loader *loader, size_t bytes,
                                    struct vm_module **module, struct err *err);
 void vm_loader_free(struct vm_loader *loader);
-/* The same, but its module, if it still has one, goes the way of vm_module_unref_to. */
-void vm_loader_free_to(struct vm_loader *loader, struct arena *rest);
+/* Gives back about so many bytes of what the loader holds, with the module if that was not handed
+ * over, so that the end of a large one cannot keep a thread; true when little is left (or loader is
+ * NULL). After the first call a loader can only be freed, but one that failed tells why as before.
+ */
+bool vm_loader_release_some(struct vm_loader *loader, size_t bytes) MUST_CHECK;
 
 /* All steps at once. */
 bool vm_module_load(struct bytes wasm, const struct vm_limits *limits, struct budget *budget,

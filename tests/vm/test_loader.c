@@ -204,6 +204,66 @@ Test(vm_loader, flipped_and_cut_bytes_never_crash)
     }
 }
 
+/* Gives it back in pieces of that size; how many. */
+static size_t release_stepped(struct vm_loader *loader, size_t bytes, const struct budget *budget)
+{
+    size_t pieces = 0;
+    bool is_released = false;
+    while (!is_released) {
+        size_t before = budget_used(budget);
+        is_released = vm_loader_release_some(loader, bytes);
+        cr_assert_leq(before - budget_used(budget), bytes + 4096);
+        cr_assert(is_released || budget_used(budget) < before);
+        pieces++;
+    }
+    vm_loader_free(loader);
+    return pieces;
+}
+
+Test(vm_loader, a_loader_is_given_back_in_pieces_wherever_it_stands)
+{
+    struct buffer wasm = wasm_of_seed("control");
+    size_t most = 0;
+    bool has_ended = false;
+    for (size_t steps = 0; !has_ended; steps++) {
+        struct budget budget;
+        struct err err;
+        struct vm_module *module = NULL;
+        budget_init(&budget, NULL, 1 << 20);
+        struct vm_loader *loader =
+            vm_loader_new(buffer_bytes(&wasm), &vm_limits_default, &budget, &err);
+        for (size_t i = 0; i < steps && !has_ended; i++) {
+            has_ended = vm_loader_step(loader, 1, &module, &err) == VM_LOAD_DONE;
+        }
+        size_t pieces = release_stepped(loader, 64, &budget);
+        most = pieces > most ? pieces : most;
+        vm_module_unref(module);
+        cr_assert_eq(budget_used(&budget), 0);
+    }
+    cr_assert_gt(most, 100);
+    cr_assert(vm_loader_release_some(NULL, 1));
+    buffer_release(&wasm);
+}
+
+Test(vm_loader, one_that_has_failed_tells_why_while_it_is_given_back)
+{
+    struct buffer wasm = wasm_of_seed("control");
+    struct budget budget;
+    struct err first, again;
+    struct vm_module *module = NULL;
+    budget_init(&budget, NULL, 1 << 20);
+    wasm.ptr[wasm.size / 2] ^= 0x55;
+    struct vm_loader *loader =
+        vm_loader_new(buffer_bytes(&wasm), &vm_limits_default, &budget, &first);
+    cr_assert_eq(vm_loader_step(loader, SIZE_MAX, &module, &first), VM_LOAD_FAILED);
+    cr_assert_not(vm_loader_release_some(loader, 1));
+    cr_assert_eq(vm_loader_step(loader, 1, &module, &again), VM_LOAD_FAILED);
+    cr_assert_str_eq(again.message, first.message);
+    vm_loader_free(loader);
+    cr_assert_eq(budget_used(&budget), 0);
+    buffer_release(&wasm);
+}
+
 Test(vm_loader, a_module_lives_as_long_as_it_is_referred_to)
 {
     struct budget budget;
