@@ -11,8 +11,8 @@ struct crypto_signer {
     enum crypto_signature_algorithm algorithm;
     EVP_PKEY *native;
     EVP_MD_CTX *prepared;
-        /* copied for each signature; NULL: it signs no messages */ /* never changed after it is
-                                                                       made: threads share it */
+    /* copied for each signature; NULL: it signs no messages */ /* never changed after it is
+                                                                   made: threads share it */
 };
 
 /* Takes over `native`, which may be NULL; NULL when it is none of our algorithms. */

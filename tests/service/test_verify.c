@@ -118,13 +118,12 @@ Test(service_verify, text_is_the_bare_proof)
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->answered, NULL);
     arena_init(&call->exchange.arena, NULL);
-    call->exchange.request = (struct message_request){
-        .method = "GET",
-        .path = path,
-        .query = "",
-        .headers = &accept,
-        .header_count = 1,
-        .peer = "127.0.0.1"};
+    call->exchange.request = (struct message_request){.method = "GET",
+                                                      .path = path,
+                                                      .query = "",
+                                                      .headers = &accept,
+                                                      .header_count = 1,
+                                                      .peer = "127.0.0.1"};
     world_send(&world, call);
     struct reply reply = world_end(call);
     cr_expect_eq(reply.status, 200);
