@@ -10,9 +10,9 @@
 struct crypto_signer {
     enum crypto_signature_algorithm algorithm;
     EVP_PKEY *native;
+    /* Copied for each signature and never changed after it is made, so threads share it. NULL: it
+     * signs no messages. */
     EVP_MD_CTX *prepared;
-    /* copied for each signature; NULL: it signs no messages */ /* never changed after it is
-                                                                   made: threads share it */
 };
 
 /* Takes over `native`, which may be NULL; NULL when it is none of our algorithms. */

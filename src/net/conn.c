@@ -23,8 +23,8 @@
 #include <string.h>
 
 enum {
-    CONN_PENDING_BYTES_MAX = 16 * 1024, /* read ahead no further than this */
-    CONN_LINGER_BYTES_MAX = 1024 * 1024,
+    CONN_PENDING_BYTES_MAX = 16 * 1024,       /* read ahead no further than this */
+    CONN_LINGER_BYTES_MAX = 32 * 1024 * 1024, /* a whole body of a client that does not look up */
     CONN_LINGER_MS_MAX = 2000,
     CONN_EXCHANGE_BYTES_EXTRA = 64 * 1024, /* of the arena, beside the head: for the handler */
     CONN_SURPLUS_MAX = 64,        /* connections beyond the limit that are told 503 at a time */
