@@ -120,13 +120,13 @@ static inline void world_start(struct world *world)
 
 /* config NULL: the default with two workers. clock NULL: the system's. */
 static inline void world_open_with(struct world *world, const struct service_config *config,
-                                   const struct clock *clock, world_log_open *log_open)
+                                   const struct clock *clock, world_log_open *open_log)
 {
     char path[128];
     struct err err;
     memset(world, 0, sizeof(*world));
     pthread_mutex_init(&world->loop, NULL);
-    world->log_open = log_open;
+    world->log_open = open_log;
     world->clock = clock != NULL ? clock : &clock_system;
     world->config = config != NULL ? *config : service_config_default;
     if (config == NULL) {
