@@ -543,7 +543,7 @@ static const struct {
     {"150 exports of 99,000 bytes", long_exports, RETURNED},
     {"1,000,000 elements", elements, RETURNED},
     {"100,000 globals", globals, RETURNED},
-    {"a constant of 16 MiB", long_global, RETURNED},
+    {"a constant of 16 MiB", long_global, REFUSED},
     {"100,000 data segments", data_segments, RETURNED},
     {"16 MiB of data", big_data, RETURNED},
     {"fill of 64 MiB", fill, RETURNED},

@@ -12,15 +12,38 @@
 
 #include <string.h>
 
-enum { SECTION_CUSTOM = 0, SECTION_CODE = 10, SECTION_DATA = 11, SECTION_DATA_COUNT = 12 };
+enum { SECTION_CUSTOM = 0, HEADER_BYTES = 8 };
 
 static const uint8_t section_orders[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 10};
 
-typedef bool (*decode_section_fn)(struct vm_module *module, struct reader *reader, struct err *err);
+/* Begin reads what is before the entries, and how many there are; entry reads one. */
+struct section {
+    bool (*begin)(struct decoder *decoder, struct err *err);
+    bool (*entry)(struct decoder *decoder, struct err *err);
+};
 
-static const decode_section_fn section_readers[] = {
-    NULL,           decode_types,   decode_imports, decode_funcs,    decode_tables, decode_memories,
-    decode_globals, decode_exports, decode_start,   decode_elements, NULL,          decode_data,
+static bool decode_data_count(struct decoder *decoder, struct err *err)
+{
+    decoder->module->has_data_count = true;
+    return decode_u32(&decoder->reader, &decoder->data_count, err);
+}
+
+static const struct section sections[] = {
+    [1] = {decode_types, decode_type},         [2] = {decode_imports, decode_import},
+    [3] = {decode_funcs, decode_func},         [4] = {decode_tables, decode_table},
+    [5] = {decode_memories, decode_memory},    [6] = {decode_globals, decode_global},
+    [7] = {decode_exports, decode_export},     [8] = {decode_start, NULL},
+    [9] = {decode_elements, decode_element},   [10] = {decode_code, decode_body},
+    [11] = {decode_data, decode_data_segment}, [12] = {decode_data_count, NULL},
+};
+
+enum decoder_phase {
+    DECODER_HEADER,
+    DECODER_SECTION, /* the next one, or the end */
+    DECODER_ENTRY,   /* of the section at hand, or its end */
+    DECODER_EXPORTS, /* are being sorted */
+    DECODER_NAMES,
+    DECODER_BLAME, /* a section has failed: look at the last body */
 };
 
 void decoder_init(struct decoder *decoder, struct vm_module *module)
@@ -66,19 +89,6 @@ static bool decoder_custom(struct decoder *decoder, const uint8_t *end, struct e
     return is_taken;
 }
 
-static bool decoder_contents(struct decoder *decoder, uint8_t id, struct err *err)
-{
-    switch (id) {
-    case SECTION_CODE:
-        return decode_code(decoder->module, &decoder->reader, &decoder->code_count, err);
-    case SECTION_DATA_COUNT:
-        decoder->module->has_data_count = true;
-        return decode_u32(&decoder->reader, &decoder->data_count, err);
-    default:
-        return section_readers[id](decoder->module, &decoder->reader, err);
-    }
-}
-
 static bool decoder_section(struct decoder *decoder, struct err *err)
 {
     struct reader at = decoder->reader;
@@ -102,60 +112,25 @@ static bool decoder_section(struct decoder *decoder, struct err *err)
         return decoder_custom(decoder, end, err);
     }
     decoder->last_order = section_orders[id];
-    return decoder_contents(decoder, id, err) &&
-           (decoder->reader.ptr == end ||
-            decode_fail(&decoder->reader, err, "section size mismatch"));
+    decoder->section = id;
+    decoder->end = end;
+    decoder->count = 0;
+    decoder->next = 0;
+    decoder->phase = DECODER_ENTRY;
+    return sections[id].begin(decoder, err);
+}
+
+static bool decoder_entry(struct decoder *decoder, struct err *err)
+{
+    if (decoder->next < decoder->count) {
+        return sections[decoder->section].entry(decoder, err) && ++decoder->next > 0;
+    }
+    decoder->phase = DECODER_SECTION;
+    return decoder->reader.ptr == decoder->end ||
+           decode_fail(&decoder->reader, err, "section size mismatch");
 }
 
 /* ---- After the last section ---- */
-
-int module_name_compare(struct bytes a, struct bytes b)
-{
-    size_t common = a.size < b.size ? a.size : b.size;
-    int order = common == 0 ? 0 : memcmp(a.ptr, b.ptr, common);
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
-static void sift_down(const struct vm_export **heap, size_t root, size_t count)
-{
-    for (size_t child = 2 * root + 1; child < count; child = 2 * root + 1) {
-        if (child + 1 < count &&
-            module_name_compare(heap[child]->name, heap[child + 1]->name) < 0) {
-            child++;
-        }
-        if (module_name_compare(heap[root]->name, heap[child]->name) >= 0) {
-            return;
-        }
-        const struct vm_export *swapped = heap[root];
-        heap[root] = heap[child];
-        heap[child] = swapped;
-        root = child;
-    }
-}
-
-/* Heap sort: the names are foreign, and no order of them may be a slow one. */
-static bool sort_exports(struct vm_module *module, struct err *err)
-{
-    size_t count = module->export_count;
-    const struct vm_export **sorted = decode_array(module, count, sizeof *sorted, err);
-    if (sorted == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        sorted[i] = &module->exports[i];
-    }
-    for (size_t i = count / 2; i > 0; i--) {
-        sift_down(sorted, i - 1, count);
-    }
-    for (size_t end = count; end > 1; end--) {
-        const struct vm_export *largest = sorted[0];
-        sorted[0] = sorted[end - 1];
-        sorted[end - 1] = largest;
-        sift_down(sorted, 0, end - 1);
-    }
-    module->exports_by_name = sorted;
-    return true;
-}
 
 static bool decoder_finish(struct decoder *decoder, struct err *err)
 {
@@ -168,35 +143,79 @@ static bool decoder_finish(struct decoder *decoder, struct err *err)
         return decode_fail(&decoder->reader, err,
                            "data count and data section have inconsistent lengths");
     }
-    return sort_exports(module, err) && decode_func_names(module, decoder->names, err);
+    decoder->phase = DECODER_EXPORTS;
+    decoder->name_reader = reader_of(decoder->names);
+    decoder->names = bytes_of(NULL, 0);
+    return export_sort_begin(&decoder->sort, module, err);
 }
 
 /* Bodies are read last of all; but where the last one is longer than its size, that is why what
  * stands behind it makes no sense. The first error of a module is the one to tell. */
-static bool decoder_blame(const struct decoder *decoder, struct err *err)
+static bool decoder_blame(struct decoder *decoder, const struct err *failure, struct err *err)
 {
     const struct vm_module *module = decoder->module;
-    struct err earlier;
-    if (decoder->code_count > 0 && module->func_count > module->func_import_count &&
-        module->funcs[module->func_count - 1].body.ptr != NULL &&
-        !decode_last_body(module, &earlier)) {
-        *err = earlier;
+    *err = *failure;
+    if (decoder->code_count == 0 || module->func_count == module->func_import_count ||
+        module->funcs[module->func_count - 1].body.ptr == NULL) {
+        return false;
     }
-    return false;
+    const struct module_func *func = &module->funcs[module->func_count - 1];
+    decoder->failure = *failure;
+    decoder->reader = reader_of(bytes_of(func->body.ptr, module->wasm.size - func->body_offset));
+    decoder->phase = DECODER_BLAME;
+    return true;
 }
 
-bool decoder_step(struct decoder *decoder, bool *done, struct err *err)
+static bool decoder_sections(struct decoder *decoder, size_t *left, struct err *err)
+{
+    struct err failure;
+    const uint8_t *before = decoder->reader.ptr;
+    bool is_good = decoder->phase == DECODER_ENTRY ? decoder_entry(decoder, &failure)
+                                                   : decoder_section(decoder, &failure);
+    if (!is_good) {
+        return decoder_blame(decoder, &failure, err);
+    }
+    if (decoder->reader.ptr > before) { /* imports are read twice */
+        module_take(left, (size_t)(decoder->reader.ptr - before));
+    }
+    return true;
+}
+
+/* One thing; *done when there is nothing to do any more. */
+static bool decoder_one(struct decoder *decoder, size_t *left, bool *done, struct err *err)
+{
+    switch ((enum decoder_phase)decoder->phase) {
+    case DECODER_HEADER:
+        decoder->phase = DECODER_SECTION;
+        module_take(left, HEADER_BYTES);
+        return decoder_header(decoder, err);
+    case DECODER_SECTION:
+        if (reader_left(&decoder->reader) == 0) {
+            return decoder_finish(decoder, err);
+        }
+        return decoder_sections(decoder, left, err);
+    case DECODER_ENTRY:
+        return decoder_sections(decoder, left, err);
+    case DECODER_EXPORTS:
+        if (export_sort_some(&decoder->sort, left)) {
+            decoder->phase = DECODER_NAMES;
+        }
+        return true;
+    case DECODER_NAMES:
+        return decode_func_names(decoder, left, done, err);
+    case DECODER_BLAME:
+        break;
+    }
+    return decode_last_body(decoder, left, err);
+}
+
+bool decoder_step(struct decoder *decoder, size_t *left, bool *done, struct err *err)
 {
     *done = false;
-    if (reader_offset(&decoder->reader) == 0) {
-        return decoder_header(decoder, err);
-    }
-    if (reader_left(&decoder->reader) == 0) {
-        *done = true;
-        return decoder_finish(decoder, err);
-    }
-    if (decoder_section(decoder, err)) {
-        return true;
-    }
-    return decoder_blame(decoder, err);
+    do {
+        if (!decoder_one(decoder, left, done, err)) {
+            return false;
+        }
+    } while (*left > 0 && !*done);
+    return true;
 }

@@ -43,27 +43,39 @@ bool decode_const(struct vm_module *module, struct reader *reader, struct module
                   struct err *err) MUST_CHECK;
 void decode_declare_func(struct vm_module *module, uint32_t index);
 
-/* The sections: decode_sections.c, decode_import.c, decode_segments.c, decode_code.c. */
-bool decode_types(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_imports(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_funcs(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_tables(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_memories(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_globals(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_exports(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_start(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-bool decode_elements(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
-/* *count: how many bodies there are. If not as many as functions, they are passed over: that error
- * belongs to the module's end. */
-bool decode_code(struct vm_module *module, struct reader *reader, uint32_t *count,
-                 struct err *err) MUST_CHECK;
-bool decode_data(struct vm_module *module, struct reader *reader, struct err *err) MUST_CHECK;
+/* The sections: decode_sections.c, decode_import.c, decode_segments.c, decode_code.c. The plural
+ * reads what is before the entries and makes room for them; the singular the one that is next. */
+bool decode_types(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_type(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_imports(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_import(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_funcs(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_func(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_tables(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_table(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_memories(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_memory(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_globals(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_global(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_exports(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_export(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_start(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_elements(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_element(struct decoder *decoder, struct err *err) MUST_CHECK;
+/* If there are not as many bodies as functions, they are passed over: that error belongs to the
+ * module's end. */
+bool decode_code(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_body(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_data(struct decoder *decoder, struct err *err) MUST_CHECK;
+bool decode_data_segment(struct decoder *decoder, struct err *err) MUST_CHECK;
 
-/* False when the last body, as a row of instructions, goes wrong before its end or goes past it. */
-bool decode_last_body(const struct vm_module *module, struct err *err) MUST_CHECK;
+/* True while the last body, as a row of instructions that the reader is in, has not ended. If it
+ * goes wrong before its end or goes past it, that is the error; else the failure of the decoder. */
+bool decode_last_body(struct decoder *decoder, size_t *left, struct err *err) MUST_CHECK;
 
-/* decode_names.c: the function names of a name section (core spec A.4.1.1); what is malformed there
- * is as if it were not there. Fails with NO_MEMORY only. */
-bool decode_func_names(struct vm_module *module, struct bytes section, struct err *err) MUST_CHECK;
+/* decode_names.c: the function names of a name section (core spec A.4.1.1), in pieces; what is
+ * malformed there is as if it were not there. Fails with NO_MEMORY only. */
+bool decode_func_names(struct decoder *decoder, size_t *left, bool *is_done,
+                       struct err *err) MUST_CHECK;
 
 #endif

@@ -44,8 +44,8 @@ static bool decode_locals(struct vm_module *module, struct reader *reader, struc
     return true;
 }
 
-static bool decode_body(struct vm_module *module, struct reader *reader, struct module_func *func,
-                        struct err *err)
+static bool decode_body_of(struct vm_module *module, struct reader *reader,
+                           struct module_func *func, struct err *err)
 {
     struct reader at = *reader;
     struct bytes bytes;
@@ -68,38 +68,42 @@ static bool decode_body(struct vm_module *module, struct reader *reader, struct 
     return true;
 }
 
-bool decode_code(struct vm_module *module, struct reader *reader, uint32_t *count, struct err *err)
+bool decode_code(struct decoder *decoder, struct err *err)
 {
-    struct bytes passed;
-    if (!decode_count(reader, "functions_max", UINT32_MAX, count, err)) {
+    if (!decode_count(&decoder->reader, "functions_max", UINT32_MAX, &decoder->code_count, err)) {
         return false;
     }
-    uint32_t first = module->func_import_count;
-    bool is_consistent = *count == module->func_count - first;
-    for (uint32_t i = 0; i < *count; i++) {
-        if (!is_consistent) {
-            if (!decode_bytes(reader, &passed, err)) {
-                return false;
-            }
-        } else if (!decode_body(module, reader, &module->funcs[first + i], err)) {
-            return module_err_in_func(err, first + i);
-        }
-    }
+    decoder->count = decoder->code_count;
     return true;
 }
 
-bool decode_last_body(const struct vm_module *module, struct err *err)
+bool decode_body(struct decoder *decoder, struct err *err)
 {
-    uint32_t index = module->func_count - 1;
-    const struct module_func *func = &module->funcs[index];
-    size_t left = module->wasm.size - func->body_offset;
-    struct reader reader = reader_of(bytes_of(func->body.ptr, left));
-    while (reader_offset(&reader) < func->body.size) {
-        struct instruction instruction;
-        if (!opcode_read(&reader, func->body_offset, &instruction, err)) {
-            return module_err_in_func(err, index);
-        }
+    struct vm_module *module = decoder->module;
+    uint32_t index = module->func_import_count + (uint32_t)decoder->next;
+    struct bytes passed;
+    if (decoder->code_count != module->func_count - module->func_import_count) {
+        return decode_bytes(&decoder->reader, &passed, err);
     }
-    return reader_offset(&reader) == func->body.size ||
-           decode_fail(&reader, err, "section size mismatch");
+    return decode_body_of(module, &decoder->reader, &module->funcs[index], err) ||
+           module_err_in_func(err, index);
+}
+
+bool decode_last_body(struct decoder *decoder, size_t *left, struct err *err)
+{
+    uint32_t index = decoder->module->func_count - 1;
+    const struct module_func *func = &decoder->module->funcs[index];
+    struct reader *reader = &decoder->reader;
+    size_t before = reader_offset(reader);
+    if (before < func->body.size) {
+        struct instruction instruction;
+        bool is_read = opcode_read(reader, func->body_offset, &instruction, err);
+        module_take(left, reader_offset(reader) - before);
+        return is_read || module_err_in_func(err, index);
+    }
+    if (before > func->body.size) {
+        return decode_fail(reader, err, "section size mismatch");
+    }
+    *err = decoder->failure;
+    return false;
 }

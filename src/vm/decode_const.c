@@ -87,6 +87,14 @@ static bool const_instruction(struct vm_module *module, const struct instruction
     return true;
 }
 
+static bool check_size(const struct vm_module *module, const struct reader *first,
+                       const struct reader *next, struct err *err)
+{
+    size_t size = (size_t)(next->ptr - first->ptr);
+    return size <= module->limits.constant_bytes_max ||
+           decode_limit(first, err, "constant_bytes_max", size, module->limits.constant_bytes_max);
+}
+
 bool decode_const(struct vm_module *module, struct reader *reader, struct module_const *out,
                   struct err *err)
 {
@@ -95,7 +103,7 @@ bool decode_const(struct vm_module *module, struct reader *reader, struct module
     enum opcode first = OP_END;
     uint32_t count = 0;
     for (;; count++) {
-        if (!opcode_read(reader, 0, &instruction, err)) {
+        if (!opcode_read(reader, 0, &instruction, err) || !check_size(module, &at, reader, err)) {
             return false;
         }
         if (instruction.opcode == OP_END) {

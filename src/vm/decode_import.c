@@ -1,6 +1,7 @@
 /* decode_import.c: the import section (core spec 5.5.5).
  *
- * It is read twice: first to count each kind, then into arrays of just that size.
+ * It is read twice: first to count each kind, then into arrays of just that size. So it has twice
+ * as many entries as imports.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -29,8 +30,8 @@ static bool decode_import_func(struct vm_module *module, struct reader *reader, 
     return true;
 }
 
-static bool decode_import(struct vm_module *module, struct reader *reader, struct import *out,
-                          struct err *err)
+static bool read_import(struct vm_module *module, struct reader *reader, struct import *out,
+                        struct err *err)
 {
     uint8_t kind;
     if (!decode_name(module, reader, &out->entry.module, err) ||
@@ -116,34 +117,47 @@ static bool allocate_imports(struct vm_module *module, uint32_t count, struct er
            module->memories != NULL && module->globals != NULL;
 }
 
-bool decode_imports(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_imports(struct decoder *decoder, struct err *err)
 {
-    uint32_t counts[VM_EXTERN_GLOBAL + 1] = {0};
     uint32_t count;
-    if (!decode_count(reader, "imports_max", module->limits.imports_max, &count, err)) {
+    if (!decode_count(&decoder->reader, "imports_max", decoder->module->limits.imports_max, &count,
+                      err)) {
         return false;
     }
-    struct reader counting = *reader;
-    for (uint32_t i = 0; i < count; i++) {
-        struct import import = {.func = {0}};
-        if (!decode_import(module, &counting, &import, err)) {
-            return false;
-        }
-        counts[import.entry.type.kind]++;
-    }
-    module->func_import_count = counts[VM_EXTERN_FUNC];
-    module->table_import_count = counts[VM_EXTERN_TABLE];
-    module->memory_import_count = counts[VM_EXTERN_MEMORY];
-    module->global_import_count = counts[VM_EXTERN_GLOBAL];
-    if (!check_import_counts(module, reader, err) || !allocate_imports(module, count, err)) {
+    decoder->first = decoder->reader;
+    decoder->count = 2 * (uint64_t)count;
+    return true;
+}
+
+static void count_import(struct vm_module *module, enum vm_extern_kind kind)
+{
+    module->func_import_count += kind == VM_EXTERN_FUNC;
+    module->table_import_count += kind == VM_EXTERN_TABLE;
+    module->memory_import_count += kind == VM_EXTERN_MEMORY;
+    module->global_import_count += kind == VM_EXTERN_GLOBAL;
+}
+
+/* All were counted; the reader goes back to the first. */
+static bool begin_adding(struct decoder *decoder, struct err *err)
+{
+    decoder->reader = decoder->first;
+    return check_import_counts(decoder->module, &decoder->reader, err) &&
+           allocate_imports(decoder->module, (uint32_t)(decoder->count / 2), err);
+}
+
+bool decode_import(struct decoder *decoder, struct err *err)
+{
+    struct import import = {.func = {0}};
+    if (decoder->next == decoder->count / 2 && !begin_adding(decoder, err)) {
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        struct import import = {.func = {0}};
-        if (!decode_import(module, reader, &import, err)) {
-            return false;
-        }
-        add_import(module, &import);
+    if (!read_import(decoder->module, &decoder->reader, &import, err)) {
+        return false;
+    }
+    if (decoder->next < decoder->count / 2) {
+        count_import(decoder->module, import.entry.type.kind);
+    } else {
+        add_import(decoder->module, &import);
     }
     return true;
 }

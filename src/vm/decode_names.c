@@ -10,59 +10,74 @@
 
 enum { NAMES_FUNCTIONS = 1 };
 
-/* False when malformed. */
-static bool read_names(const struct vm_module *module, struct bytes subsection, struct bytes *names)
+/* One name of a function; false when malformed. */
+static bool read_name(struct decoder *decoder)
 {
-    struct reader reader = reader_of(subsection);
+    struct reader *reader = &decoder->name_reader;
     struct err ignored;
-    uint32_t count, index;
-    uint32_t next = 0;
-    if (!decode_u32(&reader, &count, &ignored)) {
+    uint32_t index;
+    struct bytes name;
+    if (!decode_u32(reader, &index, &ignored) || index < decoder->name_next ||
+        index >= decoder->module->func_count ||
+        !decode_name(decoder->module, reader, &name, &ignored)) {
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        struct bytes name;
-        if (!decode_u32(&reader, &index, &ignored) || index < next || index >= module->func_count ||
-            !decode_name(module, &reader, &name, &ignored)) {
-            return false;
-        }
-        names[index] = name;
-        next = index + 1;
-    }
-    return reader_left(&reader) == 0;
+    decoder->func_names[index] = name;
+    decoder->name_next = index + 1;
+    decoder->name_count--;
+    return true;
 }
 
-/* Finds the subsection of function names; false when malformed, empty when there is none. */
-static bool find_subsection(struct bytes section, struct bytes *out)
+/* One subsection; false when malformed. */
+static bool read_subsection(struct decoder *decoder)
 {
-    struct reader reader = reader_of(section);
     struct err ignored;
-    *out = bytes_of(NULL, 0);
-    while (reader_left(&reader) > 0) {
-        uint8_t id;
-        struct bytes contents;
-        if (!decode_u8(&reader, &id, &ignored) || !decode_bytes(&reader, &contents, &ignored)) {
-            return false;
-        }
-        if (id == NAMES_FUNCTIONS) {
-            *out = contents;
-        }
+    uint8_t id;
+    struct bytes contents;
+    if (!decode_u8(&decoder->name_reader, &id, &ignored) ||
+        !decode_bytes(&decoder->name_reader, &contents, &ignored)) {
+        return false;
+    }
+    if (id == NAMES_FUNCTIONS) {
+        decoder->names = contents;
     }
     return true;
 }
 
-bool decode_func_names(struct vm_module *module, struct bytes section, struct err *err)
+/* All subsections were seen: reads the one of functions, if there is one. */
+static bool begin_names(struct decoder *decoder, bool *is_done, struct err *err)
 {
-    struct bytes subsection;
-    if (!find_subsection(section, &subsection) || subsection.size == 0) {
+    struct err ignored;
+    struct reader reader = reader_of(decoder->names);
+    *is_done = decoder->names.size == 0 || !decode_u32(&reader, &decoder->name_count, &ignored);
+    if (*is_done) {
         return true;
     }
-    struct bytes *names = decode_array(module, module->func_count, sizeof *names, err);
-    if (names == NULL) {
-        return false;
+    decoder->name_reader = reader;
+    decoder->func_names = decode_array(decoder->module, decoder->module->func_count,
+                                       sizeof *decoder->func_names, err);
+    return decoder->func_names != NULL;
+}
+
+static void read_some(struct decoder *decoder, size_t *left, bool *is_done)
+{
+    size_t before = reader_left(&decoder->name_reader);
+    if (decoder->func_names == NULL) {
+        *is_done = !read_subsection(decoder);
+    } else if (decoder->name_count > 0) {
+        *is_done = !read_name(decoder);
+    } else {
+        *is_done = true;
+        decoder->module->func_names = before == 0 ? decoder->func_names : NULL;
     }
-    if (read_names(module, subsection, names)) {
-        module->func_names = names;
+    module_take(left, before - reader_left(&decoder->name_reader));
+}
+
+bool decode_func_names(struct decoder *decoder, size_t *left, bool *is_done, struct err *err)
+{
+    if (decoder->func_names == NULL && reader_left(&decoder->name_reader) == 0) {
+        return begin_names(decoder, is_done, err);
     }
+    read_some(decoder, left, is_done);
     return true;
 }

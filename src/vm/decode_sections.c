@@ -59,134 +59,138 @@ static bool decode_func_type(struct vm_module *module, struct reader *reader,
     return true;
 }
 
-bool decode_types(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_types(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    if (!decode_count(reader, "types_max", module->limits.types_max, &count, err)) {
+    struct vm_module *module = decoder->module;
+    if (!decode_count(&decoder->reader, "types_max", module->limits.types_max, &module->type_count,
+                      err)) {
         return false;
     }
-    struct vm_func_type *types = decode_array(module, count, sizeof *types, err);
-    if (types == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!decode_func_type(module, reader, &types[i], err)) {
-            return false;
-        }
-    }
-    module->types = types;
-    module->type_count = count;
-    return true;
+    decoder->count = module->type_count;
+    module->types = decode_array(module, module->type_count, sizeof *module->types, err);
+    return module->types != NULL;
+}
+
+bool decode_type(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    return decode_func_type(module, &decoder->reader, &module->types[decoder->next], err);
 }
 
 /* The count of a section of definitions, and an array for them and the imports before them, which
  * are copied from `imports`. The limit is for both. */
-static void *decode_index_space(struct vm_module *module, struct reader *reader, const char *limit,
-                                uint32_t max, const void *imports, uint32_t import_count,
-                                size_t size, uint32_t *total, struct err *err)
+static void *decode_index_space(struct decoder *decoder, const char *limit, uint32_t max,
+                                const void *imports, uint32_t import_count, size_t size,
+                                uint32_t *total, struct err *err)
 {
-    struct reader at = *reader;
+    struct reader at = decoder->reader;
     uint32_t count;
-    if (!decode_count(reader, limit, UINT32_MAX, &count, err)) {
+    if (!decode_count(&decoder->reader, limit, UINT32_MAX, &count, err)) {
         return NULL;
     }
     if (count > max || import_count > max - count) {
         decode_limit(&at, err, limit, (uint64_t)import_count + count, max);
         return NULL;
     }
-    void *array = decode_array(module, import_count + count, size, err);
+    void *array = decode_array(decoder->module, import_count + count, size, err);
     if (array != NULL && import_count > 0) {
         memcpy(array, imports, import_count * size);
     }
+    decoder->count = count;
     *total = import_count + count;
     return array;
 }
 
-bool decode_funcs(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_funcs(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    struct module_func *funcs =
-        decode_index_space(module, reader, "functions_max", module->limits.functions_max,
-                           module->funcs, module->func_import_count, sizeof *funcs, &count, err);
-    if (funcs == NULL) {
+    struct vm_module *module = decoder->module;
+    module->funcs = decode_index_space(decoder, "functions_max", module->limits.functions_max,
+                                       module->funcs, module->func_import_count,
+                                       sizeof *module->funcs, &module->func_count, err);
+    return module->funcs != NULL;
+}
+
+bool decode_func(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    struct module_func *func = &module->funcs[module->func_import_count + decoder->next];
+    struct reader at = decoder->reader;
+    if (!decode_u32(&decoder->reader, &func->type_index, err)) {
         return false;
     }
-    for (uint32_t i = module->func_import_count; i < count; i++) {
-        struct reader at = *reader;
-        if (!decode_u32(reader, &funcs[i].type_index, err)) {
-            return false;
-        }
-        if (funcs[i].type_index >= module->type_count) {
-            return decode_fail(&at, err, "unknown type");
-        }
-        funcs[i].type = &module->types[funcs[i].type_index];
+    if (func->type_index >= module->type_count) {
+        return decode_fail(&at, err, "unknown type");
     }
-    module->funcs = funcs;
-    module->func_count = count;
+    func->type = &module->types[func->type_index];
     return true;
 }
 
-bool decode_tables(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_tables(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    struct module_table *tables =
-        decode_index_space(module, reader, "tables_max", module->limits.tables_max, module->tables,
-                           module->table_import_count, sizeof *tables, &count, err);
-    if (tables == NULL) {
-        return false;
-    }
-    for (uint32_t i = module->table_import_count; i < count; i++) {
-        if (!decode_table_type(module, reader, &tables[i], err)) {
-            return false;
-        }
-    }
-    module->tables = tables;
-    module->table_count = count;
-    return true;
+    struct vm_module *module = decoder->module;
+    module->tables = decode_index_space(decoder, "tables_max", module->limits.tables_max,
+                                        module->tables, module->table_import_count,
+                                        sizeof *module->tables, &module->table_count, err);
+    return module->tables != NULL;
 }
 
-bool decode_memories(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_table(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    struct module_memory *memories = decode_index_space(
-        module, reader, "memories_max", module->limits.memories_max, module->memories,
-        module->memory_import_count, sizeof *memories, &count, err);
-    if (memories == NULL) {
-        return false;
-    }
-    for (uint32_t i = module->memory_import_count; i < count; i++) {
-        if (!decode_memory_type(module, reader, &memories[i], err)) {
-            return false;
-        }
-    }
-    module->memories = memories;
-    module->memory_count = count;
-    return true;
+    struct vm_module *module = decoder->module;
+    return decode_table_type(module, &decoder->reader,
+                             &module->tables[module->table_import_count + decoder->next], err);
 }
 
-bool decode_globals(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_memories(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    struct module_global *globals = decode_index_space(
-        module, reader, "globals_max", module->limits.globals_max, module->globals,
-        module->global_import_count, sizeof *globals, &count, err);
-    if (globals == NULL) {
-        return false;
-    }
-    for (uint32_t i = module->global_import_count; i < count; i++) {
-        if (!decode_global_type(module, reader, &globals[i], err) ||
-            !decode_const(module, reader, &globals[i].init, err)) {
-            return false;
-        }
-    }
-    module->globals = globals;
-    module->global_count = count;
-    return true;
+    struct vm_module *module = decoder->module;
+    module->memories = decode_index_space(decoder, "memories_max", module->limits.memories_max,
+                                          module->memories, module->memory_import_count,
+                                          sizeof *module->memories, &module->memory_count, err);
+    return module->memories != NULL;
 }
 
-static bool decode_export(struct vm_module *module, struct reader *reader, struct vm_export *out,
-                          struct err *err)
+bool decode_memory(struct decoder *decoder, struct err *err)
 {
+    struct vm_module *module = decoder->module;
+    return decode_memory_type(module, &decoder->reader,
+                              &module->memories[module->memory_import_count + decoder->next], err);
+}
+
+bool decode_globals(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    module->globals = decode_index_space(decoder, "globals_max", module->limits.globals_max,
+                                         module->globals, module->global_import_count,
+                                         sizeof *module->globals, &module->global_count, err);
+    return module->globals != NULL;
+}
+
+bool decode_global(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    struct module_global *global = &module->globals[module->global_import_count + decoder->next];
+    return decode_global_type(module, &decoder->reader, global, err) &&
+           decode_const(module, &decoder->reader, &global->init, err);
+}
+
+bool decode_exports(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    if (!decode_count(&decoder->reader, "exports_max", module->limits.exports_max,
+                      &module->export_count, err)) {
+        return false;
+    }
+    decoder->count = module->export_count;
+    module->exports = decode_array(module, module->export_count, sizeof *module->exports, err);
+    return module->exports != NULL;
+}
+
+bool decode_export(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    struct reader *reader = &decoder->reader;
+    struct vm_export *out = &module->exports[decoder->next];
     uint8_t kind;
     if (!decode_name(module, reader, &out->name, err)) {
         return false;
@@ -208,29 +212,10 @@ static bool decode_export(struct vm_module *module, struct reader *reader, struc
     return true;
 }
 
-bool decode_exports(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_start(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    if (!decode_count(reader, "exports_max", module->limits.exports_max, &count, err)) {
-        return false;
-    }
-    struct vm_export *exports = decode_array(module, count, sizeof *exports, err);
-    if (exports == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!decode_export(module, reader, &exports[i], err)) {
-            return false;
-        }
-    }
-    module->exports = exports;
-    module->export_count = count;
-    return true;
-}
-
-bool decode_start(struct vm_module *module, struct reader *reader, struct err *err)
-{
+    struct vm_module *module = decoder->module;
     module->has_start = true;
-    module->start_offset = (uint32_t)reader_offset(reader);
-    return decode_u32(reader, &module->start, err);
+    module->start_offset = (uint32_t)reader_offset(&decoder->reader);
+    return decode_u32(&decoder->reader, &module->start, err);
 }

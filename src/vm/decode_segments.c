@@ -39,32 +39,34 @@ static bool decode_func_index(struct vm_module *module, struct reader *reader,
     return true;
 }
 
-static bool decode_element_items(struct vm_module *module, struct reader *reader, uint32_t flags,
-                                 struct module_element *out, struct err *err)
+/* How many items; they are the next entries. */
+static bool begin_items(struct decoder *decoder, struct module_element *out, struct err *err)
 {
+    struct vm_module *module = decoder->module;
     /* A segment that is longer than any table can never be used whole. */
-    if (!decode_count(reader, "table_elements_max", module->limits.table_elements_max, &out->count,
-                      err)) {
+    if (!decode_count(&decoder->reader, "table_elements_max", module->limits.table_elements_max,
+                      &out->count, err)) {
         return false;
     }
     out->items = decode_array(module, out->count, sizeof *out->items, err);
-    if (out->items == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < out->count; i++) {
-        bool is_read = (flags & SEGMENT_EXPRESSIONS) != 0
-                           ? decode_const(module, reader, &out->items[i], err)
-                           : decode_func_index(module, reader, &out->items[i], err);
-        if (!is_read) {
-            return false;
-        }
-    }
-    return true;
+    decoder->items_left = out->count;
+    decoder->count += out->count;
+    return out->items != NULL;
 }
 
-static bool decode_element(struct vm_module *module, struct reader *reader,
-                           struct module_element *out, struct err *err)
+static bool decode_item(struct decoder *decoder, struct err *err)
 {
+    struct vm_module *module = decoder->module;
+    const struct module_element *element = &module->elements[decoder->elements - 1];
+    struct module_const *item = &element->items[element->count - decoder->items_left--];
+    return decoder->has_expressions ? decode_const(module, &decoder->reader, item, err)
+                                    : decode_func_index(module, &decoder->reader, item, err);
+}
+
+static bool begin_element(struct decoder *decoder, struct module_element *out, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    struct reader *reader = &decoder->reader;
     struct reader at = *reader;
     uint32_t flags;
     out->position = (uint32_t)reader_offset(reader);
@@ -85,33 +87,34 @@ static bool decode_element(struct vm_module *module, struct reader *reader,
             return false;
         }
     }
-    return decode_element_type(reader, flags, out, err) &&
-           decode_element_items(module, reader, flags, out, err);
+    decoder->has_expressions = (flags & SEGMENT_EXPRESSIONS) != 0;
+    return decode_element_type(reader, flags, out, err) && begin_items(decoder, out, err);
 }
 
-bool decode_elements(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_elements(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    if (!decode_count(reader, "segments_max", module->limits.segments_max, &count, err)) {
+    struct vm_module *module = decoder->module;
+    if (!decode_count(&decoder->reader, "segments_max", module->limits.segments_max,
+                      &module->element_count, err)) {
         return false;
     }
-    struct module_element *elements = decode_array(module, count, sizeof *elements, err);
-    if (elements == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!decode_element(module, reader, &elements[i], err)) {
-            return false;
-        }
-    }
-    module->elements = elements;
-    module->element_count = count;
-    return true;
+    decoder->count = module->element_count;
+    module->elements = decode_array(module, module->element_count, sizeof *module->elements, err);
+    return module->elements != NULL;
 }
 
-static bool decode_data_segment(struct vm_module *module, struct reader *reader,
-                                struct module_data *out, struct err *err)
+bool decode_element(struct decoder *decoder, struct err *err)
 {
+    return decoder->items_left > 0
+               ? decode_item(decoder, err)
+               : begin_element(decoder, &decoder->module->elements[decoder->elements++], err);
+}
+
+bool decode_data_segment(struct decoder *decoder, struct err *err)
+{
+    struct vm_module *module = decoder->module;
+    struct reader *reader = &decoder->reader;
+    struct module_data *out = &module->data[decoder->next];
     struct reader at = *reader;
     uint32_t flags;
     out->position = (uint32_t)reader_offset(reader);
@@ -131,22 +134,14 @@ static bool decode_data_segment(struct vm_module *module, struct reader *reader,
     return decode_bytes(reader, &out->content, err);
 }
 
-bool decode_data(struct vm_module *module, struct reader *reader, struct err *err)
+bool decode_data(struct decoder *decoder, struct err *err)
 {
-    uint32_t count;
-    if (!decode_count(reader, "segments_max", module->limits.segments_max, &count, err)) {
+    struct vm_module *module = decoder->module;
+    if (!decode_count(&decoder->reader, "segments_max", module->limits.segments_max,
+                      &module->data_count, err)) {
         return false;
     }
-    struct module_data *data = decode_array(module, count, sizeof *data, err);
-    if (data == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!decode_data_segment(module, reader, &data[i], err)) {
-            return false;
-        }
-    }
-    module->data = data;
-    module->data_count = count;
-    return true;
+    decoder->count = module->data_count;
+    module->data = decode_array(module, module->data_count, sizeof *module->data, err);
+    return module->data != NULL;
 }

@@ -3,9 +3,10 @@
  *   header and sections (decode) -> what is not a body (validate_module) -> each body: validate,
  *   translate
  *
- * A step stops at the first section or body after which it has read its bytes; sections are only
- * walked through, bodies are the work. A body counts for more than its bytes if it declares or
- * passes many values. What a module is and how it fails does not depend on the steps.
+ * A step stops at the first entry of a section, or instruction of a body, after which it has read
+ * its bytes; sections are only walked through, bodies are the work. A body counts for more than its
+ * bytes if it declares or passes many values. What a module is and how it fails does not depend on
+ * the steps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,6 +17,7 @@
 
 enum loader_phase {
     LOADER_DECODE,
+    LOADER_CHECK,
     LOADER_BODIES,
     LOADER_VALIDATE,  /* next_func, which has been begun */
     LOADER_TRANSLATE, /* the same */
@@ -27,6 +29,7 @@ struct vm_loader {
     struct budget *budget;
     struct vm_module *module; /* NULL once handed over */
     struct decoder decoder;
+    struct module_check check;
     struct validator *validator;
     struct translator *translator;
     enum loader_phase phase;
@@ -122,11 +125,18 @@ void vm_loader_free(struct vm_loader *loader)
     heap_free(loader);
 }
 
-static bool begin_bodies(struct vm_loader *loader, struct err *err)
+static bool decode_some(struct vm_loader *loader, size_t *left, struct err *err)
 {
-    if (!validate_module(loader->module, err)) {
+    bool is_done;
+    if (!decoder_step(&loader->decoder, left, &is_done, err)) {
         return false;
     }
+    loader->phase = is_done ? LOADER_CHECK : LOADER_DECODE;
+    return true;
+}
+
+static bool begin_bodies(struct vm_loader *loader, struct err *err)
+{
     loader->validator = validator_new(loader->module, loader->budget);
     loader->translator = translator_new(loader->budget);
     if (loader->validator == NULL || loader->translator == NULL) {
@@ -137,16 +147,11 @@ static bool begin_bodies(struct vm_loader *loader, struct err *err)
     return true;
 }
 
-static bool load_section(struct vm_loader *loader, size_t *left, struct err *err)
+static bool check_some(struct vm_loader *loader, size_t *left, struct err *err)
 {
     bool is_done;
-    size_t before = reader_left(&loader->decoder.reader);
-    if (!decoder_step(&loader->decoder, &is_done, err)) {
-        return false;
-    }
-    size_t bytes = before - reader_left(&loader->decoder.reader);
-    *left -= bytes < *left ? bytes : *left;
-    return !is_done || begin_bodies(loader, err);
+    return validate_module(loader->module, &loader->check, left, &is_done, err) &&
+           (!is_done || begin_bodies(loader, err));
 }
 
 /* What a body costs beside its bytes, which may be none. */
@@ -160,7 +165,7 @@ static bool begin_body(struct vm_loader *loader, size_t *left, struct err *err)
         return true;
     }
     size_t bytes = BODY_BYTES + module->funcs[loader->next_func].local_count / LOCALS_OF_A_BYTE;
-    *left -= bytes < *left ? bytes : *left;
+    module_take(left, bytes);
     loader->phase = LOADER_VALIDATE;
     return validator_begin(loader->validator, loader->next_func, err);
 }
@@ -201,11 +206,11 @@ static bool translate_some(struct vm_loader *loader, size_t *left, struct err *e
 static bool load_some(struct vm_loader *loader, size_t left, struct err *err)
 {
     static bool (*const phases[])(struct vm_loader *, size_t *, struct err *) = {
-        [LOADER_DECODE] = load_section,
-        [LOADER_BODIES] = begin_body,
-        [LOADER_VALIDATE] = validate_some,
+        [LOADER_DECODE] = decode_some,       [LOADER_CHECK] = check_some,
+        [LOADER_BODIES] = begin_body,        [LOADER_VALIDATE] = validate_some,
         [LOADER_TRANSLATE] = translate_some,
     };
+    left += left == 0;
     do {
         if (!phases[loader->phase](loader, &left, err)) {
             return false;

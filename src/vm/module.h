@@ -139,22 +139,49 @@ bool module_err_in_func(struct err *err, uint32_t index);
 /* disasm.c: a foreign name as ASCII, cut if long; others than printable characters as \\hh. */
 enum { MODULE_NAME_TEXT_BYTES = 128 };
 void module_name_text(struct bytes name, char out[static MODULE_NAME_TEXT_BYTES]);
-int module_name_compare(struct bytes a, struct bytes b); /* as memcmp; the shorter one first */
+/* exports.c: as memcmp; the shorter one first. What it costs, in bytes as the loader counts. */
+int module_name_compare(struct bytes a, struct bytes b);
+size_t module_name_cost(struct bytes a, struct bytes b);
 
-/* decode.c: everything but the bodies' instructions, one call per section, so that loading can be
- * stepped. Init takes the module with arena, limits and wasm set. */
+/* exports.c: sorts a module's exports by name, in pieces. Begin fails with NO_MEMORY; some takes
+ * what it does from *left, in bytes as the loader counts them, and is true when all are sorted. */
+struct export_sort {
+    struct vm_module *module;
+    const struct vm_export **from, **to; /* runs of `width` sorted names; where they are merged */
+    size_t count, width;
+    size_t first, second; /* the next of two neighbouring runs; the end of the former: */
+    size_t middle, end;   /* middle, of the latter: end */
+};
+bool export_sort_begin(struct export_sort *sort, struct vm_module *module,
+                       struct err *err) MUST_CHECK;
+bool export_sort_some(struct export_sort *sort, size_t *left) MUST_CHECK;
+
+/* decode.c: everything but the bodies' instructions, in pieces. Init takes the module with arena,
+ * limits and wasm set. */
 struct decoder {
     struct vm_module *module;
-    struct reader reader; /* at the next section */
+    struct reader reader; /* at the next section, or entry */
+    uint8_t phase;        /* enum decoder_phase: decode.c */
+    uint8_t section;      /* the one at hand */
     uint8_t last_order;   /* of the last section that was not custom: see decode.c */
+    const uint8_t *end;   /* of the section */
+    uint64_t count, next; /* of its entries; see each section's */
+    uint32_t items_left;  /* of the element segment at hand */
+    bool has_expressions; /* its items */
+    uint32_t elements;    /* that were begun */
+    struct reader first;  /* at the first import */
     uint32_t code_count;  /* bodies that the code section had */
     uint32_t data_count;  /* what the data count section said */
-    struct bytes names;   /* contents of the last custom section "name" */
+    struct export_sort sort;
+    struct bytes names; /* contents of the last custom section "name"; of its part on functions */
+    struct reader name_reader; /* of them; then of the subsection of functions */
+    struct bytes *func_names;  /* being read; NULL: the subsection is being looked for */
+    uint32_t name_count, name_next;
+    struct err failure; /* of a section, while the last body is looked at */
 };
 void decoder_init(struct decoder *decoder, struct vm_module *module);
-/* The header, or one section, or, when no input is left, what holds between sections; then *done.
- */
-bool decoder_step(struct decoder *decoder, bool *done, struct err *err) MUST_CHECK;
+/* As much as *left bytes, from which it is taken; at least an entry of a section. */
+bool decoder_step(struct decoder *decoder, size_t *left, bool *done, struct err *err) MUST_CHECK;
 
 /* decode_const.c: the constant that one instruction is; false if it is none. */
 bool module_const_of(const struct instruction *instruction, struct module_const *out);
@@ -164,7 +191,19 @@ bool constant_type(const struct vm_module *module, const struct module_const *co
 
 /* validate.c: all but the bodies. validate_body.c: a body at a time; the validator keeps its stacks
  * between them. */
-bool validate_module(const struct vm_module *module, struct err *err) MUST_CHECK;
+struct module_check {
+    uint32_t part; /* of validate_module's */
+    uint32_t next; /* in it */
+    uint32_t item; /* of an element segment */
+};
+/* In pieces, as decoder_step: from a check that is all zero until *is_done. */
+bool validate_module(const struct vm_module *module, struct module_check *check, size_t *left,
+                     bool *is_done, struct err *err) MUST_CHECK;
+/* Takes `bytes` from what is left. */
+static inline void module_take(size_t *left, size_t bytes)
+{
+    *left -= bytes < *left ? bytes : *left;
+}
 struct validator;
 struct validator *validator_new(const struct vm_module *module, struct budget *budget);
 void validator_free(struct validator *validator);

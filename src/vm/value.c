@@ -30,6 +30,7 @@ const struct vm_limits vm_limits_default = {
     .results_max = 1000,
     .locals_max = 50000,
     .function_bytes_max = 8u << 20,
+    .constant_bytes_max = 4096,
     .nesting_max = 10000,
     .br_table_max = 65536,
     .values_per_byte_max = 16,

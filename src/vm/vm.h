@@ -85,6 +85,7 @@ struct vm_limits {
     uint32_t results_max;
     uint32_t locals_max;         /* of one function, params included */
     uint32_t function_bytes_max; /* one body */
+    uint32_t constant_bytes_max; /* one constant expression, its end included */
     uint32_t nesting_max;
     uint32_t br_table_max;
     uint32_t values_per_byte_max; /* that blocks, branches and calls of a body pass, for each of its

@@ -146,6 +146,8 @@ Test(vm_decode, each_limit_admits_its_value_and_refuses_one_more)
         LIMIT(locals_max, 5, {1, BYTES(1, 0x60, 1, 0x7f, 0)}, {3, BYTES(1, 0)},
               {10, BYTES(1, 6, 2, 1, 0x7f, 3, 0x7e, 0x0b)}),
         LIMIT(function_bytes_max, 3, TYPE_NONE, {3, BYTES(1, 0)}, {10, BYTES(1, 3, 0, 1, 0x0b)}),
+        LIMIT(constant_bytes_max, 3, {6, BYTES(1, 0x7f, 0, 0x41, 0, 0x0b)}),
+        LIMIT(constant_bytes_max, 6, {6, BYTES(1, 0x7f, 0, 0x41, 0, 0x41, 0, 0x6a, 0x0b)}),
         LIMIT(name_bytes_max, 2, {5, BYTES(1, 0, 0)}, {7, BYTES(1, 2, 'a', 'b', 2, 0)}),
         LIMIT(name_bytes_max, 3, {0, BYTES(3, 'a', 'b', 'c')}),
         LIMIT(module_bytes_max, 13, {1, BYTES(0)}, {3, BYTES(0)}),

@@ -50,6 +50,51 @@ static void same_text(const struct vm_module *a, const struct vm_module *b)
     heap_free(texts[1]);
 }
 
+static void same_constant(const struct module_const *a, const struct module_const *b)
+{
+    cr_assert_eq(a->kind, b->kind);
+    cr_assert_eq(a->index, b->index);
+    cr_assert_eq(a->offset, b->offset);
+    cr_assert_eq(a->code.size, b->code.size);
+}
+
+static void same_segments(const struct vm_module *a, const struct vm_module *b)
+{
+    for (uint32_t i = 0; i < a->element_count; i++) {
+        const struct module_element *element = &a->elements[i];
+        same_constant(&element->offset, &b->elements[i].offset);
+        cr_assert_eq(element->count, b->elements[i].count);
+        for (uint32_t item = 0; item < element->count; item++) {
+            same_constant(&element->items[item], &b->elements[i].items[item]);
+        }
+    }
+    for (uint32_t i = 0; i < a->data_count; i++) {
+        same_constant(&a->data[i].offset, &b->data[i].offset);
+        cr_assert(bytes_equal(a->data[i].content, b->data[i].content));
+    }
+}
+
+static void same_module(const struct vm_module *a, const struct vm_module *b)
+{
+    same_text(a, b);
+    cr_assert_eq(a->type_count, b->type_count);
+    cr_assert_eq(a->import_count, b->import_count);
+    cr_assert_eq(a->func_count, b->func_count);
+    cr_assert_eq(a->table_count, b->table_count);
+    cr_assert_eq(a->memory_count, b->memory_count);
+    cr_assert_eq(a->global_count, b->global_count);
+    cr_assert_eq(a->element_count, b->element_count);
+    cr_assert_eq(a->data_count, b->data_count);
+    cr_assert_eq(a->export_count, b->export_count);
+    same_segments(a, b);
+    for (uint32_t i = 0; i < a->export_count; i++) {
+        cr_assert_eq(a->exports_by_name[i] - a->exports, b->exports_by_name[i] - b->exports);
+    }
+    for (uint32_t i = 0; i < a->func_count; i++) {
+        cr_assert(bytes_equal(vm_module_function_name(a, i), vm_module_function_name(b, i)));
+    }
+}
+
 Test(vm_loader, steps_of_any_size_make_the_same_module)
 {
     for (size_t seed = 0; wasm_seeds[seed] != NULL; seed++) {
@@ -64,7 +109,7 @@ Test(vm_loader, steps_of_any_size_make_the_same_module)
             struct vm_module *module = load_stepped(buffer_bytes(&wasm), bytes, NULL, &steps, &err);
             cr_assert_not_null(module, "%s", err.message);
             cr_assert_leq(steps, before);
-            same_text(whole, module);
+            same_module(whole, module);
             vm_module_unref(module);
             before = steps;
         }
@@ -73,7 +118,7 @@ Test(vm_loader, steps_of_any_size_make_the_same_module)
     }
 }
 
-Test(vm_loader, a_step_of_one_byte_reads_one_section_or_instruction)
+Test(vm_loader, a_step_of_one_byte_reads_one_entry_or_instruction)
 {
     struct buffer wasm = wasm_of_seed("control");
     struct err err;
@@ -90,30 +135,93 @@ Test(vm_loader, a_step_of_one_byte_reads_one_section_or_instruction)
      * validated and translated; the end. Loops are looked at once more. */
     size_t least = 7 + module->func_count + 2 * instructions + 1;
     cr_assert_geq(steps, least);
-    cr_assert_leq(steps, least + instructions);
+    cr_assert_leq(steps, least + instructions + wasm.size);
     vm_module_unref(module);
     buffer_release(&wasm);
 }
 
+/* Whole and at steps of one byte it fails with the same words, or in neither way. */
+static bool fails_alike(struct bytes wasm)
+{
+    struct err whole = {.code = ERR_NONE}, stepped = {.code = ERR_NONE};
+    size_t steps;
+    struct vm_module *a = load_stepped(wasm, SIZE_MAX, NULL, &steps, &whole);
+    struct vm_module *b = load_stepped(wasm, 1, NULL, &steps, &stepped);
+    bool has_failed = a == NULL;
+    cr_assert_eq(has_failed, b == NULL);
+    cr_assert_str_eq(whole.message, stepped.message);
+    vm_module_unref(a);
+    vm_module_unref(b);
+    return has_failed;
+}
+
 Test(vm_loader, steps_of_any_size_fail_alike)
 {
-    struct buffer wasm = wasm_of_seed("table");
     size_t failed = 0;
-    for (size_t i = 8; i < wasm.size; i++) {
-        struct err whole = {.code = ERR_NONE}, stepped = {.code = ERR_NONE};
-        size_t steps;
-        wasm.ptr[i] ^= 0x55;
-        struct vm_module *a = load_stepped(buffer_bytes(&wasm), SIZE_MAX, NULL, &steps, &whole);
-        struct vm_module *b = load_stepped(buffer_bytes(&wasm), 1, NULL, &steps, &stepped);
-        cr_assert_eq(a == NULL, b == NULL);
-        cr_assert_str_eq(whole.message, stepped.message);
-        failed += a == NULL;
-        vm_module_unref(a);
-        vm_module_unref(b);
-        wasm.ptr[i] ^= 0x55;
+    for (size_t seed = 0; wasm_seeds[seed] != NULL; seed++) {
+        struct buffer wasm = wasm_of_seed(wasm_seeds[seed]);
+        for (size_t i = 8; i < wasm.size; i++) {
+            wasm.ptr[i] ^= 0x55;
+            failed += fails_alike(buffer_bytes(&wasm));
+            wasm.ptr[i] ^= 0x55;
+        }
+        buffer_release(&wasm);
     }
     cr_assert_gt(failed, 100);
-    buffer_release(&wasm);
+}
+
+enum { EXPORTS = 1000, EXPORT_NAME_BYTES = 8 };
+
+/* A memory under many names: the i-th is the number i * factor, of eight digits. */
+static struct buffer wasm_of_exports(uint32_t factor)
+{
+    struct buffer names, out;
+    buffer_init(&names, 1 << 20);
+    buffer_append(&names, (const uint8_t[]){EXPORTS % 128 | 0x80, EXPORTS / 128}, 2);
+    for (uint32_t i = 0; i < EXPORTS; i++) {
+        char name[EXPORT_NAME_BYTES + 1];
+        snprintf(name, sizeof name, "%08u", i * factor % 99999989);
+        buffer_append_u8(&names, EXPORT_NAME_BYTES);
+        buffer_append(&names, name, EXPORT_NAME_BYTES);
+        buffer_append(&names, (const uint8_t[]){VM_EXTERN_MEMORY, 0}, 2);
+    }
+    const struct wasm_section sections[] = {
+        {5, bytes_of((const uint8_t[]){1, 0, 0}, 3)},
+        {7, buffer_bytes(&names)},
+    };
+    out = wasm_of(sections, 2);
+    buffer_release(&names);
+    return out;
+}
+
+Test(vm_loader, exports_are_found_whatever_their_order)
+{
+    static const uint32_t factors[] = {1, 99999988, 12345677};
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
+        struct buffer wasm = wasm_of_exports(factors[i]);
+        struct err err;
+        size_t steps;
+        struct vm_module *module = load_stepped(buffer_bytes(&wasm), 20, NULL, &steps, &err);
+        cr_assert_not_null(module, "%s", err.message);
+        cr_assert_gt(steps, EXPORTS);
+        for (uint32_t index = 0; index < EXPORTS; index++) {
+            struct vm_export found, wanted = vm_module_export(module, index);
+            cr_assert(vm_module_find_export(module, wanted.name, &found));
+            cr_assert_eq(found.name.ptr, wanted.name.ptr);
+        }
+        vm_module_unref(module);
+        buffer_release(&wasm);
+    }
+}
+
+Test(vm_loader, a_name_that_is_exported_twice_is_refused_at_any_step)
+{
+    struct buffer wasm = wasm_of_exports(12345677);
+    size_t entry = 1 + EXPORT_NAME_BYTES + 2;
+    uint8_t *last = wasm.ptr + wasm.size - entry;
+    memcpy(last, last - 500 * entry, entry);
+    cr_assert(fails_alike(buffer_bytes(&wasm)));
+    wasm_refused(wasm, NULL, ERR_INVALID_WASM, "duplicate export name");
 }
 
 Test(vm_loader, any_allocation_may_fail_and_all_memory_comes_back)
