@@ -134,11 +134,6 @@ static bool add_segments(struct vm_instance *instance, struct err *err)
         if (items == NULL) {
             return no_memory(err);
         }
-        for (uint32_t item = 0; item < element->count; item++) {
-            uint64_t slots[2];
-            constant_evaluate(instance, &element->items[item], slots);
-            items[item] = slots[0];
-        }
         instance->elements[i] = (struct instance_element){items, element->count};
     }
     for (uint32_t i = 0; i < module->data_count; i++) {
@@ -173,6 +168,36 @@ static uint64_t segment_offset(const struct vm_instance *instance,
     uint64_t slots[2];
     constant_evaluate(instance, constant, slots);
     return slots[0];
+}
+
+/* Evaluating costs as much as moving so many bytes, beside the bytes of an expression. */
+enum { ITEM_BYTES = 8 };
+
+/* An item of the segment that is being evaluated, or, after the last one, the next segment. */
+static void evaluate_item(struct vm_instance *instance, struct segments *segments)
+{
+    const struct module_element *element = &instance->module->elements[segments->evaluating];
+    uint64_t cost = ITEM_BYTES;
+    if (segments->item == element->count) {
+        segments->evaluating++;
+        segments->item = 0;
+    } else {
+        const struct module_const *item = &element->items[segments->item];
+        uint64_t slots[2];
+        constant_evaluate(instance, item, slots);
+        instance->elements[segments->evaluating].items[segments->item++] = slots[0];
+        cost += item->code.size;
+    }
+    segments->bulk.left -= cost < segments->bulk.left ? cost : segments->bulk.left;
+}
+
+/* All items are evaluated before any can be seen (core 4.5.4 step 10). */
+static bool are_evaluated(struct vm_instance *instance, struct segments *segments)
+{
+    while (segments->evaluating < instance->module->element_count && segments->bulk.left > 0) {
+        evaluate_item(instance, segments);
+    }
+    return segments->evaluating == instance->module->element_count;
 }
 
 /* Both put the next piece of segment i where it belongs and drop it after the last one. */
@@ -219,6 +244,9 @@ enum vm_trap instance_init_segments(struct vm_instance *instance, struct segment
     struct bulk *bulk = &segments->bulk;
     uint32_t element_count = instance->module->element_count;
     enum vm_trap trap = VM_TRAP_NONE;
+    if (!are_evaluated(instance, segments)) {
+        return trap;
+    }
     while (trap == VM_TRAP_NONE && bulk->left > 0 && instance_has_segments(instance, segments)) {
         uint64_t before = bulk->left;
         uint32_t i = segments->next;

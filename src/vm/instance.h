@@ -183,8 +183,9 @@ void constant_evaluate(const struct vm_instance *instance, const struct module_c
 /* instance.c: element and data segments of an instance (core 4.5.4 steps 12..16), called by
  * vm_run's start run before the start function, until none is left. Returns a trap or NONE. */
 struct segments {
-    uint32_t next;  /* element segments, then data segments */
-    uint64_t moved; /* bytes so far, as bulk counts them */
+    uint32_t next;             /* element segments, then data segments */
+    uint32_t evaluating, item; /* before that: of which element segment, which item */
+    uint64_t moved;            /* bytes so far, as bulk counts them */
     struct bulk bulk;
 };
 bool instance_has_segments(const struct vm_instance *instance, const struct segments *segments);

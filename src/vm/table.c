@@ -13,7 +13,9 @@ static bool table_resize(struct vm_table *table, size_t capacity)
     if (!store_charge(table->store, added)) {
         return false;
     }
-    uint64_t *elements = heap_resize(table->elements, capacity * sizeof *elements);
+    uint64_t *elements = table->elements == NULL
+                             ? heap_alloc_array(capacity, sizeof *elements)
+                             : heap_resize(table->elements, capacity * sizeof *elements);
     if (elements == NULL) {
         store_release(table->store, added);
         budget_forget_refusal(table->store->budget); /* it was not the budget */
@@ -66,8 +68,7 @@ struct vm_table *table_new(struct vm_store *store, const struct module_table *ty
         store_refusal_err(store, "a table, in elements,", min, err);
         return NULL;
     }
-    table_set(table, 0, min, 0);
-    table->count = min;
+    table->count = min; /* null as they come from the heap, so that a large one is made at once */
     list_push_back(&store->tables, &table->link);
     return table;
 }

@@ -240,8 +240,8 @@ struct vm_global *vm_store_host_global(struct vm_store *store, struct vm_value v
 /* Links, allocates and evaluates (core spec 4.5.4 up to the element and data segments). imports:
  * one for each import, in order. Fails with UNLINKABLE ("unknown import", "incompatible import
  * type"), MEMORY_EXCEEDED (the store's own limits), NO_MEMORY (budgets, the system). The instance
- * takes a reference to the module. Segments and the start function come as the first run:
- * vm_run_begin_start. */
+ * takes a reference to the module. Segments, with what is in them, and the start function
+ * come as the first run: vm_run_begin_start. */
 bool vm_instantiate(struct vm_store *store, struct vm_module *module,
                     const struct vm_extern *imports, struct vm_instance **out,
                     struct err *err) MUST_CHECK;
