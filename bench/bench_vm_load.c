@@ -59,7 +59,8 @@ static void decode(struct loading *loading)
     module->arena = arena; /* transferred */
     decoder_init(&decoder, module);
     for (bool is_done = false; !is_done;) {
-        check(decoder_step(&decoder, &is_done, &err), &err);
+        size_t left = SIZE_MAX;
+        check(decoder_step(&decoder, &left, &is_done, &err), &err);
     }
     loading->module = module;
 }
@@ -77,7 +78,11 @@ static void validate(void *context)
     struct vm_module *module = loading->module;
     struct err err;
     struct validator *validator = validator_new(module, NULL);
-    check(validator != NULL && validate_module(module, &err), &err);
+    struct module_check module_check = {0};
+    size_t all = SIZE_MAX;
+    bool is_checked;
+    check(validator != NULL && validate_module(module, &module_check, &all, &is_checked, &err),
+          &err);
     for (uint32_t i = module->func_import_count; i < module->func_count; i++) {
         size_t left = SIZE_MAX;
         bool is_done;
