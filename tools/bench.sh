@@ -21,6 +21,9 @@ if [ -z "$found" ]; then
     exit 1
 fi
 
+# Executions end to end: a node, a client beside it, and what both cost.
+"$build/wasm-hypervisor" load --spawn --scenario steady
+
 results=$build/bench/kernels
 "$build/bench/bench_kernels" --json "$results.json" --columns "$results.tsv" "$@"
 echo "results: $results.json"
