@@ -347,9 +347,9 @@ void answer_finish(struct session *session)
         status = 500;
     }
     enum err_code code = status == 500 ? ERR_INTERNAL : session->outcome.err.code;
-    session_enter(session, status == 500 ? SESSION_ERROR : final_state(session));
+    enum session_state state = status == 500 ? SESSION_ERROR : final_state(session);
     struct bytes answer = bytes_of(text, size);
-    session_table_publish(service->sessions, session, text, size, status);
+    session_table_publish(service->sessions, session, state, text, size, status);
     count_outcome(session, code);
     log_outcome(session, code);
     send_answer(session, answer, status);

@@ -258,10 +258,12 @@ void session_table_admitted(struct session_table *table, struct session *session
     pthread_mutex_unlock(&table->lock);
 }
 
-void session_table_publish(struct session_table *table, struct session *session, uint8_t *answer,
-                           size_t answer_size, int answer_status)
+void session_table_publish(struct session_table *table, struct session *session,
+                           enum session_state state, uint8_t *answer, size_t answer_size,
+                           int answer_status)
 {
     pthread_mutex_lock(&table->lock);
+    session_enter(session, state);
     session->answer = answer;
     session->answer_size = answer_size;
     session->answer_status = answer_status;

@@ -190,10 +190,11 @@ void session_table_remove(struct session_table *table, struct session *session);
 /* Notes the index of the session's ADMIT. */
 void session_table_admitted(struct session_table *table, struct session *session,
                             uint64_t admit_index);
-/* Makes the answer visible to session_table_with, and wakes those that wait for it. Copies nothing:
- * the session owns it. */
-void session_table_publish(struct session_table *table, struct session *session, uint8_t *answer,
-                           size_t answer_size, int answer_status);
+/* Makes the final state, the answer and its time visible to session_table_with, all at once, and
+ * wakes those that wait for it. Copies nothing: the session owns it. */
+void session_table_publish(struct session_table *table, struct session *session,
+                           enum session_state state, uint8_t *answer, size_t answer_size,
+                           int answer_status);
 /* Calls `visit` with the session of that id under the lock; false if there is none. */
 bool session_table_with(struct session_table *table,
                         const uint8_t request_id[static TEXT_UUID_BYTES],
