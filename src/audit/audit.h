@@ -25,19 +25,21 @@
 
 enum { AUDIT_LEAF_BYTES_MAX = 1024, AUDIT_HASH_BYTES = 32 };
 
-/* ---- RFC 6962 / 9162 hashing and proofs (tree.c, proof.c): pure functions ---- */
+/* ---- RFC 6962 / 9162 hashing and proofs (tree.c, proof.c, consistency.c): pure functions ---- */
 
 void audit_leaf_hash(struct bytes leaf, uint8_t out[static AUDIT_HASH_BYTES]);
 void audit_node_hash(const uint8_t left[static AUDIT_HASH_BYTES],
                      const uint8_t right[static AUDIT_HASH_BYTES],
                      uint8_t out[static AUDIT_HASH_BYTES]);
-/* RFC 9162 section 2.1.3.2 and 2.1.4.2; proof: hash_count * 32 bytes. */
+/* RFC 9162 section 2.1.3.2; proof: hash_count * 32 bytes. */
 bool audit_inclusion_verify(uint64_t index, uint64_t size,
                             const uint8_t leaf_hash[static AUDIT_HASH_BYTES], const uint8_t *proof,
                             size_t hash_count, const uint8_t root[static AUDIT_HASH_BYTES]);
-bool audit_consistency_verify(uint64_t old_size, uint64_t new_size, const uint8_t *proof,
-                              size_t hash_count, const uint8_t old_root[static AUDIT_HASH_BYTES],
-                              const uint8_t new_root[static AUDIT_HASH_BYTES]);
+/* RFC 9162 section 2.1.4.2, of what a stranger may have sent: hashes of another size than 32 bytes,
+ * and an old size of 0 or above the new one, are no proof. At the same size there is nothing to
+ * prove: the roots are the same or not. */
+bool audit_consistency_verify(uint64_t old_size, uint64_t new_size, struct bytes proof,
+                              struct bytes old_root, struct bytes new_root);
 
 /* ---- Checkpoints and tlog-proofs (C2SP signed-note, tlog-checkpoint, tlog-proof) ---- */
 
@@ -149,6 +151,11 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
 /* Reads a committed entry and proves it under the current checkpoint. NOT_FOUND beyond the end. */
 bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
                      struct buffer *tlog_proof, struct err *err) MUST_CHECK;
+/* The hashes that prove the current checkpoint, which is appended to its buffer, to be of a
+ * continuation of the tree of the first old_size entries. NOT_FOUND: old_size is 0, or larger than
+ * the log. */
+bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struct buffer *proof,
+                                 struct buffer *checkpoint, struct err *err) MUST_CHECK;
 /* Calls `visit` for committed entries from `first` on, until it returns false. For rebuilding the
  * index. */
 bool audit_log_each(struct audit_log *log, uint64_t first,

@@ -54,6 +54,18 @@ bool audit_inclusion_prove(uint64_t index, uint64_t size, audit_node_cb node, vo
                            uint8_t proof[static AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES],
                            size_t *hash_count, struct err *err) MUST_CHECK;
 
+/* The siblings on the way up from that full subtree; appended at *hash_count. What inclusion and
+ * consistency proofs have in common. */
+bool audit_path_prove(unsigned level, uint64_t number, uint64_t size, audit_node_cb node,
+                      void *context,
+                      uint8_t proof[static AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES],
+                      size_t *hash_count, struct err *err) MUST_CHECK;
+/* RFC 9162 section 2.1.4.1. 0 < old_size <= new_size. */
+bool audit_consistency_prove(uint64_t old_size, uint64_t new_size, audit_node_cb node,
+                             void *context,
+                             uint8_t proof[static AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES],
+                             size_t *hash_count, struct err *err) MUST_CHECK;
+
 /* A batch is begun, appended to, stored; then it can still be read from memory until the next one
  * is begun. One thread writes; any thread may read what is stored. */
 struct audit_tree {

@@ -1,20 +1,14 @@
-/* test_proof.c: the tree and its proofs against the RFC's recursive definition, and against
- * published vectors.
+/* test_proof.c: the tree and its inclusion proofs against the RFC's recursive definition.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "audit/io.h"
 #include "audit/support.h"
 #include "audit/tree.h"
-#include "base/arena.h"
-#include "base/json.h"
-#include "base/text.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LEAVES = 70 };
@@ -49,31 +43,6 @@ static void naive_root(size_t first, size_t count, uint8_t out[static AUDIT_HASH
     naive_root(first, k, left);
     naive_root(first + k, count - k, right);
     audit_node_hash(left, right, out);
-}
-
-/* RFC 6962 section 2.1.2, PROOF and SUBPROOF. */
-static size_t naive_consistency(size_t m, size_t first, size_t count, bool complete, uint8_t *out)
-{
-    size_t k = 1;
-    if (m == count) {
-        if (complete) {
-            return 0;
-        }
-        naive_root(first, count, out);
-        return 1;
-    }
-    while (2 * k < count) {
-        k *= 2;
-    }
-    size_t used = 0;
-    if (m <= k) {
-        used = naive_consistency(m, first, k, complete, out);
-        naive_root(first + k, count - k, out + used * AUDIT_HASH_BYTES);
-    } else {
-        used = naive_consistency(m - k, first + k, count - k, false, out);
-        naive_root(first, k, out + used * AUDIT_HASH_BYTES);
-    }
-    return used + 1;
 }
 
 static bool naive_node(void *context, unsigned level, uint64_t number,
@@ -146,29 +115,6 @@ Test(audit_proof, an_index_at_or_beyond_the_size_is_never_included)
     cr_assert_not(audit_inclusion_verify(UINT64_MAX, UINT64_MAX, hash, NULL, 0, hash));
 }
 
-Test(audit_proof, every_consistency_proof_verifies_and_no_mutation_does)
-{
-    uint8_t proof[AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES];
-    leaves_make();
-    for (size_t size = 1; size <= LEAVES; size++) {
-        uint8_t root[AUDIT_HASH_BYTES];
-        naive_root(0, size, root);
-        for (size_t old = 1; old <= size; old++) {
-            uint8_t old_root[AUDIT_HASH_BYTES];
-            naive_root(0, old, old_root);
-            size_t count = old == size ? 0 : naive_consistency(old, 0, size, true, proof);
-            cr_assert(audit_consistency_verify(old, size, proof, count, old_root, root));
-            cr_assert_not(audit_consistency_verify(old, size, proof, count + 1, old_root, root));
-            cr_assert_not(audit_consistency_verify(size + 1, size, proof, count, old_root, root));
-            if (count > 0) {
-                cr_assert_not(audit_consistency_verify(old, size, proof, count, root, old_root));
-                proof[((old + size) % count) * AUDIT_HASH_BYTES] ^= 1;
-                cr_assert_not(audit_consistency_verify(old, size, proof, count, old_root, root));
-            }
-        }
-    }
-}
-
 Test(audit_proof, a_node_that_cannot_be_had_fails_the_proof)
 {
     uint8_t proof[AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES];
@@ -238,111 +184,4 @@ Test(audit_proof, the_stored_tree_proves_old_and_new_leaves)
     audit_tree_close(&tree);
     close(fd);
     directory_remove(directory);
-}
-
-/* ---- transparency-dev/merkle's vectors ---- */
-
-static size_t vector_count;
-static size_t vector_skipped;
-
-static bool decode_hash(const json_t *text, uint8_t out[static AUDIT_HASH_BYTES])
-{
-    uint8_t decoded[256];
-    size_t size = 0;
-    const char *string = json_string_value(text);
-    if (string == NULL || strlen(string) > 256 ||
-        !text_base64_decode(string, strlen(string), decoded, &size) || size != AUDIT_HASH_BYTES) {
-        return false;
-    }
-    memcpy(out, decoded, AUDIT_HASH_BYTES);
-    return true;
-}
-
-/* False: a hash is not of 32 bytes, which our types cannot say. */
-static bool decode_proof(const json_t *array, uint8_t *out, size_t *count)
-{
-    *count = json_array_size(array);
-    cr_assert(*count <= AUDIT_PROOF_HASHES_MAX);
-    for (size_t i = 0; i < *count; i++) {
-        if (!decode_hash(json_array_get(array, i), out + i * AUDIT_HASH_BYTES)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void run_vector(const char *path, const json_t *vector)
-{
-    uint8_t proof[AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES];
-    uint8_t first[AUDIT_HASH_BYTES];
-    uint8_t second[AUDIT_HASH_BYTES];
-    size_t count = 0;
-    bool inclusion = json_object_get(vector, "leafIdx") != NULL;
-    bool wanted = json_is_false(json_object_get(vector, "wantErr"));
-    bool sayable = decode_proof(json_object_get(vector, "proof"), proof, &count) &&
-                   decode_hash(json_object_get(vector, inclusion ? "leafHash" : "root1"), first) &&
-                   decode_hash(json_object_get(vector, inclusion ? "root" : "root2"), second);
-    vector_count++;
-    if (!sayable) {
-        vector_skipped += wanted;
-        return;
-    }
-    uint64_t a =
-        (uint64_t)json_integer_value(json_object_get(vector, inclusion ? "leafIdx" : "size1"));
-    uint64_t b =
-        (uint64_t)json_integer_value(json_object_get(vector, inclusion ? "treeSize" : "size2"));
-    bool got = inclusion ? audit_inclusion_verify(a, b, first, proof, count, second)
-                         : audit_consistency_verify(a, b, proof, count, first, second);
-    cr_expect_eq(got, wanted, "%s: %s", path, json_string_value(json_object_get(vector, "desc")));
-}
-
-/* One of them has the index 2^64 - 1, which jansson's integers end before: it becomes -1, whose
- * bits are the same. */
-static json_t *load_vector(const char *path)
-{
-    static const char largest[] = "18446744073709551615";
-    json_error_t error;
-    size_t size = 0;
-    char *text = (char *)file_read("/", path, &size);
-    cr_assert_not_null(text);
-    char *found = memmem(text, size, largest, sizeof(largest) - 1);
-    if (found != NULL) {
-        memset(found, ' ', sizeof(largest) - 1);
-        memcpy(found, "-1", 2);
-    }
-    json_t *vector = json_loadb(text, size, 0, &error);
-    cr_assert_not_null(vector, "%s: %s", path, error.text);
-    heap_free(text);
-    return vector;
-}
-
-Test(audit_proof, agrees_with_the_published_vectors)
-{
-    static const char archive[] =
-        WH_SOURCE_DIR "/../shared/vectors/merkle/inclusion-consistency.tar.xz";
-    char directory[PATH_BYTES];
-    char command[4 * PATH_BYTES];
-    char path[PATH_BYTES];
-    if (access(archive, R_OK) != 0) {
-        printf("skipped: transparency-dev/merkle's proofs, get them by packing testdata/inclusion "
-               "and testdata/consistency of that repository into %s\n",
-               archive);
-        return;
-    }
-    directory_make(directory);
-    snprintf(command, sizeof(command), "tar -xJf '%s' -C '%s' && find '%s' -name '*.json' | sort",
-             archive, directory, directory);
-    FILE *listing = popen(command, "r");
-    cr_assert_not_null(listing);
-    while (fgets(path, sizeof(path), listing) != NULL) {
-        path[strcspn(path, "\n")] = '\0';
-        json_t *vector = load_vector(path);
-        run_vector(path, vector);
-        json_decref(vector);
-    }
-    cr_assert_eq(pclose(listing), 0);
-    cr_assert_eq(vector_count, 196);
-    cr_assert_eq(vector_skipped, 1, "only one good vector has roots that are not SHA-256");
-    snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-    cr_assert_eq(system(command), 0);
 }
