@@ -37,10 +37,10 @@ LIBRARIES = (
     (r"openssl/x509.*\.h", {"attest"}),
     (r"openssl/.*", {"crypto", "attest"}),
     (r"sqlite3\.h", {"store"}),
-    (r"curl/.*", {"cli"}),
+    (r"curl/.*", {"net", "cli"}),
     (r"yaml\.h", {"cli"}),
     (r"jansson\.h", set(FOLDERS) - {"vm", "net", "store"} | {"main"}),
-    (r"pthread\.h", {"base", "crypto", "audit", "store", "attest", "service", "cli"}),
+    (r"pthread\.h", {"base", "crypto", "audit", "store", "attest", "net", "service", "cli"}),
     (r"criterion/.*", set()),
 )
 

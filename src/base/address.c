@@ -90,6 +90,27 @@ bool address_is_loopback(const struct address *address)
     return address_equal(address, &ipv6) || (address_is_ipv4(address) && address->bytes[12] == 127);
 }
 
+/* Those of IANA's special-purpose registries that lie inside what is public otherwise: all of IPv4,
+ * and 2000::/3. */
+static const char *const address_special[] = {
+    "0.0.0.0/8",     "10.0.0.0/8",      "100.64.0.0/10",  "127.0.0.0/8",    "169.254.0.0/16",
+    "172.16.0.0/12", "192.0.0.0/24",    "192.0.2.0/24",   "192.88.99.0/24", "192.168.0.0/16",
+    "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",    "240.0.0.0/4",
+    "2001::/23",     "2001:db8::/32",   "2002::/16",      "3fff::/20",
+};
+
+bool address_is_public(const struct address *address)
+{
+    bool is_public = address_is_ipv4(address) || (address->bytes[0] & 0xe0) == 0x20;
+    for (size_t i = 0; i < sizeof(address_special) / sizeof(address_special[0]) && is_public; i++) {
+        struct address_range range;
+        bool ok = address_range_parse(bytes_of_string(address_special[i]), &range);
+        assert(ok);
+        is_public = !address_range_has(&range, address);
+    }
+    return is_public;
+}
+
 struct address address_group(const struct address *address)
 {
     return address_is_ipv4(address) ? *address : address_prefix(address, ADDRESS_GROUP_BITS);

@@ -30,6 +30,10 @@ bool address_range_parse(struct bytes text, struct address_range *out) MUST_CHEC
 bool address_range_has(const struct address_range *range, const struct address *address);
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_loopback(const struct address *address); /* 127.0.0.0/8, ::1 */
+/* One that the internet routes: neither private, shared (RFC 6598), link-local, loopback,
+ * multicast, unspecified, reserved or for documentation, nor one that stands for an IPv4 address
+ * (NAT64, 6to4, Teredo): where that leads is the network's affair. */
+bool address_is_public(const struct address *address);
 struct address address_group(const struct address *address);
 /* Where it goes in a hash table. Whoever does not know the seed cannot choose addresses that fall
  * together. */

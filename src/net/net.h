@@ -1,4 +1,5 @@
-/* net.h: sockets in, messages out. HTTP/1.1 on libuv and llhttp; knows no meaning.
+/* net.h: sockets in, messages out. HTTP/1.1 on libuv and llhttp, requests to others on libcurl;
+ * knows no meaning.
  *
  * The server lives on the loop it is given; all functions but net_server_stats are for the loop's
  * thread. Messages are handed to one handler; its answers may come from any thread
@@ -16,6 +17,7 @@
 #define NET_NET_H
 
 #include "base/message.h"
+#include "base/outgoing.h"
 
 #include <uv.h>
 
@@ -90,5 +92,25 @@ void net_server_drain(struct net_server *server, void (*drained)(void *context),
  * was handed to the handler has been responded to; then calls `closed`. A `drained` that is still
  * to come does not come any more. */
 void net_server_close(struct net_server *server, void (*closed)(void *context), void *context);
+
+/* ---- requests to others (outgoing.c): a thread of its own, on libcurl ---- */
+
+struct net_outgoing_limits {
+    uint32_t running_max; /* at once; one party has a quarter of them */
+    uint32_t waiting_max; /* for their turn or their time; one party has half of them */
+    /* False: nothing is connected to but public addresses of the internet (address_is_public),
+     * whatever a name stands for at that moment. */
+    bool allow_private;
+};
+
+struct net_outgoing;
+
+/* Starts the thread. IO, NO_MEMORY. */
+bool net_outgoing_open(const struct net_outgoing_limits *limits, struct net_outgoing **out,
+                       struct err *err) MUST_CHECK;
+/* What to hand to the one user of it. Valid until close. */
+struct outgoing net_outgoing_of(struct net_outgoing *outgoing);
+/* Stops it, if its user has not, and joins the thread. NULL is fine. */
+void net_outgoing_close(struct net_outgoing *outgoing);
 
 #endif
