@@ -43,7 +43,19 @@ bool audit_consistency_verify(uint64_t old_size, uint64_t new_size, struct bytes
 
 /* ---- Checkpoints and tlog-proofs (C2SP signed-note, tlog-checkpoint, tlog-proof) ---- */
 
-enum { AUDIT_ORIGIN_CHARS_MAX = 200, AUDIT_CHECKPOINT_BYTES_MAX = 4096 };
+enum {
+    AUDIT_ORIGIN_CHARS_MAX = 200,
+    AUDIT_CHECKPOINT_BYTES_MAX = 16384, /* with cosignatures, also of larger algorithms */
+    AUDIT_KEY_ID_BYTES = 4,
+    AUDIT_VKEY_CHARS_MAX = AUDIT_ORIGIN_CHARS_MAX + 1 + 8 + 1 + 44,
+};
+
+struct audit_key { /* of a log or of a witness */
+    char name[AUDIT_ORIGIN_CHARS_MAX + 1];
+    uint8_t type;
+    uint8_t id[AUDIT_KEY_ID_BYTES];
+    uint8_t public_key[CRYPTO_ED25519_PUBLIC_BYTES];
+};
 
 struct audit_checkpoint {
     char origin[AUDIT_ORIGIN_CHARS_MAX + 1];
@@ -76,6 +88,73 @@ enum audit_verdict audit_tlog_proof_verify(struct bytes proof, const char *vkey,
  * from the proof) is yet to be verified. */
 bool audit_tlog_proof_open(struct bytes proof, const uint8_t leaf_hash[static AUDIT_HASH_BYTES],
                            uint64_t *index, struct bytes *note) MUST_CHECK;
+
+/* ---- Witnesses (C2SP tlog-cosignature, tlog-witness): cosignature.c, witness.c ---- */
+
+enum {
+    AUDIT_WITNESSES_MAX = 16,
+    /* The size, 63 hashes in lines of 45 characters, the checkpoint. */
+    AUDIT_ADD_CHECKPOINT_BYTES_MAX = 32 + 63 * 45 + AUDIT_CHECKPOINT_BYTES_MAX,
+};
+
+/* A witness's verifier key: as a log's, but for its type, 0x04. FORMAT. */
+bool audit_cosigner_parse(struct bytes vkey, struct audit_key *out, struct err *err) MUST_CHECK;
+/* Did that witness cosign the checkpoint? OK (*time_s is set: when it did, or did last, in seconds
+ * since 1970), UNVERIFIABLE (it did not) or TAMPERED (a bad cosignature, a bad form). */
+enum audit_verdict audit_cosignature_verify(struct bytes note, const struct audit_key *cosigner,
+                                            uint64_t *time_s);
+
+struct audit_policy { /* which witnesses count, and how many of them are enough */
+    const struct audit_key *cosigners;
+    size_t count;
+    size_t threshold;
+};
+/* OK, UNVERIFIABLE (fewer than the threshold) or TAMPERED (a cosignature of one of them is bad). */
+enum audit_verdict audit_policy_check(const struct audit_policy *policy, struct bytes note,
+                                      size_t *cosigned);
+
+/* Appends the body of an add-checkpoint request. proof: hashes of 32 bytes. False: no memory. */
+bool audit_add_checkpoint_format(uint64_t old_size, struct bytes proof, struct bytes note,
+                                 struct buffer *out) MUST_CHECK;
+
+/* The node as a witness of other logs. What it has cosigned is on the disk before the cosignature
+ * is given, and never goes back; thread-safe. */
+struct audit_witness;
+
+struct audit_witness_config {
+    const char *directory; /* made, 0700, if it is not there; one process at a time */
+    const char *name;      /* of the key that is made at the first use */
+    const char *logs; /* their verifier keys, with blanks between; several of one origin: any */
+    const struct clock *clock;
+};
+/* CONFIG for what is no verifier key; TAMPERED for a state that this witness did not write. */
+bool audit_witness_open(const struct audit_witness_config *config, struct audit_witness **out,
+                        struct err *err) MUST_CHECK;
+void audit_witness_close(struct audit_witness *witness);
+const char *audit_witness_vkey(const struct audit_witness *witness);
+
+enum audit_witness_answer {                            /* as tlog-witness numbers them */
+                            AUDIT_WITNESS_COSIGNED,    /* 200: signature lines are appended */
+                            AUDIT_WITNESS_MALFORMED,   /* 400 */
+                            AUDIT_WITNESS_UNTRUSTED,   /* 403: not signed by a key of that log, or
+                                                          badly */
+                            AUDIT_WITNESS_UNKNOWN_LOG, /* 404 */
+                            AUDIT_WITNESS_CONFLICT, /* 409: the size that it knows is appended, as a
+                                                       line */
+                            AUDIT_WITNESS_UNPROVEN, /* 422: not shown to be a continuation of what
+                                                       was cosigned */
+                            AUDIT_WITNESS_FAILED, /* 500: the state could not be kept; nothing more
+                                                     is cosigned */
+};
+/* body: "old" line, proof, checkpoint. *checkpoint is what was submitted, as far as it could be
+ * read, else empty. *err is set unless COSIGNED. */
+enum audit_witness_answer audit_witness_add(struct audit_witness *witness, struct bytes body,
+                                            struct audit_checkpoint *checkpoint, struct buffer *out,
+                                            struct err *err) MUST_CHECK;
+/* Appends the checkpoint that was cosigned last for the log with that hash: 64 hex digits, SHA-256
+ * of its origin. False: none. */
+bool audit_witness_latest(struct audit_witness *witness, const char *origin_hash,
+                          struct buffer *out) MUST_CHECK;
 
 /* ---- The log ---- */
 

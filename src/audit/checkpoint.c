@@ -36,8 +36,7 @@ const char *audit_verdict_name(enum audit_verdict verdict)
     return names[verdict];
 }
 
-/* Takes a line off the front; *line is without its LF. */
-static bool line_take(struct bytes *left, struct bytes *line)
+bool audit_line_take(struct bytes *left, struct bytes *line)
 {
     const uint8_t *end = left->size == 0 ? NULL : memchr(left->ptr, '\n', left->size);
     if (end == NULL) {
@@ -54,7 +53,7 @@ static bool line_starts_with(struct bytes line, const char *prefix)
     return line.size >= size && memcmp(line.ptr, prefix, size) == 0;
 }
 
-static bool hash_decode(struct bytes line, uint8_t out[static AUDIT_HASH_BYTES])
+bool audit_hash_decode(struct bytes line, uint8_t out[static AUDIT_HASH_BYTES])
 {
     uint8_t decoded[HASH_BASE64_CHARS / 4 * 3];
     size_t size = 0;
@@ -67,7 +66,7 @@ static bool hash_decode(struct bytes line, uint8_t out[static AUDIT_HASH_BYTES])
     return true;
 }
 
-static void hash_append(struct buffer *out, const uint8_t hash[static AUDIT_HASH_BYTES])
+void audit_hash_append(struct buffer *out, const uint8_t hash[static AUDIT_HASH_BYTES])
 {
     char encoded[HASH_BASE64_CHARS + 1];
     text_base64_encode(bytes_of(hash, AUDIT_HASH_BYTES), encoded);
@@ -82,14 +81,14 @@ bool audit_checkpoint_parse(struct bytes text, struct audit_checkpoint *out)
     struct bytes size;
     struct bytes root;
     struct bytes extension;
-    if (!line_take(&text, &origin) || !line_take(&text, &size) || !line_take(&text, &root) ||
-        !audit_name_is_valid(origin) ||
+    if (!audit_line_take(&text, &origin) || !audit_line_take(&text, &size) ||
+        !audit_line_take(&text, &root) || !audit_name_is_valid(origin) ||
         !text_u64_decode((const char *)size.ptr, size.size, &parsed.size) ||
-        !hash_decode(root, parsed.root)) {
+        !audit_hash_decode(root, parsed.root)) {
         return false;
     }
     while (text.size > 0) {
-        if (!line_take(&text, &extension) || extension.size == 0) {
+        if (!audit_line_take(&text, &extension) || extension.size == 0) {
             return false;
         }
     }
@@ -101,7 +100,7 @@ bool audit_checkpoint_parse(struct bytes text, struct audit_checkpoint *out)
 void audit_checkpoint_format(const struct audit_checkpoint *checkpoint, struct buffer *out)
 {
     buffer_printf(out, "%s\n%" PRIu64 "\n", checkpoint->origin, checkpoint->size);
-    hash_append(out, checkpoint->root);
+    audit_hash_append(out, checkpoint->root);
 }
 
 enum audit_verdict audit_checkpoint_open(struct bytes note, const struct audit_key *key,
@@ -146,7 +145,7 @@ void audit_tlog_proof_format(uint64_t index, const uint8_t *proof, size_t hash_c
 {
     buffer_printf(out, "%s\nindex %" PRIu64 "\n", proof_header, index);
     for (size_t i = 0; i < hash_count; i++) {
-        hash_append(out, proof + i * AUDIT_HASH_BYTES);
+        audit_hash_append(out, proof + i * AUDIT_HASH_BYTES);
     }
     buffer_append_string(out, "\n");
     buffer_append_bytes(out, checkpoint);
@@ -172,12 +171,12 @@ static bool extra_is_valid(struct bytes line)
 static bool tlog_proof_parse(struct bytes text, struct parsed_proof *out)
 {
     struct bytes line;
-    if (!line_take(&text, &line) || !bytes_equal(line, bytes_of_string(proof_header)) ||
-        !line_take(&text, &line)) {
+    if (!audit_line_take(&text, &line) || !bytes_equal(line, bytes_of_string(proof_header)) ||
+        !audit_line_take(&text, &line)) {
         return false;
     }
     if (line_starts_with(line, "extra ")) {
-        if (!extra_is_valid(line) || !line_take(&text, &line)) {
+        if (!extra_is_valid(line) || !audit_line_take(&text, &line)) {
             return false;
         }
     }
@@ -186,14 +185,14 @@ static bool tlog_proof_parse(struct bytes text, struct parsed_proof *out)
         return false;
     }
     for (out->hash_count = 0;; out->hash_count++) {
-        if (!line_take(&text, &line)) {
+        if (!audit_line_take(&text, &line)) {
             return false;
         }
         if (line.size == 0) {
             break;
         }
         if (out->hash_count == AUDIT_PROOF_HASHES_MAX ||
-            !hash_decode(line, out->hashes + out->hash_count * AUDIT_HASH_BYTES)) {
+            !audit_hash_decode(line, out->hashes + out->hash_count * AUDIT_HASH_BYTES)) {
             return false;
         }
     }

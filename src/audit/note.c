@@ -13,11 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    SIGNATURE_LINES_MAX = 64,          /* the specification demands at least 16 */
-    SIGNATURE_BASE64_CHARS_MAX = 2048, /* of other people's algorithms, too */
-};
-
 static const char signature_prefix[] = "\xe2\x80\x94 "; /* U+2014 and a space */
 
 /* Unicode's White_Space beyond ASCII, in UTF-8. */
@@ -50,10 +45,10 @@ bool audit_name_is_valid(struct bytes name)
     return !contains_unicode_space(name);
 }
 
-void audit_key_init(struct audit_key *key, const char *name,
-                    const uint8_t public_key[static CRYPTO_ED25519_PUBLIC_BYTES])
+void audit_key_init_typed(struct audit_key *key, uint8_t type, const char *name,
+                          const uint8_t public_key[static CRYPTO_ED25519_PUBLIC_BYTES])
 {
-    static const uint8_t separator[2] = {'\n', AUDIT_KEY_TYPE_ED25519};
+    const uint8_t separator[2] = {'\n', type};
     uint8_t hash[CRYPTO_SHA256_BYTES];
     const struct bytes parts[] = {
         bytes_of_string(name),
@@ -65,11 +60,18 @@ void audit_key_init(struct audit_key *key, const char *name,
     memcpy(key->name, name, strlen(name) + 1);
     memcpy(key->id, hash, sizeof(key->id));
     memcpy(key->public_key, public_key, sizeof(key->public_key));
+    key->type = type;
+}
+
+void audit_key_init(struct audit_key *key, const char *name,
+                    const uint8_t public_key[static CRYPTO_ED25519_PUBLIC_BYTES])
+{
+    audit_key_init_typed(key, AUDIT_KEY_TYPE_ED25519, name, public_key);
 }
 
 void audit_key_format(const struct audit_key *key, char out[static AUDIT_VKEY_CHARS_MAX + 1])
 {
-    uint8_t typed[1 + CRYPTO_ED25519_PUBLIC_BYTES] = {AUDIT_KEY_TYPE_ED25519};
+    uint8_t typed[1 + CRYPTO_ED25519_PUBLIC_BYTES] = {key->type};
     char id[2 * AUDIT_KEY_ID_BYTES + 1];
     char encoded[44 + 1];
     memcpy(typed + 1, key->public_key, sizeof(key->public_key));
@@ -78,7 +80,7 @@ void audit_key_format(const struct audit_key *key, char out[static AUDIT_VKEY_CH
     (void)snprintf(out, AUDIT_VKEY_CHARS_MAX + 1, "%s+%s+%s", key->name, id, encoded);
 }
 
-bool audit_key_parse(struct bytes vkey, struct audit_key *out, struct err *err)
+bool audit_key_parse_typed(struct bytes vkey, uint8_t type, struct audit_key *out, struct err *err)
 {
     uint8_t typed[AUDIT_VKEY_CHARS_MAX];
     size_t typed_size = 0;
@@ -97,12 +99,13 @@ bool audit_key_parse(struct bytes vkey, struct audit_key *out, struct err *err)
         return err_set(err, ERR_FORMAT, "a verifier key is name+id+key");
     }
     if (!text_base64_decode(plus + 10, vkey.size - name_size - 10, typed, &typed_size) ||
-        typed_size != 1 + CRYPTO_ED25519_PUBLIC_BYTES || typed[0] != AUDIT_KEY_TYPE_ED25519) {
-        return err_set(err, ERR_FORMAT, "the verifier key is not an Ed25519 key");
+        typed_size != 1 + CRYPTO_ED25519_PUBLIC_BYTES || typed[0] != type) {
+        return err_set(err, ERR_FORMAT, "the verifier key is not an Ed25519 key%s",
+                       type == AUDIT_KEY_TYPE_COSIGNATURE ? " of a witness" : "");
     }
     memcpy(name, text, name_size);
     name[name_size] = '\0';
-    audit_key_init(&key, name, typed + 1);
+    audit_key_init_typed(&key, type, name, typed + 1);
     if (memcmp(key.id, id, sizeof(id)) != 0) {
         return err_set(err, ERR_FORMAT, "the verifier key's id does not fit name and key");
     }
@@ -110,20 +113,9 @@ bool audit_key_parse(struct bytes vkey, struct audit_key *out, struct err *err)
     return true;
 }
 
-/* The signatures begin after the last empty line. */
-static bool note_split(struct bytes note, struct bytes *text, struct bytes *signatures)
+bool audit_key_parse(struct bytes vkey, struct audit_key *out, struct err *err)
 {
-    if (note.size < 2 || note.ptr[note.size - 1] != '\n') {
-        return false;
-    }
-    for (size_t i = note.size - 1; i > 0; i--) {
-        if (note.ptr[i] == '\n' && note.ptr[i - 1] == '\n') {
-            *text = bytes_of(note.ptr, i);
-            *signatures = bytes_of(note.ptr + i + 1, note.size - i - 1);
-            return signatures->size > 0;
-        }
-    }
-    return false;
+    return audit_key_parse_typed(vkey, AUDIT_KEY_TYPE_ED25519, out, err);
 }
 
 static bool note_characters_are_valid(struct bytes note)
@@ -136,15 +128,30 @@ static bool note_characters_are_valid(struct bytes note)
     return text_is_utf8(note);
 }
 
-/* line without its LF. *known tells whether it is the key's; then *good whether it holds. False for
- * a bad form. */
-static bool signature_check(struct bytes line, struct bytes text, const struct audit_key *key,
-                            bool *known, bool *good)
+/* The signatures begin after the last empty line. */
+bool audit_note_split(struct bytes note, struct bytes *text, struct bytes *lines)
 {
-    uint8_t decoded[SIGNATURE_BASE64_CHARS_MAX / 4 * 3];
+    if (note.size < 2 || note.ptr[note.size - 1] != '\n' || !note_characters_are_valid(note)) {
+        return false;
+    }
+    for (size_t i = note.size - 1; i > 0; i--) {
+        if (note.ptr[i] == '\n' && note.ptr[i - 1] == '\n') {
+            *text = bytes_of(note.ptr, i);
+            *lines = bytes_of(note.ptr + i + 1, note.size - i - 1);
+            return lines->size > 0;
+        }
+    }
+    return false;
+}
+
+bool audit_signature_take(struct bytes *lines, struct audit_signature *out)
+{
+    uint8_t decoded[sizeof(out->value)];
     size_t decoded_size = 0;
+    struct bytes line;
     const size_t prefix_size = sizeof(signature_prefix) - 1;
-    if (line.size < prefix_size || memcmp(line.ptr, signature_prefix, prefix_size) != 0) {
+    if (!audit_line_take(lines, &line) || line.size < prefix_size ||
+        memcmp(line.ptr, signature_prefix, prefix_size) != 0) {
         return false;
     }
     const uint8_t *name = line.ptr + prefix_size;
@@ -154,42 +161,67 @@ static bool signature_check(struct bytes line, struct bytes text, const struct a
     }
     const char *encoded = (const char *)space + 1;
     size_t encoded_size = (size_t)(line.ptr + line.size - space) - 1;
-    if (encoded_size > SIGNATURE_BASE64_CHARS_MAX ||
+    if (encoded_size > AUDIT_SIGNATURE_BASE64_CHARS_MAX ||
         !text_base64_decode(encoded, encoded_size, decoded, &decoded_size) ||
         decoded_size <= AUDIT_KEY_ID_BYTES) {
         return false;
     }
-    *known = bytes_equal(bytes_of(name, (size_t)(space - name)), bytes_of_string(key->name)) &&
-             memcmp(decoded, key->id, AUDIT_KEY_ID_BYTES) == 0;
-    *good = *known && decoded_size == AUDIT_KEY_ID_BYTES + CRYPTO_ED25519_SIGNATURE_BYTES &&
-            crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
-                          bytes_of(decoded + AUDIT_KEY_ID_BYTES, CRYPTO_ED25519_SIGNATURE_BYTES));
+    out->name = bytes_of(name, (size_t)(space - name));
+    memcpy(out->id, decoded, AUDIT_KEY_ID_BYTES);
+    out->value_size = decoded_size - AUDIT_KEY_ID_BYTES;
+    memcpy(out->value, decoded + AUDIT_KEY_ID_BYTES, out->value_size);
     return true;
+}
+
+bool audit_signature_is_by(const struct audit_signature *signature, const struct audit_key *key)
+{
+    return bytes_equal(signature->name, bytes_of_string(key->name)) &&
+           memcmp(signature->id, key->id, AUDIT_KEY_ID_BYTES) == 0;
+}
+
+void audit_signature_append(const struct audit_key *key, struct bytes value, struct buffer *out)
+{
+    uint8_t payload[AUDIT_KEY_ID_BYTES + CRYPTO_SIGNATURE_BYTES_MAX];
+    char encoded[(AUDIT_KEY_ID_BYTES + CRYPTO_SIGNATURE_BYTES_MAX + 2) / 3 * 4 + 1];
+    assert(value.size <= CRYPTO_SIGNATURE_BYTES_MAX);
+    memcpy(payload, key->id, AUDIT_KEY_ID_BYTES);
+    memcpy(payload + AUDIT_KEY_ID_BYTES, value.ptr, value.size);
+    text_base64_encode(bytes_of(payload, AUDIT_KEY_ID_BYTES + value.size), encoded);
+    buffer_append_string(out, signature_prefix);
+    buffer_append_string(out, key->name);
+    buffer_append_string(out, " ");
+    buffer_append_string(out, encoded);
+    buffer_append_string(out, "\n");
+}
+
+static bool signature_holds(const struct audit_signature *signature, struct bytes text,
+                            const struct audit_key *key)
+{
+    return signature->value_size == CRYPTO_ED25519_SIGNATURE_BYTES &&
+           crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
+                         bytes_of(signature->value, signature->value_size));
 }
 
 enum audit_verdict audit_note_verify(struct bytes note, const struct audit_key *key,
                                      struct bytes *text)
 {
     struct bytes body;
-    struct bytes left;
+    struct bytes lines;
+    struct audit_signature signature;
     bool verified = false;
     bool refuted = false;
-    if (!note_characters_are_valid(note) || !note_split(note, &body, &left)) {
+    if (!audit_note_split(note, &body, &lines)) {
         return AUDIT_TAMPERED;
     }
-    for (size_t line_count = 0; left.size > 0; line_count++) {
-        bool known = false;
-        bool good = false;
-        const uint8_t *end = memchr(left.ptr, '\n', left.size);
-        assert(end != NULL); /* the note ends in one */
-        size_t line_size = (size_t)(end - left.ptr);
-        if (line_count == SIGNATURE_LINES_MAX ||
-            !signature_check(bytes_of(left.ptr, line_size), body, key, &known, &good)) {
+    for (size_t count = 0; lines.size > 0; count++) {
+        if (count == AUDIT_SIGNATURE_LINES_MAX || !audit_signature_take(&lines, &signature)) {
             return AUDIT_TAMPERED;
         }
-        verified = verified || good;
-        refuted = refuted || (known && !good);
-        left = bytes_of(end + 1, left.size - line_size - 1);
+        if (audit_signature_is_by(&signature, key)) {
+            bool good = signature_holds(&signature, body, key);
+            verified = verified || good;
+            refuted = refuted || !good;
+        }
     }
     *text = body;
     if (refuted) {
@@ -201,28 +233,20 @@ enum audit_verdict audit_note_verify(struct bytes note, const struct audit_key *
 bool audit_note_sign(struct bytes text, const struct audit_key *key,
                      const struct crypto_signer *signer, struct buffer *out, struct err *err)
 {
-    uint8_t payload[AUDIT_KEY_ID_BYTES + CRYPTO_SIGNATURE_BYTES_MAX];
-    char encoded[(AUDIT_KEY_ID_BYTES + CRYPTO_SIGNATURE_BYTES_MAX + 2) / 3 * 4 + 1];
+    uint8_t value[CRYPTO_SIGNATURE_BYTES_MAX];
     size_t size = 0;
     assert(text.size > 0 && text.ptr[text.size - 1] == '\n');
-    if (!crypto_signer_sign(signer, text, payload + AUDIT_KEY_ID_BYTES, &size) ||
-        size != CRYPTO_ED25519_SIGNATURE_BYTES) {
+    if (!crypto_signer_sign(signer, text, value, &size) || size != CRYPTO_ED25519_SIGNATURE_BYTES) {
         return err_set(err, ERR_CRYPTO, "the checkpoint could not be signed");
     }
     /* A signature that a fault made would be published for ever, and could give the key away. */
     if (!crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
-                       bytes_of(payload + AUDIT_KEY_ID_BYTES, size))) {
+                       bytes_of(value, size))) {
         return err_set(err, ERR_CRYPTO, "the checkpoint's fresh signature does not verify");
     }
-    memcpy(payload, key->id, AUDIT_KEY_ID_BYTES);
-    text_base64_encode(bytes_of(payload, AUDIT_KEY_ID_BYTES + size), encoded);
     buffer_append_bytes(out, text);
     buffer_append_string(out, "\n");
-    buffer_append_string(out, signature_prefix);
-    buffer_append_string(out, key->name);
-    buffer_append_string(out, " ");
-    buffer_append_string(out, encoded);
-    buffer_append_string(out, "\n");
+    audit_signature_append(key, bytes_of(value, size), out);
     if (out->failed) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
     }

@@ -19,17 +19,12 @@
 #include "audit/audit.h"
 
 enum {
-    AUDIT_KEY_ID_BYTES = 4,
     AUDIT_KEY_TYPE_ED25519 = 0x01,
-    AUDIT_VKEY_CHARS_MAX = AUDIT_ORIGIN_CHARS_MAX + 1 + 8 + 1 + 44,
+    AUDIT_KEY_TYPE_COSIGNATURE = 0x04, /* of a witness: cosignature.h */
     /* The header, 64 lines of 45 characters, the checkpoint. */
     AUDIT_TLOG_PROOF_BYTES_MAX = 64 + 64 * 45 + AUDIT_CHECKPOINT_BYTES_MAX,
-};
-
-struct audit_key {
-    char name[AUDIT_ORIGIN_CHARS_MAX + 1];
-    uint8_t id[AUDIT_KEY_ID_BYTES];
-    uint8_t public_key[CRYPTO_ED25519_PUBLIC_BYTES];
+    AUDIT_SIGNATURE_LINES_MAX = 64,          /* the specification demands at least 16 */
+    AUDIT_SIGNATURE_BASE64_CHARS_MAX = 4096, /* of other people's algorithms, too */
 };
 
 /* Key names and origins: UTF-8, not empty, at most AUDIT_ORIGIN_CHARS_MAX bytes, no control
@@ -41,7 +36,28 @@ void audit_key_init(struct audit_key *key, const char *name,
                     const uint8_t public_key[static CRYPTO_ED25519_PUBLIC_BYTES]);
 /* FORMAT unless it is an Ed25519 vkey whose id fits. */
 bool audit_key_parse(struct bytes vkey, struct audit_key *out, struct err *err) MUST_CHECK;
+/* The same for keys of that type. */
+void audit_key_init_typed(struct audit_key *key, uint8_t type, const char *name,
+                          const uint8_t public_key[static CRYPTO_ED25519_PUBLIC_BYTES]);
+bool audit_key_parse_typed(struct bytes vkey, uint8_t type, struct audit_key *out,
+                           struct err *err) MUST_CHECK;
 void audit_key_format(const struct audit_key *key, char out[static AUDIT_VKEY_CHARS_MAX + 1]);
+
+struct audit_signature { /* a line */
+    struct bytes name;   /* borrowed from it */
+    uint8_t id[AUDIT_KEY_ID_BYTES];
+    uint8_t value[AUDIT_SIGNATURE_BASE64_CHARS_MAX / 4 * 3];
+    size_t value_size; /* > 0 */
+};
+
+/* The text with its last LF, and the signature lines: at least one, each ending in LF. False for a
+ * bad form. */
+bool audit_note_split(struct bytes note, struct bytes *text, struct bytes *lines) MUST_CHECK;
+/* Takes a signature line off the front. False for a bad form. */
+bool audit_signature_take(struct bytes *lines, struct audit_signature *out) MUST_CHECK;
+bool audit_signature_is_by(const struct audit_signature *signature, const struct audit_key *key);
+/* Appends a line; value: the signature behind the key id. */
+void audit_signature_append(const struct audit_key *key, struct bytes value, struct buffer *out);
 
 /* TAMPERED for a bad form or a bad signature by this key, UNVERIFIABLE if it signed nothing; *text
  * (borrowed from note) is set unless the form is bad. */
@@ -51,6 +67,12 @@ enum audit_verdict audit_note_verify(struct bytes note, const struct audit_key *
 bool audit_note_sign(struct bytes text, const struct audit_key *key,
                      const struct crypto_signer *signer, struct buffer *out,
                      struct err *err) MUST_CHECK;
+
+/* Takes a line off the front; *line is without its LF. */
+bool audit_line_take(struct bytes *left, struct bytes *line) MUST_CHECK;
+/* A hash as a line of base64. */
+bool audit_hash_decode(struct bytes line, uint8_t out[static AUDIT_HASH_BYTES]) MUST_CHECK;
+void audit_hash_append(struct buffer *out, const uint8_t hash[static AUDIT_HASH_BYTES]);
 
 bool audit_checkpoint_parse(struct bytes text, struct audit_checkpoint *out) MUST_CHECK;
 void audit_checkpoint_format(const struct audit_checkpoint *checkpoint, struct buffer *out);
