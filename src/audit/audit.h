@@ -241,6 +241,34 @@ bool audit_log_each(struct audit_log *log, uint64_t first,
                     bool (*visit)(void *context, uint64_t index, struct bytes leaf), void *context,
                     struct err *err) MUST_CHECK;
 
+/* ---- Reading the log as c2sp.org/tlog-tiles serves it (tiles.c) ---- */
+
+enum {
+    AUDIT_TILE_WIDTH = 256,
+    AUDIT_TILE_LEVEL_MAX = 63,
+    AUDIT_TILE_PATH_CHARS_MAX = 48,
+    AUDIT_TILE_BYTES_MAX = AUDIT_TILE_WIDTH * (2 + AUDIT_LEAF_BYTES_MAX), /* of an entry bundle */
+};
+
+struct audit_tile {
+    bool is_entries; /* an entry bundle, not hashes; of level 0 */
+    unsigned level;
+    uint64_t number;
+    unsigned width; /* 1 to 256; 256: a full tile */
+};
+
+/* What stands behind "tile/" in its path, "1/x001/234.p/7" or "entries/000"; only the one form that
+ * the specification gives to each tile. At most six groups of digits. */
+bool audit_tile_parse(const char *path, struct audit_tile *out) MUST_CHECK;
+void audit_tile_format(const struct audit_tile *tile,
+                       char out[static AUDIT_TILE_PATH_CHARS_MAX + 1]);
+/* How wide that tile is in a tree of that size: 0 (there is none) to 256. */
+unsigned audit_tile_width(uint64_t size, unsigned level, uint64_t number);
+/* Appends the hashes or entries. Any thread. NOT_FOUND: the current checkpoint does not cover it.
+ */
+bool audit_log_tile(struct audit_log *log, const struct audit_tile *tile, struct buffer *out,
+                    struct err *err) MUST_CHECK;
+
 /* ---- Verifying a directory from outside (`audit verify`): reads only, takes no lock ---- */
 
 struct audit_report {

@@ -183,3 +183,26 @@ bool audit_tree_stored_node(void *context, unsigned level, uint64_t number,
     }
     return true;
 }
+
+bool audit_tree_stored_leaves(const struct audit_tree *tree, uint64_t first, size_t count,
+                              uint8_t *out, struct err *err)
+{
+    /* With the roots of the subtrees between them. */
+    uint8_t row[2 * AUDIT_TREE_ROW_MAX * AUDIT_HASH_BYTES];
+    size_t size = 0;
+    assert(first % AUDIT_TREE_ROW_MAX == 0 && count > 0 && count <= AUDIT_TREE_ROW_MAX);
+    uint64_t start = audit_tree_place(0, first);
+    size_t wanted = (size_t)(audit_tree_place(0, first + count - 1) + 1 - start) * AUDIT_HASH_BYTES;
+    if (!audit_io_read_most(tree->io, tree->fd, row, wanted, start * AUDIT_HASH_BYTES, &size,
+                            err)) {
+        return err_wrap(err, "%s", scratch_name);
+    }
+    if (size != wanted) {
+        return err_set(err, ERR_IO, "%s: shorter than the tree", scratch_name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t place = (size_t)(audit_tree_place(0, first + i) - start);
+        memcpy(out + i * AUDIT_HASH_BYTES, row + place * AUDIT_HASH_BYTES, AUDIT_HASH_BYTES);
+    }
+    return true;
+}

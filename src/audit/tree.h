@@ -94,5 +94,10 @@ bool audit_tree_recent_node(void *tree, unsigned level, uint64_t number,
                             uint8_t out[static AUDIT_HASH_BYTES], struct err *err);
 bool audit_tree_stored_node(void *tree, unsigned level, uint64_t number,
                             uint8_t out[static AUDIT_HASH_BYTES], struct err *err);
+/* `count` leaf hashes from `first` on, which is a multiple of 256; count is 1 to 256. One read.
+ * Any thread's. */
+enum { AUDIT_TREE_ROW_MAX = 256 };
+bool audit_tree_stored_leaves(const struct audit_tree *tree, uint64_t first, size_t count,
+                              uint8_t *out, struct err *err) MUST_CHECK;
 
 #endif
