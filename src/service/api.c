@@ -39,8 +39,10 @@ const struct route api_routes[] = {
     {"GET", "/verify/{id}", 0, false, 0, NULL, verify_show,
      "Check a commitment against the audit log", NULL},
     {"GET", "/attestation", 0, false, 0, NULL, health_attestation, "The node's evidence", NULL},
-    {"GET", "/log/checkpoint", 0, false, 0, NULL, health_checkpoint,
+    {"GET", "/log/checkpoint", 0, false, 0, NULL, log_read_checkpoint,
      "The audit log's signed checkpoint", NULL},
+    {"GET", "/log/tile/{+tile}", 0, false, 0, NULL, log_read_tile,
+     "A tile of the audit log: hashes of its tree, or entries", NULL},
     {"GET", "/health", 0, false, 1, NULL, health_show, "Status and capacity", NULL},
     {"GET", "/livez", 0, false, 1, NULL, health_live, "Is the process alive", NULL},
     {"GET", "/readyz", 0, false, 1, NULL, health_ready, "Would an execution be accepted", NULL},
@@ -97,14 +99,15 @@ void api_answer(struct api_call *call, struct message_response *response)
     call->exchange->respond(call->exchange, response);
 }
 
-void api_answer_text(struct api_call *call, int status, const char *content_type, struct bytes body)
+static void answer_body(struct api_call *call, int status, const char *content_type,
+                        const char *cache_control, struct bytes body)
 {
     struct message_response response;
     message_response_init(&response, status);
     if (body.size > ANSWER_FREE_BYTES) {
         arena_init(&response.arena, &call->service->parts.memory->answers);
     }
-    message_response_header(&response, "Cache-Control", "no-store");
+    message_response_header(&response, "Cache-Control", cache_control);
     if (!message_response_body(&response, content_type, body)) {
         arena_release(&response.arena);
         struct err err;
@@ -113,6 +116,17 @@ void api_answer_text(struct api_call *call, int status, const char *content_type
         return;
     }
     api_answer(call, &response);
+}
+
+void api_answer_text(struct api_call *call, int status, const char *content_type, struct bytes body)
+{
+    answer_body(call, status, content_type, "no-store", body);
+}
+
+void api_answer_cached(struct api_call *call, const char *content_type, const char *cache_control,
+                       struct bytes body)
+{
+    answer_body(call, 200, content_type, cache_control, body);
 }
 
 void api_answer_json(struct api_call *call, int status, json_t *body)
@@ -161,7 +175,7 @@ static const char *path_without_version(const char *path)
     return path[size] == 0 ? "/" : path + size;
 }
 
-/* *parameter is what stands for {id}, NULL if the route has none. */
+/* *parameter is what stands for {id} or {+tile}, NULL if the route has none. */
 static bool route_matches(const struct route *route, const char *path, const char **parameter)
 {
     const char *brace = strchr(route->path, '{');
@@ -170,8 +184,9 @@ static bool route_matches(const struct route *route, const char *path, const cha
         return strcmp(route->path, path) == 0;
     }
     size_t prefix = (size_t)(brace - route->path);
+    bool is_segment = brace[1] != '+';
     if (strncmp(route->path, path, prefix) != 0 || path[prefix] == 0 ||
-        strchr(path + prefix, '/') != NULL) {
+        (is_segment && strchr(path + prefix, '/') != NULL)) {
         return false;
     }
     *parameter = path + prefix;

@@ -1,14 +1,15 @@
 /* health.c: what the node says of itself without being asked for a secret: health, attestation,
- * checkpoint, and the description of this interface.
+ * and the description of this interface.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
-    CHECKPOINT_BYTES_MAX = AUDIT_CHECKPOINT_BYTES_MAX,
+    OPENAPI_PATH_CHARS_MAX = 63,
     NONCE_BYTES_MIN = 8,
     NONCE_BYTES_MAX = 64,
     NS_PER_MS = 1000000,
@@ -208,34 +209,27 @@ void health_attestation(struct api_call *call)
     api_answer_json(call, 200, evidence);
 }
 
-/* ---- /log/checkpoint ---- */
-
-void health_checkpoint(struct api_call *call)
-{
-    struct buffer checkpoint;
-    buffer_init(&checkpoint, CHECKPOINT_BYTES_MAX);
-    if (audit_log_checkpoint(call->service->parts.log, &checkpoint)) {
-        api_answer_text(call, 200, "text/plain; charset=utf-8", buffer_bytes(&checkpoint));
-    } else {
-        struct err err;
-        (void)err_set(&err, ERR_IO, "the log has no checkpoint");
-        api_answer_err(call, &err, NULL);
-    }
-    buffer_release(&checkpoint);
-}
-
 /* ---- /openapi.json: made from the routes, so that it says what is so ---- */
+
+/* NULL: no memory. */
+static json_t *openapi_path_parameter(const char *brace)
+{
+    bool is_segment = brace[1] != '+';
+    const char *name = brace + (is_segment ? 1 : 2);
+    json_t *schema = is_segment ? json_pack("{s:s, s:s}", "type", "string", "format", "uuid")
+                                : json_pack("{s:s}", "type", "string");
+    return json_pack("{s:s%, s:s, s:b, s:o}", "name", name, strcspn(name, "}"), "in", "path",
+                     "required", 1, "schema", schema);
+}
 
 /* NULL: no memory. */
 static json_t *openapi_parameters(const struct route *route)
 {
     json_t *parameters = json_array();
+    const char *brace = strchr(route->path, '{');
     bool ok = parameters != NULL;
-    if (ok && strchr(route->path, '{') != NULL) {
-        ok =
-            json_array_append_new(parameters, json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "name",
-                                                        "id", "in", "path", "required", 1, "schema",
-                                                        "type", "string", "format", "uuid")) == 0;
+    if (ok && brace != NULL) {
+        ok = json_array_append_new(parameters, openapi_path_parameter(brace)) == 0;
     }
     for (size_t i = 0; ok && route->headers != NULL && route->headers[i] != NULL; i++) {
         ok = json_array_append_new(parameters,
@@ -273,16 +267,31 @@ static json_t *openapi_operation(const struct route *route)
     return operation;
 }
 
+/* Its templates know no "{+tile}". */
+static void openapi_path(const struct route *route, char out[static OPENAPI_PATH_CHARS_MAX + 1])
+{
+    size_t used = 0;
+    for (const char *at = route->path; *at != 0; at++) {
+        if (*at != '+') {
+            assert(used < OPENAPI_PATH_CHARS_MAX);
+            out[used++] = *at;
+        }
+    }
+    out[used] = 0;
+}
+
 static json_t *openapi_paths(void)
 {
     json_t *paths = json_object();
     bool ok = paths != NULL;
     for (size_t i = 0; ok && i < api_route_count; i++) {
         const struct route *route = &api_routes[i];
-        json_t *methods = json_object_get(paths, route->path);
+        char path[OPENAPI_PATH_CHARS_MAX + 1];
+        openapi_path(route, path);
+        json_t *methods = json_object_get(paths, path);
         if (methods == NULL) {
             methods = json_object();
-            ok = json_object_set_new(paths, route->path, methods) == 0;
+            ok = json_object_set_new(paths, path, methods) == 0;
         }
         const char *method = strcmp(route->method, "GET") == 0    ? "get"
                              : strcmp(route->method, "POST") == 0 ? "post"

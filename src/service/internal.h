@@ -58,7 +58,7 @@ struct api_call { /* one request; lives in the exchange's arena */
     struct identity identity;
     struct door_receipt receipt;
     struct trace trace;
-    const char *parameter; /* what stands for {id}; NULL if the route has none */
+    const char *parameter; /* what stands for {id} or {+tile}; NULL if the route has none */
     struct scheduler_job job;
     struct preferences preferences;
     bool outlives_client; /* what is admitted goes on without it */
@@ -75,9 +75,9 @@ struct api_call { /* one request; lives in the exchange's arena */
 
 struct route {
     const char *method;
-    const char *path;        /* without /v1; may end in "{id}" */
-    uint32_t scope;          /* of enum store_scope; 0: public */
-    bool takes_json;         /* the body, if there is one, must be application/json */
+    const char *path; /* without /v1; may end in "{id}", or in "{+tile}", which takes '/' too */
+    uint32_t scope;   /* of enum store_scope; 0: public */
+    bool takes_json;  /* the body, if there is one, must be application/json */
     size_t inline_bytes_max; /* a body up to here is handled on the loop's thread; 0: never */
     void (*watch)(struct api_call *call); /* on the loop's thread, before handle; may be NULL */
     void (*handle)(struct api_call *call);
@@ -92,6 +92,9 @@ extern const size_t api_route_count;
 void api_answer_json(struct api_call *call, int status, json_t *body); /* body is stolen */
 void api_answer_text(struct api_call *call, int status, const char *content_type,
                      struct bytes body);
+/* 200, with what caches may do. */
+void api_answer_cached(struct api_call *call, const char *content_type, const char *cache_control,
+                       struct bytes body);
 void api_answer_err(struct api_call *call, const struct err *err, const char *request_id);
 void api_answer(struct api_call *call, struct message_response *response);
 
@@ -110,12 +113,13 @@ bool executions_replay(struct api_call *call, const uint8_t id[static TEXT_UUID_
                        struct err *err) MUST_CHECK;
 void executions_cancel(struct api_call *call);
 void verify_show(struct api_call *call);
+void log_read_checkpoint(struct api_call *call);
+void log_read_tile(struct api_call *call);
 void health_show(struct api_call *call);
 void health_live(struct api_call *call);
 void health_ready(struct api_call *call);
 void health_root(struct api_call *call);
 void health_attestation(struct api_call *call);
-void health_checkpoint(struct api_call *call);
 void health_openapi(struct api_call *call);
 void metrics_show(struct api_call *call);
 

@@ -2,90 +2,18 @@
  *
  *     Prefer     = 1#preference
  *     preference = parameter *( OWS ";" [ OWS parameter ] )
- *     parameter  = token [ BWS "=" BWS ( token / quoted-string ) ]
- *
- * The fields come from strangers, so there is a reader and no pointer of ours walks by itself.
+ *     parameter  = see field.h
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/prefer.h"
 
 #include "base/text.h"
+#include "service/field.h"
 
 #include <string.h>
-#include <strings.h>
-
-/* ---- the common grammar ---- */
-
-static bool is_token_char(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-/* Takes the next byte if it is c. */
-static bool take_char(struct reader *reader, char c)
-{
-    uint8_t byte = 0;
-    return reader_left(reader) > 0 && *reader->ptr == (uint8_t)c && reader_u8(reader, &byte);
-}
-
-static void skip_blanks(struct reader *reader)
-{
-    while (take_char(reader, ' ') || take_char(reader, '\t')) {
-    }
-}
-
-static bool take_token(struct reader *reader, struct bytes *out)
-{
-    size_t size = 0;
-    while (size < reader_left(reader) && is_token_char(reader->ptr[size])) {
-        size++;
-    }
-    return size > 0 && reader_take(reader, size, out);
-}
-
-/* A quoted string without its quotes, escapes left in; both fields' words need none. */
-static bool take_quoted(struct reader *reader, struct bytes *out)
-{
-    uint8_t byte = 0;
-    if (!take_char(reader, '"')) {
-        return false;
-    }
-    const uint8_t *start = reader->ptr;
-    while (reader_u8(reader, &byte)) {
-        if (byte == '"') {
-            *out = bytes_of(start, (size_t)(reader->ptr - start) - 1);
-            return true;
-        }
-        if (byte == '\\' && !reader_u8(reader, &byte)) {
-            return false;
-        }
-    }
-    return false;
-}
 
 /* ---- Prefer ---- */
-
-/* value.ptr NULL: there is none. */
-static bool take_parameter(struct reader *reader, struct bytes *name, struct bytes *value)
-{
-    *value = (struct bytes){NULL, 0};
-    if (!take_token(reader, name)) {
-        return false;
-    }
-    skip_blanks(reader);
-    if (!take_char(reader, '=')) {
-        return true;
-    }
-    skip_blanks(reader);
-    return take_token(reader, value) || take_quoted(reader, value);
-}
-
-static bool is_word(struct bytes text, const char *word)
-{
-    return text.size == strlen(word) && strncasecmp((const char *)text.ptr, word, text.size) == 0;
-}
 
 struct seen { /* only the first of each counts */
     bool respond_async, wait;
@@ -95,10 +23,10 @@ static void preference_note(struct bytes name, struct bytes value, struct seen *
                             struct preferences *out)
 {
     uint64_t seconds = 0;
-    if (is_word(name, "respond-async") && !seen->respond_async) {
+    if (field_is_word(name, "respond-async") && !seen->respond_async) {
         seen->respond_async = true;
         out->respond_async = value.size == 0; /* RFC 7240: an empty value is the same as none */
-    } else if (is_word(name, "wait") && !seen->wait) {
+    } else if (field_is_word(name, "wait") && !seen->wait) {
         seen->wait = true;
         if (value.ptr != NULL && text_u64_decode((const char *)value.ptr, value.size, &seconds)) {
             out->wait_seconds =
@@ -113,21 +41,21 @@ static void line_read(struct bytes line, struct seen *seen, struct preferences *
     struct reader reader = reader_of(line);
     do {
         struct bytes name, value, ignored;
-        skip_blanks(&reader);
-        if (take_char(&reader, ',')) {
+        field_skip_blanks(&reader);
+        if (field_take_char(&reader, ',')) {
             continue; /* lists may have empty elements */
         }
-        if (!take_parameter(&reader, &name, &value)) {
+        if (!field_take_parameter(&reader, &name, &value)) {
             return;
         }
-        skip_blanks(&reader);
-        while (take_char(&reader, ';')) {
+        field_skip_blanks(&reader);
+        while (field_take_char(&reader, ';')) {
             struct bytes parameter;
-            skip_blanks(&reader);
-            (void)take_parameter(&reader, &parameter, &ignored);
-            skip_blanks(&reader);
+            field_skip_blanks(&reader);
+            (void)field_take_parameter(&reader, &parameter, &ignored);
+            field_skip_blanks(&reader);
         }
-        if (reader_left(&reader) > 0 && !take_char(&reader, ',')) {
+        if (reader_left(&reader) > 0 && !field_take_char(&reader, ',')) {
             return;
         }
         preference_note(name, value, seen, out);
@@ -168,7 +96,7 @@ static bool unquote(struct bytes quoted, struct buffer *out)
 static bool is_bare(struct bytes text)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if (!is_token_char(text.ptr[i]) && strchr(":/=", text.ptr[i]) == NULL) {
+        if (!field_is_token_char(text.ptr[i]) && strchr(":/=", text.ptr[i]) == NULL) {
             return false;
         }
     }
@@ -179,7 +107,7 @@ static bool key_decode(struct bytes text, struct buffer *out)
 {
     struct reader reader = reader_of(text);
     struct bytes quoted;
-    if (take_quoted(&reader, &quoted)) {
+    if (field_take_quoted(&reader, &quoted)) {
         return reader_left(&reader) == 0 && unquote(quoted, out);
     }
     buffer_append_bytes(out, text);

@@ -8,6 +8,7 @@
 #include "service/internal.h"
 
 #include "base/json.h"
+#include "service/negotiate.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -190,8 +191,8 @@ static json_t *verify_json(struct api_call *call, const struct verify *verify, j
 
 static bool wants_text(const struct message_request *request)
 {
-    const char *accept = message_request_header(request, "accept");
-    return accept != NULL && strncmp(accept, "text/plain", strlen("text/plain")) == 0;
+    static const char *const types[] = {"application/json", "text/plain"};
+    return negotiate_type(request, types, 2) == 1;
 }
 
 /* Fills leaf and proof, answers on success. */

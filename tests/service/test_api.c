@@ -40,6 +40,11 @@ static const struct route_row route_rows[] = {
     {"GET", "/openapi.json", '-', 200, ""},
     {"GET", "/attestation", '-', 200, ""},
     {"GET", "/log/checkpoint", '-', 200, ""},
+    {"GET", "/log/tile/0/000.p/1", '-', 200, ""},
+    {"HEAD", "/v1/log/tile/entries/000.p/1", '-', 200, ""},
+    {"GET", "/log/tile/", '-', 404, "NOT_FOUND"},
+    {"GET", "/log/tile", '-', 404, "NOT_FOUND"},
+    {"POST", "/log/tile/0/000.p/1", '-', 405, "METHOD_NOT_ALLOWED"},
     {"GET", "/metrics", 'm', 200, ""},
     {"GET", "/v1/metrics", 'a', 200, ""},
     {"GET", "/metrics", '-', 401, "UNAUTHENTICATED"},
@@ -265,8 +270,9 @@ Test(service_api, a_draining_node_is_not_ready_and_makes_no_keys)
 
 Test(service_api, openapi_names_every_path)
 {
-    static const char *const paths[] = {"/keys",        "/execute", "/executions/{id}",
-                                        "/verify/{id}", "/health",  "/metrics"};
+    static const char *const paths[] = {"/keys",           "/execute",        "/executions/{id}",
+                                        "/verify/{id}",    "/health",         "/metrics",
+                                        "/log/checkpoint", "/log/tile/{tile}"};
     struct reply reply = world_ask(&world, "GET", "/openapi.json", NULL, NULL);
     const json_t *all = json_object_get(reply.json, "paths");
     cr_expect_str_eq(reply_text(&reply, "openapi"), "3.1.0");
@@ -276,6 +282,8 @@ Test(service_api, openapi_names_every_path)
     cr_expect_not_null(json_object_get(json_object_get(all, "/executions/{id}"), "delete"));
     cr_expect_not_null(strstr(reply.text, "\"Idempotency-Key\""));
     cr_expect_not_null(strstr(reply.text, "\"Prefer\""));
+    cr_expect_not_null(strstr(reply.text, "{\"name\":\"tile\",\"in\":\"path\""));
+    cr_expect_not_null(strstr(reply.text, "{\"name\":\"id\",\"in\":\"path\""));
     reply_release(&reply);
 }
 

@@ -1,0 +1,56 @@
+/* log_read.c: the audit log as anybody may read it: GET /v1/log/checkpoint, /v1/log/tile/… as
+ * c2sp.org/tlog-tiles says. Public: entries hold hashes only.
+ *
+ * A tile is the same for ever, so caches may keep it for ever; the checkpoint changes with every
+ * commit. What the checkpoint does not cover yet is not there, and no cache may remember that.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "service/internal.h"
+
+static const char cache_for_ever[] = "public, max-age=31536000, immutable";
+static const char cache_for_a_second[] = "public, max-age=1";
+
+void log_read_checkpoint(struct api_call *call)
+{
+    struct buffer checkpoint;
+    buffer_init(&checkpoint, AUDIT_CHECKPOINT_BYTES_MAX);
+    if (audit_log_checkpoint(call->service->parts.log, &checkpoint)) {
+        api_answer_cached(call, "text/plain; charset=utf-8", cache_for_a_second,
+                          buffer_bytes(&checkpoint));
+    } else {
+        struct err err;
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the checkpoint");
+        api_answer_err(call, &err, NULL);
+    }
+    buffer_release(&checkpoint);
+}
+
+static bool tile_read(struct api_call *call, struct buffer *out, struct err *err)
+{
+    struct audit_tile tile;
+    struct metrics *metrics = &call->service->metrics;
+    if (!audit_tile_parse(call->parameter, &tile)) {
+        return err_set(err, ERR_MALFORMED_REQUEST,
+                       "a tile's path is tile/<level>/<number> or tile/entries/<number>, with "
+                       ".p/<width> if it is not full, as c2sp.org/tlog-tiles writes them");
+    }
+    if (!audit_log_tile(call->service->parts.log, &tile, out, err)) {
+        return false;
+    }
+    metric_add(tile.is_entries ? metrics->log_bundles : metrics->log_tiles, 1);
+    return true;
+}
+
+void log_read_tile(struct api_call *call)
+{
+    struct buffer content;
+    struct err err;
+    buffer_init(&content, AUDIT_TILE_BYTES_MAX);
+    if (tile_read(call, &content, &err)) {
+        api_answer_cached(call, "application/octet-stream", cache_for_ever, buffer_bytes(&content));
+    } else {
+        api_answer_err(call, &err, NULL);
+    }
+    buffer_release(&content);
+}
