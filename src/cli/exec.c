@@ -32,6 +32,7 @@ enum exec_flag {
     EXEC_JSON,
     EXEC_SAVE,
     EXEC_ASYNC,
+    EXEC_WEBHOOK,
     EXEC_STATE,
     EXEC_RESUME
 };
@@ -233,7 +234,9 @@ static bool execute_headers(struct exec *exec, struct err *err)
 {
     return client_add_header(exec->client, "Idempotency-Key", exec->request_id_text, err) &&
            (!exec->request->is_async ||
-            client_add_header(exec->client, "Prefer", "respond-async", err));
+            client_add_header(exec->client, "Prefer", "respond-async", err)) &&
+           (exec->request->webhook == NULL ||
+            client_add_header(exec->client, "Webhook-Url", exec->request->webhook, err));
 }
 
 static bool answer_take(struct exec *exec, const struct client_answer *answer, struct err *err)
@@ -488,6 +491,9 @@ static bool take_option(const struct cli_options *options, struct exec_request *
     case EXEC_ASYNC:
         request->is_async = true;
         return true;
+    case EXEC_WEBHOOK:
+        request->webhook = text;
+        return true;
     case EXEC_STATE:
         request->state = text;
         return true;
@@ -513,6 +519,10 @@ static bool request_check(const struct cli_command *command, struct exec_request
     if (request->is_async && request->state == NULL) {
         cli_complain_usage(command,
                            "--async needs --state FILE: what opens the answer is kept in it");
+        return false;
+    }
+    if (request->webhook != NULL && !request->is_async) {
+        cli_complain_usage(command, "--webhook goes with --async: who waits is not called");
         return false;
     }
     bool has_server = request->server != NULL && request->server[0] != '\0';
@@ -585,6 +595,9 @@ static const struct cli_option exec_options[] = {
     {EXEC_ASYNC, "async", NULL,
      "do not wait for the answer: print the request id as soon as the node has\naccepted; needs "
      "--state"},
+    {EXEC_WEBHOOK, "webhook", "URL",
+     "with --async: the node POSTs to URL when the program has ended, if its operator\nallows "
+     "that"},
     {EXEC_RESUME, "resume", "FILE", "fetch, verify and open the answer that FILE was kept for"},
     {EXEC_SAVE, "save", "DIR", "keep result, evidence and proof in DIR, which is made"},
     {EXEC_JSON, "json", NULL, "print one JSON object instead of text"},

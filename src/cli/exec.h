@@ -46,8 +46,9 @@ struct exec_request { /* what the command line says */
     bool json;
     const char *save;
     bool is_async;
-    const char *state;  /* file to keep what fetching the answer needs; NULL: none */
-    const char *resume; /* file that has it; NULL: a new execution */
+    const char *webhook; /* whom the node tells about the end; NULL: nobody */
+    const char *state;   /* file to keep what fetching the answer needs; NULL: none */
+    const char *resume;  /* file that has it; NULL: a new execution */
 };
 
 enum exec_outcome { EXEC_UNCHECKED, EXEC_VERIFIED, EXEC_FAILED };

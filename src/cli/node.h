@@ -33,6 +33,7 @@ struct node {
     struct audit_recovery recovery;
     struct store *store;
     struct tee tee;
+    struct net_outgoing *webhooks; /* NULL: off */
     struct service_memory memory;
     struct service *service;
     struct net_server *net;

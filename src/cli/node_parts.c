@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024 };
+enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024, WEBHOOKS_RUNNING_MAX = 64 };
 enum node_tee { NODE_TEE_AUTO, NODE_TEE_SIMULATED, NODE_TEE_NONE }; /* as in settings.def */
 
 static const uint64_t node_mib = 1024 * 1024;
@@ -183,6 +183,7 @@ static struct service_config service_settings(const struct config *config)
     out.bad_keys_per_second_per_address =
         (uint32_t)config_number(config, CONFIG_LIMITS_ADDRESS_BAD_KEYS);
     out.limit_window_s = (uint32_t)config_number(config, CONFIG_LIMITS_WINDOW);
+    out.webhook_retry_ms = config_number(config, CONFIG_WEBHOOKS_RETRY) * 1000;
     out.trusted_proxies = config_text(config, CONFIG_SERVER_PROXIES);
     return out;
 }
@@ -196,6 +197,16 @@ static void connections_tell(void *context, struct service_connections *out)
     out->open = atomic_load(&stats->connections_open);
     out->open_max = config_number(node->config, CONFIG_LIMITS_CONNECTIONS);
     out->refused = atomic_load(&stats->refused);
+}
+
+static bool webhooks_part_open(struct node *node, struct err *err)
+{
+    struct net_outgoing_limits limits = {
+        .running_max = WEBHOOKS_RUNNING_MAX,
+        .waiting_max = (uint32_t)config_number(node->config, CONFIG_WEBHOOKS_PENDING),
+        .allow_private = config_number(node->config, CONFIG_WEBHOOKS_PRIVATE) == 1};
+    return config_number(node->config, CONFIG_WEBHOOKS_ENABLED) == 0 ||
+           net_outgoing_open(&limits, &node->webhooks, err);
 }
 
 static bool service_part_open(struct node *node, struct err *err)
@@ -213,6 +224,9 @@ static bool service_part_open(struct node *node, struct err *err)
                                   .recovery = &node->recovery,
                                   .connections = connections_tell,
                                   .connections_context = node};
+    if (node->webhooks != NULL) {
+        parts.webhooks = net_outgoing_of(node->webhooks);
+    }
     return service_open(&config, &parts, &node->service, err);
 }
 
@@ -257,7 +271,8 @@ bool node_parts_open(struct node *node, struct err *err)
         return false;
     }
     node_id_make(node);
-    return first_key_make(node, err) && tee_part_open(node, err) && service_part_open(node, err);
+    return first_key_make(node, err) && tee_part_open(node, err) && webhooks_part_open(node, err) &&
+           service_part_open(node, err);
 }
 
 void node_parts_close(struct node *node)
@@ -266,6 +281,8 @@ void node_parts_close(struct node *node)
         service_close(node->service);
         node->service = NULL;
     }
+    net_outgoing_close(node->webhooks);
+    node->webhooks = NULL;
     if (node->tee.free != NULL) {
         node->tee.free(node->tee.context);
         node->tee = (struct tee){0};

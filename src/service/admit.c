@@ -191,7 +191,7 @@ static bool admit_begin(struct admission *admission, bool *is_answered, struct e
     session->is_async = call->preferences.respond_async;
     session->run.is_patient = session->is_async;
     session->outlives_client = call->outlives_client;
-    if (!idempotency_admit(session, is_answered, err)) {
+    if (!webhook_admit(session, err) || !idempotency_admit(session, is_answered, err)) {
         return false;
     }
     if (*is_answered) {

@@ -307,6 +307,9 @@ static void stored_cb(void *context, bool ok)
         log_write(LOG_ERROR, "not_stored", session->request.request_id_text,
                   "the answer could not be stored; the log has its commitment");
     }
+    if (ok) {
+        webhook_send(session);
+    }
     session_end(session);
 }
 
@@ -353,6 +356,7 @@ void answer_finish(struct session *session)
     count_outcome(session, code);
     log_outcome(session, code);
     send_answer(session, answer, status);
+    webhook_make(session);
     heap_free(session->encrypted_result);
     session->encrypted_result = NULL;
     answer_settle(session);

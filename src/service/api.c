@@ -24,7 +24,7 @@ enum {
     NS_PER_US = 1000,
 };
 
-static const char *const execute_headers[] = {"Prefer", "Idempotency-Key", NULL};
+static const char *const execute_headers[] = {"Prefer", "Idempotency-Key", "Webhook-Url", NULL};
 static const char *const show_headers[] = {"Prefer", NULL};
 
 const struct route api_routes[] = {

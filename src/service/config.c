@@ -26,6 +26,7 @@ const struct service_config service_config_default = {
     .result_bytes_max = 4 * 1024 * 1024,
     .slice_us = 500,
     .epoch_lifetime_ms = 3600 * 1000,
+    .webhook_retry_ms = 10000,
     .require_api_key = true,
     .executions_per_second_per_key = 5000,
     .requests_per_second_per_key = 5000,

@@ -43,6 +43,7 @@ struct service {
     _Atomic bool tick_is_running;
     uint64_t marked_ns; /* when the store's index was last marked; the tick job's */
     uint64_t expired_ns;
+    _Atomic uint32_t webhooks_pending;
     _Atomic uint64_t ended; /* executions, so far */
     uint64_t ended_at_tick; /* the tick job's, as the next */
     bool is_trimmed;
@@ -189,6 +190,15 @@ void commit_result(struct session *session);
 
 /* receipt.c: appends the signed receipt of a committed session. False: no memory. */
 bool receipt_sign(const struct session *session, struct buffer *out) MUST_CHECK;
+
+/* webhook.c: a receiver that is told when an asynchronous execution has ended. */
+/* Reads the request's Webhook-Url, if it has one. MALFORMED_REQUEST, NO_MEMORY. */
+bool webhook_admit(struct session *session, struct err *err) MUST_CHECK;
+/* Makes the message of a session that has ended and is still whole, for session->webhook. */
+void webhook_make(struct session *session);
+/* The answer is stored: sends it. Afterwards it is not the session's any more. */
+void webhook_send(struct session *session);
+void webhook_free(struct webhook *webhook);
 
 /* answer.c: says the outcome, stores it, ends the session. */
 void answer_finish(struct session *session);

@@ -267,6 +267,9 @@ void service_close(struct service *service)
     atomic_store(&service->is_draining, true);
     scheduler_close(service->scheduler);
     service->scheduler = NULL;
+    if (service->parts.webhooks.stop != NULL) {
+        service->parts.webhooks.stop(service->parts.webhooks.context);
+    }
     /* Only the loop's thread, which is this one, gives answers back from now on. */
     budget_on_release(&service->parts.memory->answers, NULL, NULL);
     /* Nothing is live: whatever the log holds by now is in the store. */

@@ -13,6 +13,7 @@
 #include "attest/attest.h"
 #include "audit/audit.h"
 #include "base/message.h"
+#include "base/outgoing.h"
 #include "store/store.h"
 #include "vm/vm.h"
 
@@ -39,6 +40,7 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     size_t result_bytes_max;   /* of the plaintext */
     uint32_t slice_us;         /* aim for the length of a slice */
     uint64_t epoch_lifetime_ms;
+    uint64_t webhook_retry_ms; /* before the second try; six times that before the third */
     bool require_api_key;
     /* Requests per second, each 0: not limited. A quota is what limit_window_s of them bring. */
     uint32_t executions_per_second_per_key;
@@ -90,6 +92,7 @@ struct service_parts { /* opened by main, outlive the service */
     /* What the sockets' side has counted, for the metrics; any thread. NULL: nobody knows. */
     void (*connections)(void *context, struct service_connections *out);
     void *connections_context;
+    struct outgoing webhooks; /* the service's own; stopped by service_close. send NULL: none */
 };
 
 struct service;

@@ -162,6 +162,7 @@ void session_release_arena(struct session *session)
     arena_release_wiped(&session->arena);
     session->request.function_name = (struct bytes){NULL, 0};
     session->request.metadata = NULL;
+    session->webhook_url = NULL;
 }
 
 void session_free(struct session *session)
@@ -179,6 +180,7 @@ void session_free(struct session *session)
     heap_free(session->record.leaf);
     heap_free(session->record.tlog_proof);
     heap_free(session->answer);
+    webhook_free(session->webhook);
     session_release_arena(session);
     budget_release(&session->service->parts.memory->answers, session->answer_charged);
     assert(budget_used(&session->budget) == 0);

@@ -119,6 +119,8 @@ struct session_waiter { /* in an api_call: it is answered again when the session
     void (*wake)(struct session_waiter *waiter); /* under the lock; afterwards it is the waiter's */
 };
 
+struct webhook;
+
 struct session {
     struct service *service;
     struct scheduler_run run;
@@ -150,8 +152,10 @@ struct session {
     uint8_t program_hash[CRYPTO_SHA256_BYTES];
     struct session_program program;
     struct session_outcome outcome;
-    char *encrypted_result; /* base64; NULL: none */
-    size_t answer_charged;  /* to the share of answers */
+    char *encrypted_result;  /* base64; NULL: none */
+    size_t answer_charged;   /* to the share of answers */
+    const char *webhook_url; /* in the arena; NULL: nobody is told */
+    struct webhook *webhook; /* made at the end, until it is sent; or NULL */
     uint8_t result_commitment[CRYPTO_SHA256_BYTES];
     struct session_record record;
 

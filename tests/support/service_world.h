@@ -50,6 +50,7 @@ struct world {
     struct audit_recovery recovery;
     struct store *store;
     struct tee tee;
+    struct outgoing webhooks; /* set it before a world_start */
     struct service_memory memory;
     struct service *service;
     pthread_mutex_t loop;
@@ -111,7 +112,8 @@ static inline void world_start(struct world *world)
                                   .node_id = "00112233",
                                   .build_id = "test",
                                   .config_digest = config_digest,
-                                  .recovery = &world->recovery};
+                                  .recovery = &world->recovery,
+                                  .webhooks = world->webhooks};
     if (!service_open(&world->config, &parts, &world->service, &err)) {
         fprintf(stderr, "%s\n", err.message);
         abort();
