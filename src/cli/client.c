@@ -22,6 +22,7 @@ struct client {
     char base[CLIENT_URL_CHARS_MAX]; /* without a final slash */
     char problem[CURL_ERROR_SIZE];
     bool is_exposed;
+    const volatile sig_atomic_t *interrupt; /* NULL: never */
     struct buffer answer;
 };
 
@@ -136,9 +137,29 @@ static size_t answer_append(char *ptr, size_t size, size_t count, void *context)
     return client->answer.failed ? 0 : size * count;
 }
 
+void client_interrupt_on(struct client *client, const volatile sig_atomic_t *flag)
+{
+    client->interrupt = flag;
+}
+
+static bool is_interrupted(const struct client *client)
+{
+    return client->interrupt != NULL && *client->interrupt != 0;
+}
+
+/* libcurl asks at least once a second, and when a signal has come. */
+static int progress_cb(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return is_interrupted(context);
+}
+
 /* The same for every call; a failure of these is a lack of memory at worst, which perform tells. */
-static void request_prepare(struct client *client, const char *url, const char *body,
-                            unsigned timeout_seconds)
+static void request_prepare(struct client *client, const char *method, const char *url,
+                            const char *body, unsigned timeout_seconds)
 {
     CURL *curl = client->curl;
     curl_easy_reset(curl);
@@ -153,6 +174,10 @@ static void request_prepare(struct client *client, const char *url, const char *
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "wasm-hypervisor/" WH_VERSION);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_append);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, client);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, progress_cb);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     if (body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
@@ -178,7 +203,7 @@ static bool answer_read(struct client *client, const char *url, struct client_an
     return true;
 }
 
-bool client_call(struct client *client, const char *path, const json_t *body,
+static bool call(struct client *client, const char *method, const char *path, const json_t *body,
                  unsigned timeout_seconds, struct client_answer *answer, struct err *err)
 {
     char url[2 * CLIENT_URL_CHARS_MAX];
@@ -189,9 +214,12 @@ bool client_call(struct client *client, const char *path, const json_t *body,
     }
     client->problem[0] = '\0';
     buffer_release(&client->answer);
-    request_prepare(client, url, text, timeout_seconds);
+    request_prepare(client, method, url, text, timeout_seconds);
     CURLcode code = curl_easy_perform(client->curl);
     heap_free(text);
+    if (is_interrupted(client)) {
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    }
     if (client->answer.failed) {
         return err_set(err, ERR_LIMIT, "%s answered with more than %d bytes", url,
                        (int)CLIENT_ANSWER_BYTES_MAX);
@@ -201,4 +229,16 @@ bool client_call(struct client *client, const char *path, const json_t *body,
                        client->problem[0] != '\0' ? client->problem : curl_easy_strerror(code));
     }
     return answer_read(client, url, answer, err);
+}
+
+bool client_call(struct client *client, const char *path, const json_t *body,
+                 unsigned timeout_seconds, struct client_answer *answer, struct err *err)
+{
+    return call(client, body != NULL ? "POST" : "GET", path, body, timeout_seconds, answer, err);
+}
+
+bool client_delete(struct client *client, const char *path, unsigned timeout_seconds,
+                   struct client_answer *answer, struct err *err)
+{
+    return call(client, "DELETE", path, NULL, timeout_seconds, answer, err);
 }

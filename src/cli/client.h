@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 
 #include <jansson.h>
+#include <signal.h>
 
 struct client;
 
@@ -31,6 +32,14 @@ void client_close(struct client *client);
 bool client_call(struct client *client, const char *path, const json_t *body,
                  unsigned timeout_seconds, struct client_answer *answer,
                  struct err *err) MUST_CHECK;
+
+/* The same for DELETE. */
+bool client_delete(struct client *client, const char *path, unsigned timeout_seconds,
+                   struct client_answer *answer, struct err *err) MUST_CHECK;
+
+/* From now on a call ends with CANCELLED when *flag is not 0 any more, which a signal's handler may
+ * cause; NULL: none does. */
+void client_interrupt_on(struct client *client, const volatile sig_atomic_t *flag);
 
 /* Sends `name: value` with every call from now on. Fails with IO for a value that is no header's.
  */

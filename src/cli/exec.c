@@ -272,6 +272,9 @@ static bool execute(struct exec *exec, struct err *err)
     if (!execute_headers(exec, err)) {
         return false;
     }
+    if (!exec->request->is_async) {
+        exec_cancel_watch(exec);
+    }
     for (int tries = 0; tries < EXECUTE_TRIES; tries++) {
         struct client_answer answer = {0};
         bool is_unsent = false;
@@ -281,6 +284,9 @@ static bool execute(struct exec *exec, struct err *err)
             return answer_take(exec, &answer, err);
         }
         json_decref(answer.body);
+        if (err->code == ERR_CANCELLED) {
+            return false;
+        }
         progress_step(&exec->progress, PROGRESS_NOTE, "the connection was lost: %s", err->message);
         if (exec_fetch(exec, &is_unsent, err)) {
             return true;
@@ -353,6 +359,10 @@ static int exec_go(const struct cli_command *command, struct exec *exec)
              (exec->request->state == NULL || exec_state_save(exec, &err)) && execute(exec, &err);
     }
     json_decref(arguments);
+    if (!ok && exec_cancel_is_due()) {
+        exec_cancel(exec);
+        return CLI_NETWORK; /* nobody sees it: exec_cancel_end */
+    }
     if (!ok) {
         return exec_complain(command, &err, true);
     }
@@ -558,6 +568,7 @@ static int exec_main(const struct cli_command *command, int argc, char **argv)
     int code =
         request.resume != NULL ? exec_resume(command, &exec, &request) : exec_go(command, &exec);
     exec_release(&exec);
+    exec_cancel_end();
     return code;
 }
 
@@ -617,7 +628,8 @@ const struct cli_command cli_command_exec = {
         "  An ARG is read by the type of its parameter, as 'wasm-hypervisor run' reads it; @FILE "
         "is\n"
         "  a buffer. Modules with imports are refused by nodes.\n\n"
-        "  If the connection is lost the program goes on, and the answer is asked for again.\n",
+        "  If the connection is lost the program goes on, and the answer is asked for again.\n"
+        "  Ctrl-C cancels it; a second one does not wait for that.\n",
     .options = exec_options,
     .option_count = sizeof exec_options / sizeof exec_options[0],
     .notes =

@@ -4,6 +4,7 @@
  *   exec_args.c    what the command line says about arguments, as the protocol's JSON
  *   exec_verify.c  what is believed only after it has been checked
  *   exec_fetch.c   the answer of an execution whose connection was lost, or never waited for it
+ *   exec_cancel.c  Ctrl-C
  *   exec_state.c   what fetching needs, in a file
  *   exec_report.c  what is printed and saved
  *
@@ -125,6 +126,13 @@ bool exec_verify_answer(struct exec *exec);
 bool exec_fetch(struct exec *exec, bool *is_unsent, struct err *err) MUST_CHECK;
 /* A refusal of the node as an error: its code and message, or the bare status. Always false. */
 bool exec_refused(const struct client_answer *answer, const char *what, struct err *err);
+
+/* exec_cancel.c: from `watch` on, Ctrl-C interrupts what waits for the node (CANCELLED); then it is
+ * due to cancel the execution, and `end` ends the program as the signal would have. */
+void exec_cancel_watch(struct exec *exec);
+bool exec_cancel_is_due(void);
+void exec_cancel(struct exec *exec);
+void exec_cancel_end(void);
 
 /* exec_state.c. Saving makes a new file, 0600, and fails with IO if there is one. Loading fills
  * what the answer's verification needs, and what `request` leaves open. */

@@ -89,7 +89,7 @@ bool exec_fetch(struct exec *exec, bool *is_unsent, struct err *err)
                 return false;
             }
             tries = 1;
-        } else if (tries < tries_max) {
+        } else if (tries < tries_max && err->code != ERR_CANCELLED) {
             const struct timespec pause = {.tv_sec = (time_t)1 << (tries++ - 1)};
             nanosleep(&pause, NULL);
         } else {

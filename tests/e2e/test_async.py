@@ -6,14 +6,17 @@ SPDX-License-Identifier: Apache-2.0
 
 import json
 import os
+import re
+import signal
 import socket
 import stat
+import subprocess
 import tempfile
 import threading
 import unittest
 
 from client import Answer, verify_answer
-from node import EXAMPLES, Node, command, example, until, wat
+from node import BINARY, EXAMPLES, Node, command, example, until, wat
 
 ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
 ASYNC = {"Prefer": "respond-async"}
@@ -322,6 +325,55 @@ class CommandLine(Case):
         for arguments in (("--async",), ("--resume", self.state, "--async")):
             self.assertEqual(self.exec("x.wasm", *arguments).returncode, 2)
         self.assertEqual(self.exec("--resume", self.state).returncode, 2)
+
+    def begin_endless(self):
+        """An exec whose program runs, and the path of its execution."""
+        module = os.path.join(os.path.dirname(self.state), "endless.wasm")
+        with open(module, "wb") as file:
+            file.write(ENDLESS)
+        environment = {**os.environ, "WASM_HYPERVISOR_API_KEY": self.node.api_key, "NO_COLOR": "1"}
+        server = f"http://127.0.0.1:{self.node.port}"
+        arguments = ["exec", module, "--invoke", "spin", "--timeout", "300", "--allow-simulated", "any", "--server", server]
+        # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
+        process = subprocess.Popen(
+            [BINARY, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        path = None
+        while path is None:
+            found = re.search("request ([0-9a-f-]{36})", process.stderr.readline())
+            path = found and f"/v1/executions/{found.group(1)}"
+        until(lambda: self.client.call("GET", path).json["state"] == "EXECUTING")
+        return process, path
+
+    def test_ctrl_c_cancels_what_runs(self):
+        process, path = self.begin_endless()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(60), -signal.SIGINT)
+        self.assertIn("the node has cancelled it", process.stderr.read())
+        shown = self.client.call("GET", path, headers={"Prefer": "wait=60"})
+        self.assertEqual(shown.json["state"], "CANCELLED")
+
+    def test_a_second_ctrl_c_waits_for_nothing(self):
+        process, path = self.begin_endless()
+        self.node.process.send_signal(signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGINT)
+            while "asking the node to cancel" not in process.stderr.readline():
+                pass
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), -signal.SIGINT)
+            self.assertEqual(process.stderr.read(), "")
+        finally:
+            self.node.process.send_signal(signal.SIGCONT)
+        self.client.call("DELETE", path)
 
     def test_a_lost_connection_is_survived(self):
         proxy = CuttingProxy(self.node.port)
