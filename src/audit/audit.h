@@ -269,7 +269,41 @@ unsigned audit_tile_width(uint64_t size, unsigned level, uint64_t number);
 bool audit_log_tile(struct audit_log *log, const struct audit_tile *tile, struct buffer *out,
                     struct err *err) MUST_CHECK;
 
-/* ---- Verifying a directory from outside (`audit verify`): reads only, takes no lock ---- */
+/* ---- Verifying from outside (`audit verify`): reads only, takes no lock ---- */
+
+enum { AUDIT_VKEYS_BYTES_MAX = 64 * 1024 };
+
+/* What a source has of a run of entries that lie in one entry bundle (c2sp.org/tlog-tiles). */
+struct audit_bundle {
+    size_t pruned_count;    /* the first so many are gone: only their leaf hashes are there */
+    uint8_t *pruned_hashes; /* room for AUDIT_TILE_WIDTH of them */
+    struct buffer entries;  /* the others, each behind its length; fewer: the log ends there */
+    const char *problem;    /* why it ends there, if it is not simply the end; else NULL */
+};
+
+/* Where a log is read from: a directory (audit_directory_open), or whatever else its reader knows.
+ * Texts are appended to `out`. */
+struct audit_source {
+    void *context;
+    /* NOT_FOUND: there is none; FORMAT: it is too long. */
+    bool (*checkpoint)(void *context, struct buffer *out, struct err *err);
+    /* The log's keys as it tells them, one per line, the current one first. NOT_FOUND; NULL: it
+     * tells none. */
+    bool (*vkeys)(void *context, struct buffer *out, struct err *err);
+    /* Entries [first, first + count), at most AUDIT_TILE_WIDTH and all of one bundle. The
+     * bundle comes empty. Fails only if nothing can be said about them. */
+    bool (*bundle)(void *context, uint64_t first, size_t count, struct audit_bundle *out,
+                   struct err *err);
+    /* Does a segment begin with that entry? NULL: segments cannot be seen. */
+    bool (*segment)(void *context, uint64_t index);
+    bool has_more; /* entries past the checkpoint can be read, too */
+};
+
+/* A directory or a copy of one, also while it is being written. *out is valid until close. */
+struct audit_directory;
+bool audit_directory_open(const char *path, struct audit_directory **out,
+                          struct audit_source *source, struct err *err) MUST_CHECK;
+void audit_directory_close(struct audit_directory *directory);
 
 struct audit_report {
     enum audit_verdict verdict;
@@ -278,14 +312,33 @@ struct audit_report {
     uint64_t unanswered_count; /* ADMITs without a RESULT and not in a RECOVERED leaf */
     uint64_t recovered_count;  /* ADMITs that a RECOVERED leaf names */
     uint64_t pending_entries;  /* whole entries past the checkpoint */
+    uint64_t pruned_entries;   /* at the beginning: only their hashes are there */
+    uint64_t segment_count;    /* that a SEGMENT_CLOSE ended */
+    uint64_t rotation_count;   /* changes of the key */
+    int64_t last_time_ms;      /* of the last signed entry; 0: none */
     char detail[256];          /* one sentence */
     char origin[AUDIT_ORIGIN_CHARS_MAX + 1];
     char root_hex[2 * AUDIT_HASH_BYTES + 1];
 };
 
-/* vkey NULL: the one in the directory (said so in detail). since: an older checkpoint that the
- * auditor kept, or empty. progress (optional) is called about every 10,000 entries. False only if
- * the directory cannot be read at all. */
+/* What an auditor asks for, beyond that the log be whole. Everything is optional. */
+struct audit_expectation {
+    const char *const *vkeys; /* one of them must be of the log; none: what the source tells */
+    size_t vkey_count;
+    struct bytes since; /* an older checkpoint that the auditor kept */
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* after every bundle */
+    /* Each signed entry that is there, in order, before the verdict is known. */
+    void (*visit)(void *context, uint64_t index, struct bytes leaf);
+    void *context;        /* of both */
+    struct buffer *peaks; /* gets the root of every full bundle, 32 bytes each */
+    struct buffer *note;  /* gets the checkpoint that was verified */
+};
+
+/* Reads the whole log, with two threads and about 3 MiB beside one bit for each entry. False only
+ * if the source cannot be read at all. */
+bool audit_verify(const struct audit_source *source, const struct audit_expectation *expectation,
+                  struct audit_report *report, struct err *err) MUST_CHECK;
+/* The same for a directory. vkey NULL: the one in the directory (said so in detail). */
 bool audit_verify_directory(const char *directory, const char *vkey, struct bytes since,
                             void (*progress)(void *context, uint64_t done, uint64_t total),
                             void *context, struct audit_report *report, struct err *err) MUST_CHECK;

@@ -1,8 +1,9 @@
-/* verify.c: `audit verify`: is this directory the log that its key signed?
+/* verify.c: `audit verify`: is this the log that its key signed?
  *
  * The checkpoint is read first and the entries after it, so a log that is being written verifies,
- * too. Every entry is read once, in order, with memory for two compact ranges and one bit per
- * entry.
+ * too. Every entry is read once, in order, bundle by bundle; two threads parse and hash
+ * (verify_block.c), one of them puts it together here, with memory for two compact ranges, eight
+ * bundles and one bit per entry.
  *
  * That something is wrong is decided by the signed root alone. Which entry is wrong is told by the
  * links: entry i's hash is computed from its bytes, and claimed by the `prev` of entry i+1. Where
@@ -13,403 +14,463 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "audit/audit.h"
-#include "audit/entries.h"
-#include "audit/log.h"
-
-#include "base/text.h"
+#include "audit/verify.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { PROGRESS_STEP = 10000 };
+enum { PROGRESS_BUNDLES = 40, BUNDLE_LEVEL = 8 };
 
-struct verifier {
-    const struct audit_io *io;
-    int directory_fd;
-    struct audit_key key;
-    struct audit_checkpoint checkpoint;
-    struct audit_checkpoint since; /* size 0: none */
-    bool has_since;
-    bool since_differs;
-    void (*progress)(void *context, uint64_t done, uint64_t total);
-    void *progress_context;
+/* ---- the tree ---- */
 
-    struct audit_range computed; /* lags one entry behind: a link is known before its leaf counts */
-    struct audit_range claimed;  /* the same until the first broken link */
-    struct audit_unanswered unanswered;
-    uint64_t next_index;
-    uint8_t last_hash[AUDIT_HASH_BYTES]; /* of entry next_index - 1, computed */
-    uint64_t broken_index; /* the first entry whose `prev` is not what was computed; UINT64_MAX */
-    bool broken_confirmed; /* the entry after it names it rightly */
-    uint64_t stray_index;  /* the first entry that answers what was not asked; UINT64_MAX */
-    struct audit_report *report;
-};
-
-static void PRINTF_LIKE(4, 5) conclude(struct verifier *verifier, enum audit_verdict verdict,
-                                       uint64_t bad_index, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    verifier->report->verdict = verdict;
-    verifier->report->bad_index = bad_index;
-    (void)vsnprintf(verifier->report->detail, sizeof(verifier->report->detail), format, arguments);
-    va_end(arguments);
-}
-
-/* ---- keys and checkpoints ---- */
-
-/* False with *err if the file cannot be read; *found tells whether it is there. */
-static bool read_part(struct verifier *verifier, const char *name, struct buffer *out, bool *found,
-                      struct err *err)
-{
-    *found = audit_io_read_file(verifier->io, verifier->directory_fd, name, out, err);
-    return *found || err->code == ERR_NOT_FOUND || err->code == ERR_FORMAT;
-}
-
-/* *go_on false: the report is done. */
-static bool load_key(struct verifier *verifier, const char *vkey, bool *go_on, struct err *err)
-{
-    struct buffer text;
-    struct err why;
-    bool found = true;
-    bool ok = false;
-    buffer_init(&text, AUDIT_VKEY_CHARS_MAX + 1);
-    if (vkey != NULL) {
-        buffer_append_string(&text, vkey);
-    } else if (!read_part(verifier, AUDIT_VKEY_FILE, &text, &found, err)) {
-        goto out;
-    }
-    struct bytes line = buffer_bytes(&text);
-    if (line.size > 0 && line.ptr[line.size - 1] == '\n') {
-        line.size--;
-    }
-    ok = true;
-    *go_on = found && audit_key_parse(line, &verifier->key, &why);
-    if (!*go_on) {
-        conclude(verifier, AUDIT_UNVERIFIABLE, UINT64_MAX, "%s is not a verifier key",
-                 vkey != NULL ? "what was given" : AUDIT_VKEY_FILE);
-    }
-out:
-    buffer_release(&text);
-    return ok;
-}
-
-static void keep_head(struct verifier *verifier)
-{
-    struct audit_report *report = verifier->report;
-    report->size = verifier->checkpoint.size;
-    memcpy(report->origin, verifier->checkpoint.origin, sizeof(report->origin));
-    text_hex_encode(bytes_of(verifier->checkpoint.root, AUDIT_HASH_BYTES), report->root_hex);
-}
-
-static bool load_checkpoint(struct verifier *verifier, bool *go_on, struct err *err)
-{
-    struct buffer note;
-    bool found = false;
-    bool ok = false;
-    *go_on = false;
-    buffer_init(&note, AUDIT_CHECKPOINT_BYTES_MAX);
-    if (!read_part(verifier, AUDIT_CHECKPOINT_FILE, &note, &found, err)) {
-        goto out;
-    }
-    ok = true;
-    if (!found) {
-        bool longer = note.failed;
-        conclude(verifier, longer ? AUDIT_TAMPERED : AUDIT_TRUNCATED, UINT64_MAX,
-                 longer ? "the checkpoint is too long" : "there is no checkpoint");
-        goto out;
-    }
-    enum audit_verdict verdict =
-        audit_checkpoint_open(buffer_bytes(&note), &verifier->key, &verifier->checkpoint);
-    if (verdict != AUDIT_TAMPERED) {
-        keep_head(verifier);
-    }
-    if (verdict == AUDIT_UNVERIFIABLE) {
-        conclude(verifier, verdict, UINT64_MAX, "the checkpoint is not signed by %s",
-                 verifier->key.name);
-    } else if (verdict != AUDIT_OK) {
-        conclude(verifier, verdict, UINT64_MAX,
-                 "the checkpoint is malformed or its signature is bad");
-    }
-    *go_on = verdict == AUDIT_OK;
-out:
-    buffer_release(&note);
-    return ok;
-}
-
-/* The auditor's own checkpoint: if it does not verify, that says nothing about the log. */
-static bool load_since(struct verifier *verifier, struct bytes since)
-{
-    if (since.size == 0) {
-        return true;
-    }
-    if (audit_checkpoint_open(since, &verifier->key, &verifier->since) != AUDIT_OK) {
-        conclude(verifier, AUDIT_UNVERIFIABLE, UINT64_MAX,
-                 "the older checkpoint to compare with does not verify with this key");
-        return false;
-    }
-    verifier->has_since = true;
-    return true;
-}
-
-/* ---- entries ---- */
-
-static void compare_since(struct verifier *verifier)
+static void compare_since(struct audit_verifier *verifier)
 {
     uint8_t root[AUDIT_HASH_BYTES];
     if (verifier->has_since && verifier->computed.size == verifier->since.size) {
         audit_range_root(&verifier->computed, root);
+        verifier->since_is_seen = true;
         verifier->since_differs = memcmp(root, verifier->since.root, sizeof(root)) != 0;
     }
 }
 
-/* Entry next_index - 1 enters both trees, with its computed and its claimed hash. */
-static void count_leaf(struct verifier *verifier, const uint8_t claim[static AUDIT_HASH_BYTES])
+static void break_rule(struct audit_verifier *verifier, uint64_t index, const char *why)
 {
-    if (verifier->broken_index != UINT64_MAX) {
-        audit_range_append(&verifier->claimed, claim, NULL);
+    if (verifier->rule_index == UINT64_MAX) {
+        verifier->rule_index = index;
+        verifier->rule_why = why;
     }
-    audit_range_append(&verifier->computed, verifier->last_hash, NULL);
-    compare_since(verifier);
 }
 
-/* Entry next_index, which is not read further yet, claims this hash for the one before it. */
-static void check_link(struct verifier *verifier, const uint8_t claim[static AUDIT_HASH_BYTES])
+/* A full subtree of BUNDLE_LEVEL behind full ones. */
+static void append_root(struct audit_range *range, const uint8_t root[static AUDIT_HASH_BYTES])
 {
-    bool holds = memcmp(claim, verifier->last_hash, AUDIT_HASH_BYTES) == 0;
-    if (verifier->broken_index == UINT64_MAX) {
-        if (!holds) {
-            verifier->claimed = verifier->computed;
-            verifier->broken_index = verifier->next_index;
+    uint8_t hash[AUDIT_HASH_BYTES];
+    unsigned level = BUNDLE_LEVEL;
+    assert(range->size % AUDIT_TILE_WIDTH == 0);
+    memcpy(hash, root, sizeof(hash));
+    for (; (range->size >> level & 1) != 0; level++) {
+        audit_node_hash(range->peak[level], hash, hash);
+    }
+    memcpy(range->peak[level], hash, sizeof(hash));
+    range->size += AUDIT_TILE_WIDTH;
+}
+
+/* Does something have to be compared inside of the block? */
+static bool block_needs_care(const struct audit_verifier *verifier, const struct audit_block *block)
+{
+    bool since_inside = verifier->has_since && verifier->since.size > block->first &&
+                        verifier->since.size < block->first + block->found;
+    for (size_t i = block->bundle.pruned_count; i < block->found; i++) {
+        if (audit_leaf_is_control(&block->leaves[i])) {
+            return true;
         }
-    } else if (verifier->next_index == verifier->broken_index + 1) {
-        verifier->broken_confirmed = holds;
     }
+    return since_inside || !block->has_root;
 }
 
-/* Names the first bad entry when a link is broken. */
-static void conclude_broken_link(struct verifier *verifier, bool claims_hold)
+/* The block enters the tree. */
+static void count_block(struct audit_verifier *verifier, const struct audit_block *block)
 {
-    bool before = claims_hold || verifier->broken_confirmed;
-    uint64_t bad = before ? verifier->broken_index - 1 : verifier->broken_index;
-    conclude(verifier, AUDIT_TAMPERED, bad, "entry %" PRIu64 " is not what was committed", bad);
-}
-
-static void conclude_unreadable(struct verifier *verifier, const char *why)
-{
-    if (verifier->broken_index != UINT64_MAX) {
-        conclude_broken_link(verifier, false);
+    uint8_t said[AUDIT_HASH_BYTES];
+    uint8_t root[AUDIT_HASH_BYTES];
+    if (block->has_root && verifier->expectation->peaks != NULL) {
+        buffer_append(verifier->expectation->peaks, block->root, AUDIT_HASH_BYTES);
+    }
+    if (!block_needs_care(verifier, block)) {
+        append_root(&verifier->computed, block->root);
+        compare_since(verifier);
         return;
     }
-    conclude(verifier, AUDIT_TAMPERED, verifier->next_index, "entry %" PRIu64 ": %s",
-             verifier->next_index, why);
+    for (size_t i = 0; i < block->found; i++) {
+        if (i >= block->bundle.pruned_count &&
+            audit_control_closes(&block->leaves[i], block->bytes[i], said)) {
+            audit_range_root(&verifier->computed, root);
+            if (memcmp(said, root, sizeof(root)) != 0) {
+                break_rule(verifier, block->first + i, "it closes a segment with another root");
+            }
+        }
+        audit_range_append(&verifier->computed, block->hashes[i], NULL);
+        compare_since(verifier);
+    }
 }
 
-/* False: the report is done, or *failed. */
-static bool take_entry(struct verifier *verifier, struct bytes bytes, bool *failed, struct err *err)
+static void count_held(struct audit_verifier *verifier)
+{
+    if (verifier->held != NULL) {
+        count_block(verifier, verifier->held);
+        audit_pool_release(&verifier->pool);
+        verifier->held = NULL;
+    }
+}
+
+/* ---- links ---- */
+
+static void append_hashes(struct audit_range *range, const struct audit_block *block, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        audit_range_append(range, block->hashes[i], NULL);
+    }
+}
+
+/* The tree of claimed hashes: as computed up to the entry before the one that is claimed. */
+static void begin_claims(struct audit_verifier *verifier, const struct audit_block *block,
+                         size_t at)
+{
+    verifier->claimed = verifier->computed;
+    if (verifier->held != NULL) {
+        append_hashes(&verifier->claimed, verifier->held, verifier->held->found - (at == 0));
+    }
+    append_hashes(&verifier->claimed, block, at == 0 ? 0 : at - 1);
+}
+
+/* Entry `at` of the block claims a hash for the one before it. */
+static void check_link(struct audit_verifier *verifier, const struct audit_block *block, size_t at)
+{
+    const uint8_t *claim = block->leaves[at].prev;
+    uint64_t index = block->first + at;
+    bool holds = memcmp(claim, verifier->last_hash, AUDIT_HASH_BYTES) == 0;
+    if (verifier->broken_index == UINT64_MAX) {
+        if (holds) {
+            return;
+        }
+        begin_claims(verifier, block, at);
+        verifier->broken_index = index;
+    } else if (index == verifier->broken_index + 1) {
+        verifier->broken_confirmed = holds;
+    }
+    audit_range_append(&verifier->claimed, claim, NULL);
+}
+
+/* Answers to what was pruned are not looked for. */
+static bool apply_answers(struct audit_verifier *verifier, const struct audit_leaf *leaf,
+                          struct err *err)
+{
+    struct audit_leaf kept = *leaf;
+    uint64_t pruned = verifier->report->pruned_entries;
+    if (pruned > 0 && leaf->kind_is_known) {
+        uint64_t admit = 0;
+        struct bytes left = leaf->admits;
+        if (leaf->kind == AUDIT_RESULT && leaf->admit < pruned) {
+            return true;
+        }
+        while (left.size > 0 && audit_leaf_next_admit(&left, &admit) && admit < pruned) {
+            kept.admits = left;
+        }
+        if (leaf->kind == AUDIT_RECOVERED && kept.admits.size == 0) {
+            return true;
+        }
+    }
+    return audit_unanswered_apply(&verifier->unanswered, &kept, err);
+}
+
+/* Segments are closed by an entry, and by nothing else. */
+static void check_segment(struct audit_verifier *verifier, const struct audit_leaf *leaf)
+{
+    const struct audit_source *source = verifier->source;
+    if (source->segment != NULL && leaf->index > verifier->report->pruned_entries) {
+        bool begins = source->segment(source->context, leaf->index);
+        if (begins != verifier->last_closes) {
+            break_rule(verifier, leaf->index,
+                       begins ? "a segment begins with it, but none was closed before it"
+                              : "the entry before it closed the segment that it lies in");
+        }
+    }
+}
+
+static bool take_entry(struct audit_verifier *verifier, const struct audit_block *block, size_t at,
+                       struct err *err)
 {
     static const uint8_t zeros[AUDIT_HASH_BYTES];
-    struct audit_leaf leaf;
-    const char *why = NULL;
-    if (!audit_leaf_parse(bytes, &leaf, &why)) {
-        conclude_unreadable(verifier, why);
-        return false;
+    const struct audit_leaf *leaf = &block->leaves[at];
+    struct err why;
+    if (leaf->index > 0) {
+        check_link(verifier, block, at);
+    } else if (memcmp(leaf->prev, zeros, sizeof(zeros)) != 0) {
+        break_rule(verifier, 0, "it names an entry before the first");
     }
-    if (leaf.index != verifier->next_index) {
-        conclude_unreadable(verifier, "it carries another index");
-        return false;
+    check_segment(verifier, leaf);
+    verifier->last_closes = false;
+    if (audit_leaf_is_control(leaf)) {
+        uint64_t segments = verifier->control.segment_count;
+        const char *breach = audit_control_apply(&verifier->control, leaf, block->bytes[at]);
+        if (breach != NULL) {
+            break_rule(verifier, leaf->index, breach);
+        }
+        verifier->last_closes = verifier->control.segment_count > segments;
     }
-    if (leaf.index > 0) {
-        check_link(verifier, leaf.prev);
-        count_leaf(verifier, leaf.prev);
-    } else if (memcmp(leaf.prev, zeros, sizeof(zeros)) != 0) {
-        conclude_unreadable(verifier, "the first entry names one before it");
-        return false;
-    }
-    struct err why_stray;
-    if (!audit_unanswered_apply(&verifier->unanswered, &leaf, &why_stray)) {
-        if (why_stray.code != ERR_TAMPERED) {
-            *err = why_stray;
-            *failed = true;
+    if (!apply_answers(verifier, leaf, &why)) {
+        if (why.code != ERR_TAMPERED) {
+            *err = why;
             return false;
         }
         /* Its fault only if the root holds: an ADMIT that was changed leaves its RESULT astray. */
-        if (verifier->stray_index == UINT64_MAX) {
-            verifier->stray_index = leaf.index;
-        }
+        break_rule(verifier, leaf->index, "it answers what was not asked");
     }
-    audit_leaf_hash(bytes, verifier->last_hash);
-    verifier->next_index++;
+    if (verifier->expectation->visit != NULL) {
+        verifier->expectation->visit(verifier->expectation->context, leaf->index, block->bytes[at]);
+    }
+    verifier->report->last_time_ms = leaf->time_ms;
     return true;
 }
 
-static void tell_progress(const struct verifier *verifier)
+/* Names the first bad entry when a link is broken. */
+static void conclude_broken_link(struct audit_verifier *verifier, bool claims_hold)
 {
-    bool due = verifier->next_index % PROGRESS_STEP == 0 ||
-               verifier->next_index == verifier->checkpoint.size;
-    if (verifier->progress != NULL && due) {
-        verifier->progress(verifier->progress_context, verifier->next_index,
-                           verifier->checkpoint.size);
+    bool before = claims_hold || verifier->broken_confirmed;
+    uint64_t bad = before ? verifier->broken_index - 1 : verifier->broken_index;
+    audit_verifier_conclude(verifier, AUDIT_TAMPERED, bad,
+                            "entry %" PRIu64 " is not what was committed", bad);
+}
+
+/* The block ends before it should. */
+static void conclude_missing(struct audit_verifier *verifier, const struct audit_block *block)
+{
+    uint64_t index = block->first + block->found;
+    if (!audit_verifier_knows_signer(verifier)) {
+        return;
+    }
+    if (block->why == NULL) {
+        audit_verifier_conclude(verifier, AUDIT_TRUNCATED, index,
+                                "the checkpoint signs %" PRIu64
+                                " entries, but the log ends in entry %" PRIu64,
+                                verifier->checkpoint.size, index);
+    } else if (verifier->broken_index != UINT64_MAX) {
+        conclude_broken_link(verifier, false);
+    } else {
+        audit_verifier_conclude(verifier, AUDIT_TAMPERED, index, "entry %" PRIu64 ": %s", index,
+                                block->why);
     }
 }
 
-/* All entries that the checkpoint signs. */
-static bool take_signed(struct verifier *verifier, struct audit_entry_reader *reader, bool *go_on,
-                        struct err *err)
+/* ---- all entries ---- */
+
+static bool take_block(struct audit_verifier *verifier, struct audit_block *block, struct err *err)
+{
+    for (size_t i = 0; i < block->found; i++) {
+        if (i < block->bundle.pruned_count) {
+            verifier->report->pruned_entries++;
+        } else if (!take_entry(verifier, block, i, err)) {
+            return false;
+        }
+        memcpy(verifier->last_hash, block->hashes[i], AUDIT_HASH_BYTES);
+        verifier->next_index++;
+    }
+    count_held(verifier);
+    verifier->held = block;
+    return true;
+}
+
+/* Fills blocks as long as there are empty ones. */
+static bool fill_blocks(struct audit_verifier *verifier, struct err *err)
+{
+    uint64_t size = verifier->checkpoint.size;
+    struct audit_block *block;
+    while (verifier->next_wanted < size && (block = audit_pool_take(&verifier->pool)) != NULL) {
+        uint64_t left = size - verifier->next_wanted;
+        block->first = verifier->next_wanted;
+        block->count = left < AUDIT_TILE_WIDTH ? (size_t)left : AUDIT_TILE_WIDTH;
+        if (!verifier->source->bundle(verifier->source->context, block->first, block->count,
+                                      &block->bundle, err)) {
+            return false;
+        }
+        audit_pool_put(&verifier->pool);
+        verifier->next_wanted += block->count;
+    }
+    return true;
+}
+
+static void tell_progress(const struct audit_verifier *verifier)
+{
+    const struct audit_expectation *expectation = verifier->expectation;
+    uint64_t size = verifier->checkpoint.size;
+    bool due = verifier->next_index % (PROGRESS_BUNDLES * AUDIT_TILE_WIDTH) == 0 ||
+               verifier->next_index == size;
+    if (expectation->progress != NULL && due) {
+        expectation->progress(expectation->context, verifier->next_index, size);
+    }
+}
+
+static bool take_signed(struct audit_verifier *verifier, bool *go_on, struct err *err)
 {
     *go_on = false;
     while (verifier->next_index < verifier->checkpoint.size) {
-        struct bytes bytes;
-        bool failed = false;
-        switch (audit_entry_next(reader, &bytes, err)) {
-        case AUDIT_ENTRY_FAILED:
+        if (!fill_blocks(verifier, err)) {
             return false;
-        case AUDIT_ENTRY_END:
-        case AUDIT_ENTRY_TORN:
-            conclude(verifier, AUDIT_TRUNCATED, verifier->next_index,
-                     "the checkpoint signs %" PRIu64
-                     " entries, but the file ends in entry %" PRIu64,
-                     verifier->checkpoint.size, verifier->next_index);
+        }
+        struct audit_block *block = audit_pool_next(&verifier->pool);
+        assert(block != NULL);
+        if (!take_block(verifier, block, err)) {
+            return false;
+        }
+        if (block->found < block->count) {
+            conclude_missing(verifier, block);
             return true;
-        case AUDIT_ENTRY_TOO_LONG:
-            conclude_unreadable(verifier, "its length is over the limit");
-            return true;
-        case AUDIT_ENTRY_WHOLE:
-            if (!take_entry(verifier, bytes, &failed, err)) {
-                return !failed;
-            }
         }
         tell_progress(verifier);
     }
+    count_held(verifier);
     *go_on = true;
     return true;
 }
 
 /* Every byte is as it was signed; what is wrong now, the key itself signed against the rules. */
-static bool compare_rules(struct verifier *verifier)
+static bool compare_rules(struct audit_verifier *verifier)
 {
     if (verifier->broken_index != UINT64_MAX) {
-        conclude(verifier, AUDIT_TAMPERED, verifier->broken_index,
-                 "entry %" PRIu64 " was signed, but does not name the entry before it",
-                 verifier->broken_index);
+        audit_verifier_conclude(verifier, AUDIT_TAMPERED, verifier->broken_index,
+                                "entry %" PRIu64
+                                " was signed, but does not name the entry before it",
+                                verifier->broken_index);
         return false;
     }
-    if (verifier->stray_index != UINT64_MAX) {
-        conclude(verifier, AUDIT_TAMPERED, verifier->stray_index,
-                 "entry %" PRIu64 " was signed, but answers what was not asked",
-                 verifier->stray_index);
+    if (verifier->rule_index != UINT64_MAX) {
+        audit_verifier_conclude(verifier, AUDIT_TAMPERED, verifier->rule_index,
+                                "entry %" PRIu64 " was signed, but %s", verifier->rule_index,
+                                verifier->rule_why);
         return false;
     }
-    return true;
+    return audit_verifier_compare_signers(verifier);
 }
 
-/* Counts the last signed entry, which has no successor to claim it. */
-static bool compare_root(struct verifier *verifier)
+static bool compare_root(struct audit_verifier *verifier)
 {
     uint8_t root[AUDIT_HASH_BYTES];
-    uint8_t claimed_root[AUDIT_HASH_BYTES];
-    if (verifier->checkpoint.size > 0) {
-        count_leaf(verifier, verifier->last_hash);
-    }
+    uint64_t size = verifier->checkpoint.size;
     audit_range_root(&verifier->computed, root);
     if (memcmp(root, verifier->checkpoint.root, sizeof(root)) == 0) {
         return compare_rules(verifier);
     }
-    if (verifier->broken_index == UINT64_MAX) {
-        conclude(verifier, AUDIT_TAMPERED, verifier->checkpoint.size - 1,
-                 "the links hold but the root is not the signed one: entry %" PRIu64
-                 " was changed, or a run of entries that ends with it was made anew",
-                 verifier->checkpoint.size - 1);
+    if (!audit_verifier_knows_signer(verifier)) {
         return false;
     }
-    audit_range_root(&verifier->claimed, claimed_root);
-    conclude_broken_link(verifier,
-                         memcmp(claimed_root, verifier->checkpoint.root, sizeof(root)) == 0);
+    if (verifier->broken_index == UINT64_MAX) {
+        audit_verifier_conclude(verifier, AUDIT_TAMPERED, size == 0 ? UINT64_MAX : size - 1,
+                                "the links hold but the root is not the signed one: entry %" PRIu64
+                                " was changed, or a run of entries that ends with it was made anew",
+                                size == 0 ? 0 : size - 1);
+        return false;
+    }
+    audit_range_append(&verifier->claimed, verifier->last_hash, NULL); /* nothing claims the last */
+    audit_range_root(&verifier->claimed, root);
+    conclude_broken_link(verifier, memcmp(root, verifier->checkpoint.root, sizeof(root)) == 0);
     return false;
 }
 
-static void conclude_whole(struct verifier *verifier, bool key_from_directory)
-{
-    const struct audit_checkpoint *since = &verifier->since;
-    if (verifier->has_since && since->size > verifier->checkpoint.size) {
-        conclude(verifier, AUDIT_ROLLED_BACK, UINT64_MAX,
-                 "the log has %" PRIu64 " entries, but it had %" PRIu64 " before",
-                 verifier->checkpoint.size, since->size);
-    } else if (verifier->since_differs) {
-        conclude(verifier, AUDIT_FORKED, UINT64_MAX,
-                 "the first %" PRIu64 " entries are not those of the older checkpoint: the key "
-                 "signed two histories",
-                 since->size);
-    } else {
-        conclude(verifier, AUDIT_OK, UINT64_MAX, "%" PRIu64 " entries verify%s",
-                 verifier->checkpoint.size,
-                 key_from_directory ? ", with the key that the directory itself holds" : "");
-    }
-}
-
 /* What was written and not signed yet; what is torn after it is nobody's yet. */
-static bool count_pending(struct verifier *verifier, struct audit_entry_reader *reader,
-                          struct err *err)
+static bool count_pending(struct audit_verifier *verifier, struct err *err)
 {
-    for (;;) {
-        struct bytes bytes;
-        struct audit_leaf leaf;
-        const char *why;
-        enum audit_entry_result result = audit_entry_next(reader, &bytes, err);
-        if (result == AUDIT_ENTRY_FAILED) {
+    const struct audit_source *source = verifier->source;
+    bool more = source->has_more;
+    while (more) {
+        struct audit_block *block = audit_pool_take(&verifier->pool);
+        assert(block != NULL);
+        block->first = verifier->next_index;
+        block->count = AUDIT_TILE_WIDTH - (size_t)(block->first % AUDIT_TILE_WIDTH);
+        if (!source->bundle(source->context, block->first, block->count, &block->bundle, err)) {
             return false;
         }
-        if (result != AUDIT_ENTRY_WHOLE || !audit_leaf_parse(bytes, &leaf, &why) ||
-            leaf.index != verifier->next_index ||
-            memcmp(leaf.prev, verifier->last_hash, sizeof(leaf.prev)) != 0) {
-            return true;
+        audit_block_check(block, verifier->pool.hash);
+        more = block->found == block->count;
+        for (size_t i = 0; i < block->found; i++) {
+            if (memcmp(block->leaves[i].prev, verifier->last_hash, AUDIT_HASH_BYTES) != 0) {
+                return true;
+            }
+            memcpy(verifier->last_hash, block->hashes[i], AUDIT_HASH_BYTES);
+            audit_range_append(&verifier->computed, block->hashes[i], NULL);
+            compare_since(verifier);
+            verifier->next_index++;
+            verifier->report->pending_entries++;
         }
-        audit_leaf_hash(bytes, verifier->last_hash);
-        verifier->next_index++;
-        verifier->report->pending_entries++;
+    }
+    return true;
+}
+
+static void conclude_whole(struct audit_verifier *verifier)
+{
+    const struct audit_checkpoint *since = &verifier->since;
+    struct audit_checkpoint copy = *since;
+    uint64_t size = verifier->checkpoint.size;
+    bool ahead = verifier->has_since && since->size > size;
+    if (verifier->has_since &&
+        audit_verifier_open(verifier, verifier->expectation->since, &copy) != AUDIT_OK) {
+        audit_verifier_doubt_since(verifier);
+    } else if (ahead && (!verifier->since_is_seen || verifier->since_differs)) {
+        audit_verifier_conclude(verifier, AUDIT_ROLLED_BACK, UINT64_MAX,
+                                "the log has %" PRIu64 " entries, but it had %" PRIu64 " before",
+                                size, since->size);
+    } else if (verifier->since_differs) {
+        audit_verifier_conclude(verifier, AUDIT_FORKED, UINT64_MAX,
+                                "the first %" PRIu64
+                                " entries are not those of the older checkpoint: the key "
+                                "signed two histories",
+                                since->size);
+    } else {
+        audit_verifier_conclude(
+            verifier, AUDIT_OK, UINT64_MAX, "%" PRIu64 " entries verify%s%s", size,
+            ahead ? ", and those behind them that the kept checkpoint signs" : "",
+            !verifier->trusts_source       ? ""
+            : verifier->trusted_count == 0 ? ", with the key that the log itself names"
+                                           : ", with the key that the directory itself holds");
     }
 }
 
-static bool verify_entries(struct verifier *verifier, bool key_from_directory, struct err *err)
+static void keep_counts(struct audit_verifier *verifier)
 {
-    struct audit_entry_reader reader;
+    struct audit_report *report = verifier->report;
+    size_t keys = verifier->control.chain.count;
+    report->unanswered_count = verifier->unanswered.count;
+    report->recovered_count = verifier->unanswered.recovered;
+    report->segment_count = verifier->control.segment_count;
+    report->rotation_count = keys == 0 ? 0 : keys - 1;
+}
+
+static bool verify_entries(struct audit_verifier *verifier, struct err *err)
+{
     bool go_on = false;
-    bool ok = false;
-    int fd = verifier->io->open(verifier->io->context, verifier->directory_fd, AUDIT_ENTRIES_FILE,
-                                O_RDONLY, 0);
-    if (fd < 0) {
-        if (errno != ENOENT && errno != ENOTDIR) {
-            return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_FILE, strerror(errno));
-        }
-        conclude(verifier, AUDIT_TRUNCATED, 0, "there is no %s", AUDIT_ENTRIES_FILE);
+    if (!take_signed(verifier, &go_on, err)) {
+        return false;
+    }
+    if (!go_on || !compare_root(verifier)) {
         return true;
     }
-    if (!audit_entry_reader_open(&reader, verifier->io, fd, 0, err)) {
-        goto close;
+    keep_counts(verifier);
+    if (!count_pending(verifier, err)) {
+        return false;
     }
-    if (!take_signed(verifier, &reader, &go_on, err)) {
+    conclude_whole(verifier);
+    return true;
+}
+
+bool audit_verify(const struct audit_source *source, const struct audit_expectation *expectation,
+                  struct audit_report *report, struct err *err)
+{
+    struct audit_report found = {.bad_index = UINT64_MAX};
+    struct audit_verifier verifier = {
+        .source = source,
+        .expectation = expectation,
+        .broken_index = UINT64_MAX,
+        .rule_index = UINT64_MAX,
+        .report = &found,
+    };
+    bool go_on = false;
+    bool ok = false;
+    buffer_init(&verifier.note, AUDIT_CHECKPOINT_BYTES_MAX);
+    audit_range_init(&verifier.computed);
+    if (!audit_chain_init(&verifier.control.chain, err) || !audit_pool_open(&verifier.pool, err)) {
         goto out;
     }
-    if (go_on && compare_root(verifier)) {
-        verifier->report->unanswered_count = verifier->unanswered.count;
-        verifier->report->recovered_count = verifier->unanswered.recovered;
-        conclude_whole(verifier, key_from_directory);
-        if (!count_pending(verifier, &reader, err)) {
-            goto out;
-        }
-    }
-    ok = true;
+    ok = audit_verifier_load_keys(&verifier, &go_on, err) &&
+         (!go_on || audit_verifier_load_checkpoint(&verifier, &go_on, err)) &&
+         (!go_on || !audit_verifier_load_since(&verifier) || verify_entries(&verifier, err));
+    audit_pool_close(&verifier.pool);
 out:
-    audit_entry_reader_close(&reader);
-close:
-    close(fd);
+    audit_chain_release(&verifier.control.chain);
+    audit_unanswered_release(&verifier.unanswered);
+    buffer_release(&verifier.note);
+    if (ok) {
+        *report = found;
+    }
     return ok;
 }
 
@@ -417,31 +478,19 @@ bool audit_verify_directory(const char *directory, const char *vkey, struct byte
                             void (*progress)(void *context, uint64_t done, uint64_t total),
                             void *context, struct audit_report *report, struct err *err)
 {
-    struct audit_report found = {.bad_index = UINT64_MAX};
-    struct verifier verifier = {
-        .io = &audit_io_system,
+    struct audit_directory *opened = NULL;
+    struct audit_source source;
+    const struct audit_expectation expectation = {
+        .vkeys = &vkey,
+        .vkey_count = vkey != NULL,
+        .since = since,
         .progress = progress,
-        .progress_context = context,
-        .broken_index = UINT64_MAX,
-        .stray_index = UINT64_MAX,
-        .report = &found,
+        .context = context,
     };
-    bool go_on = false;
-    verifier.directory_fd =
-        verifier.io->open(verifier.io->context, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0);
-    if (verifier.directory_fd < 0) {
-        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", directory,
-                       strerror(errno));
+    if (!audit_directory_open(directory, &opened, &source, err)) {
+        return false;
     }
-    bool ok =
-        load_key(&verifier, vkey, &go_on, err) &&
-        (!go_on || load_checkpoint(&verifier, &go_on, err)) &&
-        (!go_on || !load_since(&verifier, since) || verify_entries(&verifier, vkey == NULL, err));
-    close(verifier.directory_fd);
-    audit_unanswered_release(&verifier.unanswered);
-    if (!ok) {
-        return err_wrap(err, "%s", directory);
-    }
-    *report = found;
-    return true;
+    bool ok = audit_verify(&source, &expectation, report, err);
+    audit_directory_close(opened);
+    return ok || err_wrap(err, "%s", directory);
 }

@@ -92,6 +92,26 @@ static bool clock_fraction(const char *text, size_t size, int64_t *milliseconds)
     return true;
 }
 
+static int clock_month_days(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && is_leap);
+}
+
+/* Days since 1970-01-01 in the Gregorian calendar, without timegm, which takes a lock and looks at
+ * time zones. Years begin in March here, so that leap days come last: the k-th month from March on
+ * begins on day (153 k + 2) / 5. */
+static int64_t clock_days(int year, int month, int day)
+{
+    int64_t from_march = year - (month <= 2);
+    int64_t months = (month + 9) % 12;
+    int64_t leap_days =
+        (from_march + 400) / 4 - (from_march + 400) / 100 + (from_march + 400) / 400;
+    int64_t days_to_1970 = 865565; /* from the 1st of March of the year -400 */
+    return (from_march + 400) * 365 + leap_days + (153 * months + 2) / 5 + day - 1 - days_to_1970;
+}
+
 bool clock_rfc3339_decode(const char *text, size_t text_size, int64_t *wall_ms)
 {
     enum { CLOCK_SECONDS_CHARS = 19 };
@@ -112,16 +132,10 @@ bool clock_rfc3339_decode(const char *text, size_t text_size, int64_t *wall_ms)
                         &milliseconds)) {
         return false;
     }
-    struct tm parts = {.tm_year = year - 1900,
-                       .tm_mon = month - 1,
-                       .tm_mday = day,
-                       .tm_hour = hour,
-                       .tm_min = minute,
-                       .tm_sec = second};
-    time_t seconds = timegm(&parts);
-    if (parts.tm_mday != day || parts.tm_mon != month - 1) {
-        return false; /* timegm moved the 31st of April on */
+    if (day > clock_month_days(year, month)) {
+        return false;
     }
-    *wall_ms = (int64_t)seconds * 1000 + milliseconds;
+    int64_t seconds = clock_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    *wall_ms = seconds * 1000 + milliseconds;
     return true;
 }

@@ -20,19 +20,12 @@ void text_hex_encode(struct bytes in, char *out)
     out[2 * in.size] = 0;
 }
 
-static int text_hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0';
-    }
-    if (digit >= 'a' && digit <= 'f') {
-        return digit - 'a' + 10;
-    }
-    if (digit >= 'A' && digit <= 'F') {
-        return digit - 'A' + 10;
-    }
-    return -1;
-}
+/* A digit's value + 1; 0: it is none. */
+static const uint8_t text_hex_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool text_hex_decode(const char *text, size_t text_size, uint8_t *out, size_t size)
 {
@@ -40,12 +33,12 @@ bool text_hex_decode(const char *text, size_t text_size, uint8_t *out, size_t si
         return false;
     }
     for (size_t i = 0; i < size; i++) {
-        int high = text_hex_value(text[2 * i]);
-        int low = text_hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
+        unsigned high = text_hex_values[(uint8_t)text[2 * i]];
+        unsigned low = text_hex_values[(uint8_t)text[2 * i + 1]];
+        if (high == 0 || low == 0) {
             return false;
         }
-        out[i] = (uint8_t)(high << 4 | low);
+        out[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return true;
 }

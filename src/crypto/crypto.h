@@ -42,9 +42,11 @@ void crypto_sha512(struct bytes in, uint8_t out[static CRYPTO_SHA512_BYTES]);
 void crypto_sha256_parts(const struct bytes *parts, size_t count,
                          uint8_t out[static CRYPTO_SHA256_BYTES]);
 
-/* SHA-256 of what comes in pieces. */
+/* SHA-256 of what comes in pieces. After `get` comes `begin`, for whoever hashes very much: it is
+ * several times as fast as a new one. */
 struct crypto_sha256;
 struct crypto_sha256 *crypto_sha256_new(void); /* NULL: no memory */
+void crypto_sha256_begin(struct crypto_sha256 *hash);
 void crypto_sha256_add(struct crypto_sha256 *hash, struct bytes in);
 void crypto_sha256_get(struct crypto_sha256 *hash, uint8_t out[static CRYPTO_SHA256_BYTES]);
 void crypto_sha256_free(struct crypto_sha256 *hash);

@@ -51,6 +51,11 @@ struct crypto_sha256 *crypto_sha256_new(void)
     return (struct crypto_sha256 *)context;
 }
 
+void crypto_sha256_begin(struct crypto_sha256 *hash)
+{
+    crypto_require(EVP_DigestInit_ex2((EVP_MD_CTX *)hash, NULL, NULL) == 1);
+}
+
 void crypto_sha256_add(struct crypto_sha256 *hash, struct bytes in)
 {
     crypto_require(EVP_DigestUpdate((EVP_MD_CTX *)hash, in.ptr, in.size) == 1);

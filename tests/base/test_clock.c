@@ -27,6 +27,20 @@ Test(base_clock, reads_what_it_writes_and_shorter_fractions)
     cr_assert(clock_rfc3339_decode("2024-02-29T00:00:00Z", 20, &ms));
 }
 
+Test(base_clock, every_day_is_read_as_the_c_library_writes_it)
+{
+    const int64_t day_ms = 86400000;
+    const int64_t first = -719528 * day_ms; /* 0000-01-01 */
+    const int64_t last = 2932896 * day_ms;  /* 9999-12-31 */
+    for (int64_t at = first; at <= last;
+         at += at >= 0 && at < 60000 * day_ms ? day_ms : 23 * day_ms) {
+        char text[CLOCK_RFC3339_CHARS + 1];
+        int64_t ms = 0;
+        clock_rfc3339_encode(at + 1, text);
+        cr_assert(clock_rfc3339_decode(text, strlen(text), &ms) && ms == at + 1, "%s", text);
+    }
+}
+
 Test(base_clock, refuses_other_forms_and_days_that_are_not)
 {
     static const char *const bad[] = {"2025-11-11",
@@ -34,6 +48,9 @@ Test(base_clock, refuses_other_forms_and_days_that_are_not)
                                       "2025-11-11T10:00:00",
                                       "2025-11-11T10:00:00+00:00",
                                       "2025-02-29T00:00:00Z",
+                                      "2100-02-29T00:00:00Z",
+                                      "2025-00-01T00:00:00Z",
+                                      "2025-01-00T00:00:00Z",
                                       "2025-13-01T00:00:00Z",
                                       "2025-04-31T00:00:00Z",
                                       "2025-11-11T24:00:00Z",

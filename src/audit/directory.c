@@ -1,0 +1,322 @@
+/* directory.c: a log's directory as a source of bundles: checkpoint, keys, segments.
+ *
+ * Entries lie in segment files that are named by the index of their first entry and follow each
+ * other without a gap. They are read in order through one window; reading backwards begins the
+ * segment anew, and only the entries of one bundle are ever looked for that way.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "audit/entries.h"
+#include "audit/log.h"
+
+#include "base/arena.h"
+#include "base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SEGMENTS_MAX = 65536, SEGMENT_DIGITS = 12 };
+
+struct audit_directory {
+    const struct audit_io *io;
+    int directory_fd;
+    bool is_listed;     /* only when entries are asked for, so after the checkpoint was read */
+    uint64_t *segments; /* first indexes, rising */
+    size_t segment_count;
+    size_t segment; /* that is open */
+    int fd;         /* of it; -1: none */
+    bool has_reader;
+    struct audit_entry_reader reader;
+    uint64_t index;      /* of the entry that the reader comes to */
+    uint64_t mark_index; /* where the last bundle began, in the same segment */
+    uint64_t mark_offset;
+};
+
+/* ---- the list of segments ---- */
+
+static bool segment_name_read(const char *name, uint64_t *first)
+{
+    return strlen(name) == SEGMENT_DIGITS + 4 && strcmp(name + SEGMENT_DIGITS, ".log") == 0 &&
+           strspn(name, "0123456789") == SEGMENT_DIGITS &&
+           (*first = strtoull(name, NULL, 10), true);
+}
+
+static int segments_compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static bool segment_add(struct audit_directory *directory, uint64_t first, struct err *err)
+{
+    size_t count = directory->segment_count;
+    if (count == SEGMENTS_MAX) {
+        return err_set(err, ERR_LIMIT, "%s: more than %d segments", AUDIT_ENTRIES_DIRECTORY,
+                       SEGMENTS_MAX);
+    }
+    if ((count & (count - 1)) == 0) { /* grows at powers of two */
+        size_t room = count == 0 ? 1 : 2 * count;
+        uint64_t *grown = heap_resize(directory->segments, room * sizeof(*grown));
+        if (grown == NULL) {
+            return err_set(err, ERR_NO_MEMORY, "no memory for the list of segments");
+        }
+        directory->segments = grown;
+    }
+    directory->segments[directory->segment_count++] = first;
+    return true;
+}
+
+static bool segments_list(struct audit_directory *directory, struct err *err)
+{
+    bool ok = false;
+    DIR *list = NULL;
+    if (directory->is_listed) {
+        return true;
+    }
+    directory->is_listed = true;
+    int fd = openat(directory->directory_fd, AUDIT_ENTRIES_DIRECTORY,
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
+    }
+    list = fdopendir(fd);
+    if (list == NULL) {
+        close(fd);
+        return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(list)) != NULL) {
+        uint64_t first = 0;
+        if (segment_name_read(entry->d_name, &first) && !segment_add(directory, first, err)) {
+            goto out;
+        }
+    }
+    if (directory->segment_count > 0) {
+        qsort(directory->segments, directory->segment_count, sizeof(directory->segments[0]),
+              segments_compare);
+    }
+    ok = true;
+out:
+    closedir(list);
+    return ok;
+}
+
+/* ---- reading ---- */
+
+static void segment_leave(struct audit_directory *directory)
+{
+    if (directory->has_reader) {
+        audit_entry_reader_close(&directory->reader);
+        directory->has_reader = false;
+    }
+    if (directory->fd >= 0) {
+        close(directory->fd);
+        directory->fd = -1;
+    }
+}
+
+static bool segment_enter(struct audit_directory *directory, size_t segment, struct err *err)
+{
+    char name[sizeof(AUDIT_ENTRIES_DIRECTORY) + 1 + 20 + 4];
+    segment_leave(directory);
+    (void)snprintf(name, sizeof(name), AUDIT_ENTRIES_DIRECTORY "/%012" PRIu64 ".log",
+                   directory->segments[segment]);
+    directory->fd =
+        directory->io->open(directory->io->context, directory->directory_fd, name, O_RDONLY, 0);
+    if (directory->fd < 0) {
+        return err_set(err, ERR_IO, "%s: %s", name, strerror(errno));
+    }
+    if (!audit_entry_reader_open(&directory->reader, directory->io, directory->fd, 0, err)) {
+        return false;
+    }
+    directory->has_reader = true;
+    directory->segment = segment;
+    directory->index = directory->segments[segment];
+    directory->mark_index = directory->index;
+    directory->mark_offset = 0;
+    return true;
+}
+
+/* The segment that `index` lies in; there is one. */
+static size_t segment_of(const struct audit_directory *directory, uint64_t index)
+{
+    size_t low = 0;
+    size_t high = directory->segment_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (directory->segments[middle] <= index) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* The index at which the open segment must end: where the next one begins. */
+static uint64_t segment_end(const struct audit_directory *directory)
+{
+    return directory->segment + 1 < directory->segment_count
+               ? directory->segments[directory->segment + 1]
+               : UINT64_MAX;
+}
+
+/* The next entry, from the next segment if need be. *leaf is empty when the log ends here. */
+static bool entry_read(struct audit_directory *directory, struct bytes *leaf, const char **problem,
+                       struct err *err)
+{
+    *leaf = bytes_of(NULL, 0);
+    if (directory->index == segment_end(directory)) {
+        enum audit_entry_result rest = audit_entry_next(&directory->reader, leaf, err);
+        *leaf = bytes_of(NULL, 0);
+        if (rest == AUDIT_ENTRY_FAILED) {
+            return false;
+        }
+        if (rest != AUDIT_ENTRY_END) {
+            *problem = "the segment before it goes on where the next one begins";
+            return true;
+        }
+        if (!segment_enter(directory, directory->segment + 1, err)) {
+            return false;
+        }
+    }
+    switch (audit_entry_next(&directory->reader, leaf, err)) {
+    case AUDIT_ENTRY_FAILED:
+        return false;
+    case AUDIT_ENTRY_TOO_LONG:
+        *problem = "its length is over the limit";
+        break;
+    case AUDIT_ENTRY_WHOLE:
+        directory->index++;
+        return true;
+    case AUDIT_ENTRY_END:
+    case AUDIT_ENTRY_TORN:
+        break;
+    }
+    *leaf = bytes_of(NULL, 0);
+    return true;
+}
+
+/* Brings the reader to `index`. *found false: the log ends before. */
+static bool seek(struct audit_directory *directory, uint64_t index, bool *found,
+                 const char **problem, struct err *err)
+{
+    size_t segment = segment_of(directory, index);
+    bool ahead = directory->has_reader && directory->index <= index &&
+                 directory->segment + 1 >= segment && directory->segment <= segment;
+    bool marked = directory->has_reader && directory->segment == segment &&
+                  directory->mark_index <= index && directory->index > index;
+    if (marked) {
+        directory->reader.offset = directory->mark_offset;
+        directory->reader.window_offset = directory->mark_offset;
+        directory->reader.window_size = 0;
+        directory->index = directory->mark_index;
+    } else if (!ahead && !segment_enter(directory, segment, err)) {
+        return false;
+    }
+    *found = true;
+    while (directory->index < index && *found) {
+        struct bytes leaf;
+        if (!entry_read(directory, &leaf, problem, err)) {
+            return false;
+        }
+        *found = leaf.ptr != NULL;
+    }
+    return true;
+}
+
+static bool directory_bundle(void *context, uint64_t first, size_t count, struct audit_bundle *out,
+                             struct err *err)
+{
+    struct audit_directory *directory = context;
+    bool found = false;
+    if (!segments_list(directory, err)) {
+        return false;
+    }
+    if (directory->segment_count == 0 || first < directory->segments[0]) {
+        return true;
+    }
+    if (!seek(directory, first, &found, &out->problem, err)) {
+        return false;
+    }
+    directory->mark_index = directory->index;
+    directory->mark_offset = directory->reader.offset;
+    for (size_t i = 0; i < count && found; i++) {
+        struct bytes leaf;
+        if (!entry_read(directory, &leaf, &out->problem, err)) {
+            return false;
+        }
+        found = leaf.ptr != NULL;
+        if (found) {
+            buffer_append_u16be(&out->entries, (uint16_t)leaf.size);
+            buffer_append_bytes(&out->entries, leaf);
+        }
+    }
+    return !out->entries.failed || err_set(err, ERR_NO_MEMORY, "no memory for entries");
+}
+
+static bool directory_checkpoint(void *context, struct buffer *out, struct err *err)
+{
+    struct audit_directory *directory = context;
+    return audit_io_read_file(directory->io, directory->directory_fd, AUDIT_CHECKPOINT_FILE, out,
+                              err);
+}
+
+static bool directory_vkeys(void *context, struct buffer *out, struct err *err)
+{
+    struct audit_directory *directory = context;
+    return audit_io_read_file(directory->io, directory->directory_fd, AUDIT_VKEY_FILE, out, err);
+}
+
+static bool directory_segment(void *context, uint64_t index)
+{
+    const struct audit_directory *directory = context;
+    return directory->segment_count > 0 &&
+           directory->segments[segment_of(directory, index)] == index;
+}
+
+bool audit_directory_open(const char *path, struct audit_directory **out,
+                          struct audit_source *source, struct err *err)
+{
+    struct audit_directory *directory = HEAP_NEW(struct audit_directory);
+    if (directory == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for reading the log");
+    }
+    directory->io = &audit_io_system;
+    directory->fd = -1;
+    directory->directory_fd =
+        directory->io->open(directory->io->context, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (directory->directory_fd < 0) {
+        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path, strerror(errno));
+        heap_free(directory);
+        return false;
+    }
+    *source = (struct audit_source){
+        .context = directory,
+        .checkpoint = directory_checkpoint,
+        .vkeys = directory_vkeys,
+        .bundle = directory_bundle,
+        .segment = directory_segment,
+        .has_more = true,
+    };
+    *out = directory;
+    return true;
+}
+
+void audit_directory_close(struct audit_directory *directory)
+{
+    if (directory == NULL) {
+        return;
+    }
+    segment_leave(directory);
+    close(directory->directory_fd);
+    heap_free(directory->segments);
+    heap_free(directory);
+}
