@@ -228,7 +228,7 @@ bool audit_verifier_compare_signers(struct audit_verifier *verifier)
             verifier, AUDIT_TAMPERED, UINT64_MAX,
             "the checkpoint is not signed by the key that the entries say is in use");
     } else {
-        (void)audit_verifier_knows_signer(verifier);
+        return audit_verifier_knows_signer(verifier); /* it does not, and says so */
     }
     return false;
 }
