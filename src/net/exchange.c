@@ -1,25 +1,60 @@
 /* exchange.c: see exchange.h.
  *
+ * The loop is woken through an eventfd of ours. uv_async_send would do the same, but until it has
+ * returned the loop waits for it in a spin that yields the processor (libuv 1.44): where the loop
+ * takes it over from the very thread that wakes it, and others burn what is left, that costs
+ * milliseconds.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "exchange.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static _Thread_local struct answers *answers_entered;
 
-bool answers_init(struct answers *answers, uv_async_t *wakeup)
+bool answers_init(struct answers *answers)
 {
     list_init(&answers->queue);
-    answers->wakeup = wakeup;
-    return uv_mutex_init_recursive(&answers->mutex) == 0;
+    atomic_init(&answers->wakers, 0);
+    answers->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (answers->wake_fd < 0) {
+        return false;
+    }
+    if (uv_mutex_init_recursive(&answers->mutex) != 0) {
+        (void)close(answers->wake_fd);
+        return false;
+    }
+    return true;
 }
 
+/* Who has handed in the last answer may not be out of answers_wake yet. */
 void answers_release(struct answers *answers)
 {
     assert(list_is_empty(&answers->queue));
+    while (atomic_load(&answers->wakers) > 0) {
+        (void)sched_yield();
+    }
     uv_mutex_destroy(&answers->mutex);
+    (void)close(answers->wake_fd);
+}
+
+/* It cannot fail: nobody writes 2^64 times without the loop's reading it. */
+static void answers_wake(struct answers *answers)
+{
+    const uint64_t one = 1;
+    (void)!write(answers->wake_fd, &one, sizeof(one));
+    atomic_fetch_sub(&answers->wakers, 1);
+}
+
+void answers_awake(struct answers *answers)
+{
+    uint64_t count;
+    (void)!read(answers->wake_fd, &count, sizeof(count));
 }
 
 void answers_take(struct answers *answers, struct list *out)
@@ -44,8 +79,7 @@ void answers_leave(void)
     answers_entered = NULL;
 }
 
-/* The mutex is held over uv_async_send as well: whoever takes this answer then knows that this
- * thread has left the server for good, and may free it. */
+/* The mutex is not held while the loop is woken, which needs it at once. */
 static void exchange_respond(struct message_exchange *message, struct message_response *response)
 {
     struct exchange *exchange = LIST_ENTRY(message, struct exchange, message);
@@ -57,9 +91,12 @@ static void exchange_respond(struct message_exchange *message, struct message_re
     bool wake = list_is_empty(&answers->queue) && answers_entered != answers;
     list_push_back(&answers->queue, &exchange->link);
     if (wake) {
-        (void)uv_async_send(answers->wakeup);
+        atomic_fetch_add(&answers->wakers, 1);
     }
     uv_mutex_unlock(&answers->mutex);
+    if (wake) {
+        answers_wake(answers);
+    }
 }
 
 static void exchange_drop_body(struct message_exchange *message)

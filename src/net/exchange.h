@@ -21,7 +21,8 @@ struct conn;
 struct answers {
     uv_mutex_t mutex; /* recursive: gone, called under it, may respond */
     struct list queue;
-    uv_async_t *wakeup;
+    int wake_fd;             /* an eventfd: readable when the loop has to look */
+    _Atomic unsigned wakers; /* threads that are about to write to it */
 };
 
 struct exchange {
@@ -37,8 +38,10 @@ struct exchange {
     bool gone_called; /* loop thread */
 };
 
-bool answers_init(struct answers *answers, uv_async_t *wakeup) MUST_CHECK;
+bool answers_init(struct answers *answers) MUST_CHECK;
 void answers_release(struct answers *answers);
+/* On the loop thread, when wake_fd is readable: it is not any more. */
+void answers_awake(struct answers *answers);
 /* Moves all answers that are there to `out`, in the order in which they came. */
 void answers_take(struct answers *answers, struct list *out);
 /* Between these two, on this thread, a response needs no wakeup: the caller takes the answers. */

@@ -166,9 +166,12 @@ void server_leave(struct net_server *server)
     server_settle(server);
 }
 
-static void server_wakeup_cb(uv_async_t *handle)
+static void server_wakeup_cb(uv_poll_t *handle, int status, int events)
 {
     struct net_server *server = handle->data;
+    (void)status; /* an eventfd does not fail */
+    (void)events;
+    answers_awake(&server->answers);
     server_enter(server);
     server_leave(server);
 }
@@ -350,10 +353,12 @@ static bool server_listen(struct net_server *server, const char *host, uint16_t 
 static bool server_init_handles(struct net_server *server, struct err *err)
 {
     uv_tcp_t *listener = &server->listener;
-    int result = uv_async_init(server->loop, &server->wakeup, server_wakeup_cb);
+    int result = uv_poll_init(server->loop, &server->wakeup, server->answers.wake_fd);
     if (result != 0) {
         return err_set(err, ERR_IO, "cannot start the server: %s", uv_strerror(result));
     }
+    result = uv_poll_start(&server->wakeup, UV_READABLE, server_wakeup_cb);
+    assert(result == 0);
     result = uv_timer_init(server->loop, &server->tick);
     assert(result == 0);
     result = uv_tcp_init(server->loop, listener);
@@ -383,10 +388,10 @@ bool net_server_open(uv_loop_t *loop, const char *host, uint16_t port,
         heap_free(server);
         return err_set(err, ERR_NO_MEMORY, "no memory for the server's table of addresses");
     }
-    if (!answers_init(&server->answers, &server->wakeup)) {
+    if (!answers_init(&server->answers)) {
         peers_release(&server->peers);
         heap_free(server);
-        return err_set(err, ERR_NO_MEMORY, "no memory for the server's lock");
+        return err_set(err, ERR_NO_MEMORY, "no descriptor or lock for the server");
     }
     if (!server_init_handles(server, err)) {
         answers_release(&server->answers);

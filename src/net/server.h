@@ -28,8 +28,8 @@ enum conn_state {
 struct net_server {
     uv_loop_t *loop;
     uv_tcp_t listener;
-    uv_timer_t tick; /* looks at the connections' deadlines; runs while there are any */
-    uv_async_t wakeup;
+    uv_timer_t tick;  /* looks at the connections' deadlines; runs while there are any */
+    uv_poll_t wakeup; /* on answers.wake_fd */
     struct answers answers;
     struct net_limits limits;
     struct net_handler handler;

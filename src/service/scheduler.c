@@ -18,6 +18,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,7 +41,8 @@ struct scheduler {
     struct list jobs;
     struct scheduler_queue queue;
     uint32_t jobs_running;
-    uint32_t idle; /* workers that wait for `work` */
+    uint32_t idle;           /* workers that wait for `work` */
+    _Atomic uint32_t wakers; /* threads that have left the lock to signal `work` */
     bool is_draining;
     bool is_closing; /* the workers */
     void (*drained)(void *context);
@@ -69,11 +71,29 @@ static bool scheduler_is_empty(const struct scheduler *scheduler)
 }
 
 /* One worker for one thing to do: it wakes the next if it leaves something behind. */
+static bool scheduler_has_to_wake(const struct scheduler *scheduler)
+{
+    return scheduler->idle > 0 &&
+           (scheduler->queue.ready_count > 0 || !list_is_empty(&scheduler->jobs));
+}
+
 static void scheduler_wake(struct scheduler *scheduler)
 {
-    bool has_work = scheduler->queue.ready_count > 0 || !list_is_empty(&scheduler->jobs);
-    if (scheduler->idle > 0 && has_work) {
+    if (scheduler_has_to_wake(scheduler)) {
         pthread_cond_signal(&scheduler->work);
+    }
+}
+
+/* Leaves the lock first: whoever wakes needs it at once, and often on this processor. */
+static void scheduler_unlock_and_wake(struct scheduler *scheduler, bool wakes)
+{
+    if (wakes) {
+        atomic_fetch_add(&scheduler->wakers, 1);
+    }
+    pthread_mutex_unlock(&scheduler->lock);
+    if (wakes) {
+        pthread_cond_signal(&scheduler->work);
+        atomic_fetch_sub(&scheduler->wakers, 1);
     }
 }
 
@@ -166,8 +186,7 @@ static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct s
 static void worker_run(struct scheduler *scheduler, struct scheduler_run *run)
 {
     uint64_t began_ns = run->taken_ns;
-    scheduler_wake(scheduler);
-    pthread_mutex_unlock(&scheduler->lock);
+    scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
     enum scheduler_verdict verdict = worker_slice(scheduler, run, began_ns);
     pthread_mutex_lock(&scheduler->lock);
     if (verdict != SCHEDULER_LEFT) {
@@ -179,8 +198,7 @@ static void worker_job(struct scheduler *scheduler, struct list *link)
 {
     struct scheduler_job *job = LIST_ENTRY(link, struct scheduler_job, link);
     scheduler->jobs_running++;
-    scheduler_wake(scheduler);
-    pthread_mutex_unlock(&scheduler->lock);
+    scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
     job->run(job->context);
     pthread_mutex_lock(&scheduler->lock);
     scheduler->jobs_running--;
@@ -226,8 +244,12 @@ static void *worker_main(void *context)
 
 /* ---- opening and closing ---- */
 
+/* Whoever added the last work may not be out of its signal yet. */
 static void scheduler_free(struct scheduler *scheduler)
 {
+    while (atomic_load(&scheduler->wakers) > 0) {
+        (void)sched_yield();
+    }
     scheduler_queue_release(&scheduler->queue);
     heap_free(scheduler->threads);
     pthread_cond_destroy(&scheduler->work);
@@ -340,8 +362,7 @@ void scheduler_post(struct scheduler *scheduler, struct scheduler_job *job)
 {
     pthread_mutex_lock(&scheduler->lock);
     list_push_back(&scheduler->jobs, &job->link);
-    scheduler_wake(scheduler);
-    pthread_mutex_unlock(&scheduler->lock);
+    scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
 }
 
 bool scheduler_reserve(struct scheduler *scheduler, const char *owner,
@@ -362,12 +383,8 @@ void scheduler_add(struct scheduler *scheduler, struct scheduler_run *run)
     assert(run->place == SCHEDULER_OUTSIDE);
     uint64_t next_ns = scheduler_queue_next_ns(&scheduler->queue);
     scheduler_queue_add(&scheduler->queue, run, scheduler_now_ns(scheduler));
-    if (scheduler_queue_next_ns(&scheduler->queue) < next_ns) {
-        pthread_cond_signal(&scheduler->work);
-    } else {
-        scheduler_wake(scheduler);
-    }
-    pthread_mutex_unlock(&scheduler->lock);
+    bool is_earlier = scheduler_queue_next_ns(&scheduler->queue) < next_ns;
+    scheduler_unlock_and_wake(scheduler, is_earlier || scheduler_has_to_wake(scheduler));
 }
 
 void scheduler_stop(struct scheduler *scheduler, struct scheduler_run *run,
