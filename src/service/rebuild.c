@@ -4,6 +4,10 @@
  * A row that is there already knows more than the log (its owner, the answer), so only what is
  * missing is added. Doing it twice changes nothing.
  *
+ * Rows are written by the store's own thread, in transactions of many, so a RESULT may come while
+ * its ADMIT's row cannot be read yet. Since the last time that all were written, the ADMITs are
+ * remembered; what else their rows had, the RESULT repeats.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/internal.h"
@@ -11,11 +15,23 @@
 #include "base/json.h"
 #include "base/log.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { REBUILD_ROWS_AT_ONCE = 4096 }; /* far fewer than the store lets wait */
+
+struct rebuild_admit {
+    uint64_t index;
+    int64_t time_ms;
+};
 
 struct rebuild {
     struct service *service;
     uint64_t added;
+    size_t waiting;               /* rows put since all were written */
+    struct rebuild_admit *admits; /* those of them that are ADMITs, in order */
+    size_t admit_count;
     bool ok;
     struct err *err;
 };
@@ -49,27 +65,80 @@ static enum session_state state_of_status(const char *status)
     return SESSION_ERROR;
 }
 
+static bool leaf_time(const json_t *leaf, int64_t *out)
+{
+    const char *time = json_string_value(json_object_get(leaf, "time"));
+    return time != NULL && clock_rfc3339_decode(time, strlen(time), out);
+}
+
+static int admit_compare(const void *key, const void *admit)
+{
+    const uint64_t *index = key;
+    uint64_t other = ((const struct rebuild_admit *)admit)->index;
+    return *index < other ? -1 : *index > other;
+}
+
+/* What its ADMIT's row holds, which is still on its way to the disk. */
+static bool row_of_admit(const struct rebuild *rebuild, const json_t *leaf,
+                         struct store_execution *row)
+{
+    row->admit_index = (uint64_t)json_integer_value(json_object_get(leaf, "admit"));
+    const struct rebuild_admit *admit = bsearch(
+        &row->admit_index, rebuild->admits, rebuild->admit_count, sizeof(*admit), admit_compare);
+    if (admit != NULL) {
+        row->created_ms = admit->time_ms;
+    }
+    return (admit != NULL || leaf_time(leaf, &row->created_ms)) &&
+           hash_member(leaf, "request_commitment", row->request_commitment);
+}
+
 /* Puts into the row what the leaf knows better. False if there is nothing. */
-static bool row_update(struct store_execution *row, bool is_result, uint64_t index,
-                       const json_t *leaf)
+static bool row_update(const struct rebuild *rebuild, struct store_execution *row, bool is_result,
+                       uint64_t index, const json_t *leaf)
 {
     if (!is_result) {
         if (row->admit_index == index) {
             return false;
         }
-        const char *time = json_string_value(json_object_get(leaf, "time"));
         row->admit_index = index;
         set_state(row, SESSION_ERROR); /* until its RESULT says otherwise */
-        return time != NULL && clock_rfc3339_decode(time, strlen(time), &row->created_ms) &&
+        return leaf_time(leaf, &row->created_ms) &&
                hash_member(leaf, "request_commitment", row->request_commitment);
     }
     const char *status = json_string_value(json_object_get(leaf, "status"));
     if (row->result_index == index || status == NULL) {
         return false;
     }
+    if (row->admit_index == UINT64_MAX && !row_of_admit(rebuild, leaf, row)) {
+        return false;
+    }
     row->result_index = index;
     set_state(row, state_of_status(status));
     return hash_member(leaf, "result_commitment", row->result_commitment);
+}
+
+/* Up to `size` entries are in the index, and on the disk. */
+static bool rebuild_write_all(struct rebuild *rebuild, uint64_t size)
+{
+    rebuild->waiting = 0;
+    rebuild->admit_count = 0;
+    return store_set_indexed_size(rebuild->service->parts.store, size, rebuild->err);
+}
+
+static bool rebuild_put(struct rebuild *rebuild, const struct store_execution *row, bool is_result,
+                        uint64_t index)
+{
+    if (!store_put_execution(rebuild->service->parts.store, row, NULL, NULL, rebuild->err)) {
+        return false;
+    }
+    assert(rebuild->waiting < REBUILD_ROWS_AT_ONCE);
+    rebuild->waiting++;
+    rebuild->added++;
+    if (!is_result) {
+        rebuild->admits[rebuild->admit_count++] =
+            (struct rebuild_admit){.index = index, .time_ms = row->created_ms};
+    }
+    return rebuild->waiting < REBUILD_ROWS_AT_ONCE || rebuild_write_all(rebuild, index + 1);
 }
 
 static bool rebuild_leaf(struct rebuild *rebuild, uint64_t index, const json_t *leaf)
@@ -92,9 +161,8 @@ static bool rebuild_leaf(struct rebuild *rebuild, uint64_t index, const json_t *
     if (!store_get_execution(store, request_id, &arena, &row, &err) && err.code != ERR_NOT_FOUND) {
         *rebuild->err = err;
         ok = false;
-    } else if (row_update(&row, is_result, index, leaf)) {
-        rebuild->added++;
-        ok = store_put_execution(store, &row, NULL, NULL, rebuild->err);
+    } else if (row_update(rebuild, &row, is_result, index, leaf)) {
+        ok = rebuild_put(rebuild, &row, is_result, index);
     }
     arena_release(&arena);
     return ok;
@@ -113,6 +181,19 @@ static bool rebuild_visit(void *context, uint64_t index, struct bytes text)
     return rebuild->ok;
 }
 
+static bool rebuild_all(struct rebuild *rebuild, uint64_t first, uint64_t size)
+{
+    if (!audit_log_each(rebuild->service->parts.log, first, rebuild_visit, rebuild, rebuild->err) ||
+        !rebuild->ok) {
+        return err_wrap(rebuild->err, "bringing the index up to the log");
+    }
+    if (rebuild->added > 0) {
+        log_write(LOG_INFO, "index_rebuilt", NULL, "%llu entries were added from the log",
+                  (unsigned long long)rebuild->added);
+    }
+    return rebuild_write_all(rebuild, size);
+}
+
 bool rebuild_index(struct service *service, struct err *err)
 {
     struct rebuild rebuild = {.service = service, .ok = true, .err = err};
@@ -121,13 +202,12 @@ bool rebuild_index(struct service *service, struct err *err)
     if (!store_indexed_size(service->parts.store, &first, err)) {
         return false;
     }
-    if (first < size &&
-        (!audit_log_each(service->parts.log, first, rebuild_visit, &rebuild, err) || !rebuild.ok)) {
-        return err_wrap(err, "bringing the index up to the log");
+    if (first >= size) {
+        return true;
     }
-    if (rebuild.added > 0) {
-        log_write(LOG_INFO, "index_rebuilt", NULL, "%llu entries were added from the log",
-                  (unsigned long long)rebuild.added);
-    }
-    return store_set_indexed_size(service->parts.store, size, err);
+    rebuild.admits = heap_alloc(REBUILD_ROWS_AT_ONCE * sizeof(*rebuild.admits));
+    bool ok = rebuild.admits != NULL || err_set(err, ERR_NO_MEMORY, "no memory for the index");
+    ok = ok && rebuild_all(&rebuild, first, size);
+    heap_free(rebuild.admits);
+    return ok;
 }

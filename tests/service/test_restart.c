@@ -7,6 +7,7 @@
 #include "support/service_world.h"
 
 #include <criterion/criterion.h>
+#include <sched.h>
 
 static struct world world;
 static char id[TEXT_UUID_CHARS + 1];
@@ -54,16 +55,21 @@ Test(service_restart, answers_outlive_the_process)
     reply_release(&reply);
 }
 
-Test(service_restart, a_lost_index_is_made_anew_from_the_log)
+static void remove_index(void)
 {
     static const char *const files[] = {"store.db", "store.db-wal", "store.db-shm"};
-    struct world_key admin;
-    world_stop(&world);
     for (size_t i = 0; i < 3; i++) {
         char path[128];
         world_path(&world, files[i], path);
         (void)unlink(path);
     }
+}
+
+Test(service_restart, a_lost_index_is_made_anew_from_the_log)
+{
+    struct world_key admin;
+    world_stop(&world);
+    remove_index();
     world_start(&world);
     struct reply reply = ask("/verify", "?commitment_type=result", NULL);
     cr_expect_eq(reply.status, 200, "%s", reply.text);
@@ -77,6 +83,65 @@ Test(service_restart, a_lost_index_is_made_anew_from_the_log)
     cr_expect_str_eq(reply_text(&reply, "state"), "COMPLETED");
     cr_expect_null(json_object_get(reply.json, "answer"), "that is lost");
     reply_release(&reply);
+}
+
+static void count_commit(void *context, const struct audit_commit *commit)
+{
+    json_t *fields = context;
+    WORLD_CHECK(commit->ok);
+    if (fields != NULL) { /* of an ADMIT: here is its RESULT */
+        struct err err;
+        json_object_set_new(fields, "admit", json_integer((json_int_t)commit->index));
+        WORLD_CHECK(audit_log_submit(world.log, AUDIT_RESULT, fields, count_commit, NULL, &err));
+        json_decref(fields);
+    }
+}
+
+/* Executions of which only the log knows. */
+static void log_executions(int count)
+{
+    static const char hash[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    for (int i = 0; i < count; i++) {
+        struct err err;
+        json_t *request =
+            json_pack("{s:o, s:s}", "request_id", json_sprintf("00000000-0000-4000-8000-%012x", i),
+                      "request_commitment", hash);
+        json_t *result = json_pack("{s:s, s:s, s:I, s:i}", "result_commitment", hash, "status",
+                                   "success", "gas_consumed", (json_int_t)1, "gas_schedule", 1);
+        json_object_update(result, request);
+        while (audit_log_pending(world.log) > 2000) {
+            sched_yield(); /* their RESULTs need room, too */
+        }
+        cr_assert(audit_log_submit(world.log, AUDIT_ADMIT, request, count_commit, result, &err));
+        json_decref(request);
+    }
+    while (audit_log_pending(world.log) > 0) {
+        sched_yield();
+    }
+}
+
+/* Longer than what the store lets wait; each RESULT close behind its ADMIT. */
+Test(service_restart, a_long_log_is_indexed_whole)
+{
+    enum { EXECUTIONS = 9000 };
+    log_executions(EXECUTIONS);
+    world_stop(&world);
+    remove_index();
+    world_start(&world);
+    for (int i = 0; i < EXECUTIONS; i += 97) {
+        static const char *const types[] = {"request", "result"};
+        for (size_t type = 0; type < 2; type++) {
+            char target[128];
+            (void)snprintf(target, sizeof(target),
+                           "/verify/00000000-0000-4000-8000-%012x?commitment_type=%s", i,
+                           types[type]);
+            struct reply reply = world_ask(&world, "GET", target, NULL, NULL);
+            cr_expect_eq(reply.status, 200, "%s: %s", target, reply.text);
+            const json_t *record = json_object_get(reply.json, "record");
+            cr_expect(json_integer_value(json_object_get(record, "admit_index")) > 0);
+            reply_release(&reply);
+        }
+    }
 }
 
 Test(service_restart, reading_the_log_again_changes_nothing)
