@@ -33,6 +33,8 @@ test_packages='
 libcriterion-dev
 sqlite3
 clang-format
+golang-go
+golang-golang-x-mod-dev
 '
 # The fast dispatch (musttail with preserve_none) and the fuzzers come from clang 19. Without it gcc builds the same program.
 fast_packages='
