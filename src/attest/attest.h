@@ -84,30 +84,89 @@ bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes paylo
 
 /* ---- Verifying (the client's side) ---- */
 
-enum attest_check_outcome { ATTEST_PASSED, ATTEST_FAILED, ATTEST_SKIPPED };
-
-struct attest_check {
-    const char *name; /* "report_size", "root_pinned", "chain", "report_signature", "report_data",
-                         …; the whole list: verify.c and verify_report.c */
-    enum attest_check_outcome outcome;
-    char detail[160];
+enum attest_check_outcome {
+    ATTEST_PASSED,
+    ATTEST_FAILED,
+    ATTEST_SKIPPED,        /* a failed check should have brought what this one looks at */
+    ATTEST_NOT_APPLICABLE, /* the policy does not ask for it, or the report has no such thing */
 };
 
-enum { ATTEST_CHECKS_MAX = 48 };
+/* What a failure means: not readable as evidence; not vouched for; genuine, but not what the policy
+ * allows. */
+enum attest_check_class { ATTEST_FORMAT, ATTEST_CRYPTOGRAPHY, ATTEST_POLICY };
 
+struct attest_check {
+    const char *name;
+    enum attest_check_class class;
+    enum attest_check_outcome outcome;
+    char detail[160]; /* a sentence, never empty */
+};
+
+enum { ATTEST_CHECKS_MAX = 64 };
+
+const char *attest_outcome_name(enum attest_check_outcome outcome); /* "passed" … */
+const char *attest_class_name(enum attest_check_class class);       /* "format" … */
+/* The name of the index-th check that there is, in the order of a result; NULL behind the last. */
+const char *attest_check_name(size_t index);
+
+/* The processor lines, which differ in the order of a TCB's bytes. */
+enum attest_line { ATTEST_MILAN, ATTEST_GENOA, ATTEST_TURIN, ATTEST_LINE_COUNT };
+const char *attest_line_name(enum attest_line line); /* "Milan" */
+
+/* The parts of a TCB (security patch levels); a line that has no such part says 0. */
+enum attest_tcb_part {
+    ATTEST_TCB_FMC,
+    ATTEST_TCB_BOOTLOADER,
+    ATTEST_TCB_TEE,
+    ATTEST_TCB_SNP,
+    ATTEST_TCB_MICROCODE,
+    ATTEST_TCB_PARTS
+};
+
+/* Values of one size, one after the other; none: the policy does not ask. Borrowed. */
+struct attest_values {
+    const uint8_t *values;
+    size_t count;
+};
+
+/* All zero is the strict default: AMD's roots only, no debugging, no migration, no firmware that
+ * can be taken back; nothing else is asked for. */
 struct attest_policy {
+    int64_t now_ms;
     /* SHA-256 of the DER of an additional root that may vouch (a simulated node's ARK); NULL: AMD's
      * roots only. */
     const uint8_t *allowed_simulated_root;
     bool allow_any_simulated_root; /* for demos on this machine: named as such in the result */
     bool allow_debug;              /* guest policy bit 19 */
-    int64_t now_ms;
     bool allow_migration;   /* guest policy bit 18: a migration agent may carry the guest away */
     bool allow_provisional; /* firmware that the platform's owner can still take back */
+    /* Lists of which the report has to show one. */
+    struct attest_values measurements; /* of 48 bytes */
+    struct attest_values host_data;    /* of 32 */
+    struct attest_values id_keys;      /* of 48: SHA-384 of AMD's form of the key */
+    struct attest_values author_keys;  /* of 48 */
+    struct attest_values family_ids;   /* of 16 */
+    struct attest_values image_ids;    /* of 16 */
+    struct attest_values chips;        /* of 64 */
+    struct attest_values chips_refused;
+    struct attest_values report_data; /* of 64; beside the statement's digest, if there is one */
+    unsigned products;                /* bits 1 << enum attest_line; 0: any */
+    unsigned vmpls;                   /* bits 1 << VMPL; 0: any of the guest's */
+    uint64_t guest_policy_required, guest_policy_forbidden; /* bits of the guest policy */
+    uint64_t platform_required, platform_forbidden;         /* bits of platform_info */
+    uint32_t guest_svn_min;
+    uint32_t firmware_min;                                /* major << 16 | minor << 8 | build */
+    uint8_t tcb_min[ATTEST_LINE_COUNT][ATTEST_TCB_PARTS]; /* of the reported TCB */
+    uint64_t mitigations_required; /* bits of the current mitigation vector, version 5 on */
+    struct bytes crl;              /* DER, of the root; size 0: none */
+    bool crl_required;
+    uint64_t age_ms_max; /* of the statement; 0: any */
 };
 
 struct attest_result {
     bool ok;
+    /* Unless ok: the class of the gravest failure, format before cryptography before policy. */
+    enum attest_check_class failure;
     bool simulated;
     char provider[24];
     struct attest_check checks[ATTEST_CHECKS_MAX];
@@ -127,6 +186,12 @@ struct attest_result {
  */
 void attest_evidence_verify(const json_t *evidence, const struct attest_policy *policy,
                             struct attest_result *result);
+/* Verifies a bare report, ATTEST_REPORT_BYTES as the hardware wrote them, with its certificates in
+ * DER: the leaf, and in any order what else there is. AMD's own authorities need not be among them.
+ * What only a statement can tell stays empty in the result, and its checks are not applicable. */
+void attest_report_verify(const char *provider, struct bytes report,
+                          const struct bytes *certificates, size_t certificate_count,
+                          const struct attest_policy *policy, struct attest_result *result);
 /* Verifies what attest_epoch_sign gives, under a verified epoch; *payload (a new reference) is the
  * parsed object. Fails with FORMAT (its shape) or TAMPERED (epoch, signature or domain). */
 bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,

@@ -53,11 +53,19 @@ bool certificate_extension_u8(const struct x509_st *certificate, const char *nam
 bool certificate_extension_text(const struct x509_st *certificate, const char *name,
                                 char out[static CERTIFICATE_NAME_BYTES_MAX]) MUST_CHECK;
 
-/* `leaf` was issued by `intermediate`, and that by `root`, which vouches for itself; all valid at
- * the time. What is wrong goes into `detail`. */
+/* `leaf` was issued by `intermediate`, and that by `root`, which vouches for itself, whatever the
+ * time. What is wrong goes into `detail`. */
 bool certificate_chain_verify(struct x509_st *leaf, struct x509_st *intermediate,
-                              struct x509_st *root, int64_t now_ms, char *detail,
-                              size_t detail_size) MUST_CHECK;
+                              struct x509_st *root, char *detail, size_t detail_size) MUST_CHECK;
+/* Negative: not yet valid; positive: expired; 0: valid. */
+int certificate_time_place(const struct x509_st *certificate, int64_t now_ms);
+/* The DER is a revocation list that `root` signed, which is valid now and does not name
+ * `intermediate`. */
+bool certificate_crl_verify(struct bytes der, struct x509_st *intermediate, struct x509_st *root,
+                            int64_t now_ms, char *detail, size_t detail_size) MUST_CHECK;
+/* `issuer` bears the name of the certificate's issuer; no more is looked at. */
+bool certificate_names_issuer(const struct x509_st *certificate,
+                              const struct x509_st *issuer) MUST_CHECK;
 
 /* ---- Making ---- */
 

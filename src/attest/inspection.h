@@ -38,6 +38,7 @@ struct inspection {
     struct arena arena;
     unsigned have;
     bool failed;
+    bool bare;              /* a report without a statement */
     const json_t *evidence; /* borrowed; NULL when a bare report is verified */
     /* From the evidence; borrowed from it or in the arena. */
     const char *provider;
@@ -53,12 +54,13 @@ struct inspection {
     uint8_t leaf_key[CERTIFICATE_P384_POINT_BYTES];
     uint8_t root_sha256[CRYPTO_SHA256_BYTES];
     struct report report;
-    enum report_line line;
+    enum attest_line line;
     uint8_t signature[REPORT_P1363_BYTES];
 };
 
 struct inspection_check {
     const char *name;
+    enum attest_check_class class;
     unsigned needs;
     bool (*run)(struct inspection *inspection, struct attest_check *check);
 };
@@ -73,23 +75,34 @@ void inspection_run(struct inspection *inspection, const struct inspection_check
 bool inspection_fail(struct attest_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
 bool inspection_pass(struct attest_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* verify_report.c: the checks of report and certificates. Afterwards `root_sha256` and `report` are
- * set if nothing failed. */
-void inspection_run_report(struct inspection *inspection);
+/* The same when the policy does not ask, or there is no such thing. */
+bool inspection_pass_by(struct attest_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
+
 /* verify_chain.c */
 bool inspection_certificates_present(struct inspection *inspection, struct attest_check *check);
 bool inspection_certificates_parse(struct inspection *inspection, struct attest_check *check);
 bool inspection_root_pinned(struct inspection *inspection, struct attest_check *check);
 bool inspection_chain(struct inspection *inspection, struct attest_check *check);
+bool inspection_certificate_time(struct inspection *inspection, struct attest_check *check);
+bool inspection_revocation(struct inspection *inspection, struct attest_check *check);
+/* verify_leaf.c */
 bool inspection_leaf_key(struct inspection *inspection, struct attest_check *check);
 bool inspection_leaf_kind(struct inspection *inspection, struct attest_check *check);
-bool inspection_leaf_extensions(struct inspection *inspection, struct attest_check *check);
+bool inspection_leaf_tcb(struct inspection *inspection, struct attest_check *check);
+bool inspection_leaf_chip(struct inspection *inspection, struct attest_check *check);
 bool inspection_product(struct inspection *inspection, struct attest_check *check);
+/* The line whose root this is. */
+bool inspection_is_amd_root(const struct inspection *inspection, enum attest_line *out);
 
-/* Verifies a bare report with its chain (leaf, intermediate, root; DER), as `provider` would bring
- * it. What only a statement can tell stays empty in the result. */
-void attest_report_verify(const char *provider, struct bytes report,
-                          const struct bytes *certificates, size_t certificate_count,
-                          const struct attest_policy *policy, struct attest_result *result);
+/* The tables of all checks, in the order in which they run. */
+struct inspection_table {
+    const struct inspection_check *checks;
+    size_t count;
+};
+enum { INSPECTION_TABLES = 4 };
+struct inspection_table inspection_table_first(void);  /* verify.c */
+struct inspection_table inspection_table_report(void); /* verify_report.c */
+struct inspection_table inspection_table_policy(void); /* verify_policy.c */
+struct inspection_table inspection_table_last(void);   /* verify.c */
 
 #endif

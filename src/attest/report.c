@@ -56,9 +56,15 @@ static const struct field fields[] = {
     BYTES(0x1E8, current_version),
     BYTES(0x1EC, committed_version),
     NUMBER(0x1F0, launch_tcb),
+    NUMBER(0x1F8, launch_mitigations),
+    NUMBER(0x200, current_mitigations),
 };
 
-const char *const report_line_names[REPORT_LINE_COUNT] = {"Milan", "Genoa", "Turin"};
+const char *attest_line_name(enum attest_line line)
+{
+    static const char *const names[ATTEST_LINE_COUNT] = {"Milan", "Genoa", "Turin"};
+    return names[line];
+}
 
 static uint64_t number_load(const uint8_t *bytes, size_t size)
 {
@@ -160,18 +166,18 @@ void report_signature_put(uint8_t raw[static ATTEST_REPORT_BYTES],
     }
 }
 
-bool report_line_of(const struct report *report, enum report_line *out)
+bool report_line_of(const struct report *report, enum attest_line *out)
 {
     static const struct {
         uint8_t family;
         uint8_t model_first;
         uint8_t model_last;
-        enum report_line line;
+        enum attest_line line;
     } processors[] = {
-        {0x19, 0x00, 0x0F, REPORT_MILAN},
-        {0x19, 0x10, 0x1F, REPORT_GENOA},
-        {0x19, 0xA0, 0xAF, REPORT_GENOA}, /* Bergamo and Siena */
-        {0x1A, 0x00, 0x1F, REPORT_TURIN},
+        {0x19, 0x00, 0x0F, ATTEST_MILAN},
+        {0x19, 0x10, 0x1F, ATTEST_GENOA},
+        {0x19, 0xA0, 0xAF, ATTEST_GENOA}, /* Bergamo and Siena */
+        {0x1A, 0x00, 0x1F, ATTEST_TURIN},
     };
     for (size_t i = 0; report->version >= 3 && i < sizeof processors / sizeof processors[0]; i++) {
         if (report->cpu_family == processors[i].family &&
@@ -182,4 +188,28 @@ bool report_line_of(const struct report *report, enum report_line *out)
         }
     }
     return false;
+}
+
+void report_tcb_split(uint64_t tcb, enum attest_line line, uint8_t out[static ATTEST_TCB_PARTS])
+{
+    /* Which byte holds which part; Milan and Genoa have no FMC. */
+    static const struct {
+        enum attest_tcb_part part;
+        unsigned byte;
+    } older[] = {{ATTEST_TCB_BOOTLOADER, 0},
+                 {ATTEST_TCB_TEE, 1},
+                 {ATTEST_TCB_SNP, 6},
+                 {ATTEST_TCB_MICROCODE, 7}},
+      turin[] = {{ATTEST_TCB_FMC, 0},
+                 {ATTEST_TCB_BOOTLOADER, 1},
+                 {ATTEST_TCB_TEE, 2},
+                 {ATTEST_TCB_SNP, 3},
+                 {ATTEST_TCB_MICROCODE, 7}};
+    bool is_turin = line == ATTEST_TURIN;
+    size_t count = is_turin ? sizeof turin / sizeof turin[0] : sizeof older / sizeof older[0];
+    memset(out, 0, ATTEST_TCB_PARTS);
+    for (size_t i = 0; i < count; i++) {
+        unsigned byte = is_turin ? turin[i].byte : older[i].byte;
+        out[is_turin ? turin[i].part : older[i].part] = (uint8_t)(tcb >> (8 * byte));
+    }
 }

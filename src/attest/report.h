@@ -56,6 +56,8 @@ struct report {
     uint8_t current_version[3]; /* build, minor, major */
     uint8_t committed_version[3];
     uint64_t launch_tcb;
+    uint64_t launch_mitigations; /* these two from version 5 on */
+    uint64_t current_mitigations;
 };
 
 /* Takes the fields as they stand; what they mean is checked elsewhere. */
@@ -73,12 +75,10 @@ bool report_signature_get(const uint8_t raw[static ATTEST_REPORT_BYTES],
 void report_signature_put(uint8_t raw[static ATTEST_REPORT_BYTES],
                           const uint8_t signature[static REPORT_P1363_BYTES]);
 
-/* The processor lines, which differ in the order of a TCB's bytes. */
-enum report_line { REPORT_MILAN, REPORT_GENOA, REPORT_TURIN, REPORT_LINE_COUNT };
-
-extern const char *const report_line_names[REPORT_LINE_COUNT];
-
 /* From CPUID family and model. False for version 2, which has none, and for unknown processors. */
-bool report_line_of(const struct report *report, enum report_line *out) MUST_CHECK;
+bool report_line_of(const struct report *report, enum attest_line *out) MUST_CHECK;
+
+/* A TCB's parts by the order of its line. */
+void report_tcb_split(uint64_t tcb, enum attest_line line, uint8_t out[static ATTEST_TCB_PARTS]);
 
 #endif

@@ -1,11 +1,13 @@
 /* verify.c: verifies evidence and what is signed under it: the client's side of attest.h.
  *
  * The evidence is foreign JSON. Its members are decoded first, within limits; then the statement is
- * read, then report and chain are checked (verify_report.c), and last that the report is for this
- * statement. Only when nothing failed does anything of the statement reach the result.
+ * read, then report and chain are checked (verify_report.c), what the policy asks for besides
+ * (verify_policy.c), and last that the report is for this statement. Only when nothing failed does
+ * anything of the statement reach the result.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "attest/chain.h"
 #include "attest/inspection.h"
 #include "base/json.h"
 
@@ -53,6 +55,10 @@ static bool decode_certificates(struct inspection *inspection, const json_t *mem
 static bool check_evidence_format(struct inspection *inspection, struct attest_check *check)
 {
     const json_t *evidence = inspection->evidence;
+    if (inspection->bare) {
+        inspection->have |= HAVE_EVIDENCE;
+        return inspection_pass_by(check, "there is only a report");
+    }
     const json_t *provider = json_object_get(evidence, "provider");
     const json_t *statement = json_object_get(evidence, "statement");
     const json_t *report = json_object_get(evidence, "report");
@@ -76,7 +82,7 @@ static bool check_evidence_format(struct inspection *inspection, struct attest_c
     inspection->statement_text =
         bytes_of(json_string_value(statement), json_string_length(statement));
     inspection->have |= HAVE_EVIDENCE;
-    return true;
+    return inspection_pass(check, "every member is there");
 }
 
 static bool check_provider(struct inspection *inspection, struct attest_check *check)
@@ -103,6 +109,10 @@ static bool check_provider(struct inspection *inspection, struct attest_check *c
 static bool check_statement_format(struct inspection *inspection, struct attest_check *check)
 {
     struct err err;
+    if (inspection->bare) {
+        inspection->have |= HAVE_STATEMENT; /* what is asked of it is answered by its absence */
+        return inspection_pass_by(check, "there is only a report");
+    }
     if (!attest_statement_read(inspection->statement_text, &inspection->statement, &err)) {
         return inspection_fail(check, "%.150s", err.message);
     }
@@ -110,13 +120,16 @@ static bool check_statement_format(struct inspection *inspection, struct attest_
         return inspection_fail(check, "the statement names another provider");
     }
     inspection->have |= HAVE_STATEMENT;
-    return true;
+    return inspection_pass(check, "every member is there");
 }
 
 static bool check_statement_time(struct inspection *inspection, struct attest_check *check)
 {
     const struct attest_statement *statement = &inspection->statement;
     char text[CLOCK_RFC3339_CHARS + 1];
+    if (inspection->bare) {
+        return inspection_pass_by(check, "there is only a report");
+    }
     if (inspection->policy->now_ms < statement->not_before_ms - CLOCK_SKEW_MS) {
         clock_rfc3339_encode(statement->not_before_ms, text);
         return inspection_fail(check, "the epoch begins only at %s", text);
@@ -131,23 +144,38 @@ static bool check_statement_time(struct inspection *inspection, struct attest_ch
 static bool check_report_data(struct inspection *inspection, struct attest_check *check)
 {
     uint8_t expected[CRYPTO_SHA512_BYTES];
+    if (inspection->bare) {
+        return inspection_pass_by(check, "there is only a report: it says nothing of a key");
+    }
     crypto_sha512(inspection->statement_text, expected);
     return bytes_equal(
                bytes_of(expected, sizeof expected),
-               bytes_of(inspection->report.report_data, sizeof inspection->report.report_data)) ||
-           inspection_fail(check, "the report was made for something else than this statement");
+               bytes_of(inspection->report.report_data, sizeof inspection->report.report_data))
+               ? inspection_pass(check, "the SHA-512 of the statement")
+               : inspection_fail(check,
+                                 "the report was made for something else than this statement");
 }
 
 static const struct inspection_check first_checks[] = {
-    {"evidence_format", 0, check_evidence_format},
-    {"provider", HAVE_EVIDENCE, check_provider},
-    {"statement_format", HAVE_EVIDENCE, check_statement_format},
-    {"statement_time", HAVE_STATEMENT, check_statement_time},
+    {"evidence_format", ATTEST_FORMAT, 0, check_evidence_format},
+    {"provider", ATTEST_POLICY, HAVE_EVIDENCE, check_provider},
+    {"statement_format", ATTEST_FORMAT, HAVE_EVIDENCE, check_statement_format},
+    {"statement_time", ATTEST_POLICY, HAVE_STATEMENT, check_statement_time},
 };
 
 static const struct inspection_check last_checks[] = {
-    {"report_data", HAVE_STATEMENT | HAVE_REPORT, check_report_data},
+    {"report_data", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT | HAVE_REPORT, check_report_data},
 };
+
+struct inspection_table inspection_table_first(void)
+{
+    return (struct inspection_table){first_checks, sizeof first_checks / sizeof first_checks[0]};
+}
+
+struct inspection_table inspection_table_last(void)
+{
+    return (struct inspection_table){last_checks, sizeof last_checks / sizeof last_checks[0]};
+}
 
 static void result_fill(struct attest_result *result, const struct inspection *inspection)
 {
@@ -161,18 +189,51 @@ static void result_fill(struct attest_result *result, const struct inspection *i
     memcpy(result->measurement, inspection->report.measurement, sizeof result->measurement);
 }
 
+static void run_all(struct inspection *inspection)
+{
+    const struct inspection_table tables[INSPECTION_TABLES] = {
+        inspection_table_first(), inspection_table_report(), inspection_table_policy(),
+        inspection_table_last()};
+    for (size_t i = 0; i < INSPECTION_TABLES; i++) {
+        inspection_run(inspection, tables[i].checks, tables[i].count);
+    }
+    inspection->result->ok = !inspection->failed;
+}
+
 void attest_evidence_verify(const json_t *evidence, const struct attest_policy *policy,
                             struct attest_result *result)
 {
     struct inspection inspection;
     inspection_init(&inspection, policy, result);
     inspection.evidence = evidence;
-    inspection_run(&inspection, first_checks, sizeof first_checks / sizeof first_checks[0]);
-    inspection_run_report(&inspection);
-    inspection_run(&inspection, last_checks, sizeof last_checks / sizeof last_checks[0]);
-    result->ok = !inspection.failed;
+    run_all(&inspection);
     if (result->ok) {
         result_fill(result, &inspection);
+    }
+    inspection_release(&inspection);
+}
+
+void attest_report_verify(const char *provider, struct bytes report,
+                          const struct bytes *certificates, size_t certificate_count,
+                          const struct attest_policy *policy, struct attest_result *result)
+{
+    struct inspection inspection;
+    inspection_init(&inspection, policy, result);
+    inspection.bare = true;
+    inspection.provider = provider;
+    inspection.report_bytes = report;
+    inspection.certificate_count = certificate_count;
+    if (chain_complete(certificates, certificate_count, inspection.certificate_bytes)) {
+        inspection.certificate_count = INSPECTION_CERTIFICATES;
+    } else {
+        for (size_t i = 0; i < certificate_count && i < INSPECTION_CERTIFICATES; i++) {
+            inspection.certificate_bytes[i] = certificates[i];
+        }
+    }
+    run_all(&inspection);
+    if (result->ok) {
+        memcpy(result->root_sha256, inspection.root_sha256, sizeof result->root_sha256);
+        memcpy(result->measurement, inspection.report.measurement, sizeof result->measurement);
     }
     inspection_release(&inspection);
 }

@@ -44,7 +44,6 @@ static json_t *checks_json(const struct exec *exec)
 
 static json_t *attestation_json(const struct exec *exec)
 {
-    static const char *const outcomes[] = {"passed", "failed", "skipped"};
     const struct attest_result *result = &exec->attestation;
     char root[2 * sizeof result->root_sha256 + 1], measurement[2 * sizeof result->measurement + 1];
     text_hex_encode(bytes_of(result->root_sha256, sizeof result->root_sha256), root);
@@ -53,7 +52,8 @@ static json_t *attestation_json(const struct exec *exec)
     for (size_t i = 0; checks != NULL && i < result->check_count; i++) {
         const struct attest_check *check = &result->checks[i];
         json_array_append_new(checks, json_pack("{s:s, s:s, s:s}", "name", check->name, "outcome",
-                                                outcomes[check->outcome], "detail", check->detail));
+                                                attest_outcome_name(check->outcome), "detail",
+                                                check->detail));
     }
     bool is_verified = attestation_is_verified(exec);
     return json_pack("{s:s, s:b, s:b, s:s?, s:s?, s:s?, s:o}", "provider", result->provider,

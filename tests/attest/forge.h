@@ -52,6 +52,13 @@ struct forge {
 void forge_init(struct forge *forge);
 /* A new reference. */
 json_t *forge_evidence(const struct forge *forge);
+/* A revocation list of the forged root; appends its DER. next_ms 0: it does not say. */
+struct forge_crl {
+    int64_t last_ms, next_ms;
+    bool revokes_intermediate;
+    bool wrong_key;
+};
+void forge_crl(const struct forge_crl *wanted, struct buffer *out);
 /* The SHA-256 of the root that all forgeries share. */
 void forge_root_sha256(uint8_t out[static CRYPTO_SHA256_BYTES]);
 /* The directory of the one simulated signer that tests share. */

@@ -242,7 +242,7 @@ Test(attest_verify_report, provisional_firmware_is_refused_unless_allowed)
 {
     struct attest_policy allowing = any_root;
     allowing.allow_provisional = true;
-    forge.report.current_tcb += UINT64_C(1) << 56;
+    forge.report.current_tcb += UINT64_C(1) << 56; /* microcode */
     assert_fails("committed_firmware");
     assert_ok(&allowing);
     forge.report.current_tcb = forge.report.committed_tcb;
