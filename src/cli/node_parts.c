@@ -196,6 +196,8 @@ static void connections_tell(void *context, struct service_connections *out)
     out->accepted = atomic_load(&stats->connections_accepted);
     out->open = atomic_load(&stats->connections_open);
     out->open_max = config_number(node->config, CONFIG_LIMITS_CONNECTIONS);
+    out->surplus_of_address = atomic_load(&stats->surplus_of_address);
+    out->surplus = atomic_load(&stats->surplus);
     out->refused = atomic_load(&stats->refused);
 }
 

@@ -520,21 +520,22 @@ static bool conn_check_address(struct conn *conn)
         return true;
     }
     conn->peer = peers_add(&server->peers, &address);
+    if (conn->peer != NULL && conn->peer->count <= max) {
+        return true;
+    }
+    atomic_fetch_add_explicit(&server->stats.surplus_of_address, 1, memory_order_relaxed);
     if (conn->peer == NULL || conn->peer->count > max + CONN_ADDRESS_SURPLUS_MAX) {
         conn_close(conn);
-        return false;
-    }
-    if (conn->peer->count > max) {
+    } else {
         conn_refuse(conn, 429, "There are too many connections from this address");
-        return false;
     }
-    return true;
+    return false;
 }
 
 /* The same for the whole server. */
 static bool conn_check_room(struct conn *conn)
 {
-    const struct net_server *server = conn->server;
+    struct net_server *server = conn->server;
     uint32_t max = server->limits.connections_max;
     if (server->open_count > max) {
         conn_make_way(conn);
@@ -542,6 +543,7 @@ static bool conn_check_room(struct conn *conn)
     if (server->open_count <= max) {
         return true;
     }
+    atomic_fetch_add_explicit(&server->stats.surplus, 1, memory_order_relaxed);
     if (server->open_count - max > CONN_SURPLUS_MAX) {
         conn_close(conn);
     } else {

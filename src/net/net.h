@@ -70,6 +70,8 @@ struct net_server;
 
 struct net_stats {
     _Atomic uint64_t connections_accepted, connections_open;
+    /* Of those accepted: one too many of its address, or no room. Told so, or just closed. */
+    _Atomic uint64_t surplus_of_address, surplus;
     _Atomic uint64_t requests; /* handed to `handle` */
     _Atomic uint64_t refused;  /* answered by net itself, through `refuse` */
 };

@@ -200,6 +200,7 @@ static void send_text(struct api_call *call, int status, struct bytes text, stru
     }
     if (call->is_replay) {
         message_response_header(&response, "Idempotent-Replayed", "true");
+        metric_add(call->service->metrics.replayed, 1);
     }
     message_response_header(&response, "Cache-Control", "no-store");
     const char *type = status == 200 ? "application/json" : "application/problem+json";

@@ -215,6 +215,7 @@ static void answer_accepted(struct api_call *call, const struct execution_view *
     message_response_header(&response, "Cache-Control", "no-store");
     if (call->is_replay) {
         message_response_header(&response, "Idempotent-Replayed", "true");
+        metric_add(call->service->metrics.replayed, 1);
     }
     if (text == NULL ||
         !message_response_body(&response, "application/json", bytes_of_string(text))) {
@@ -222,6 +223,8 @@ static void answer_accepted(struct api_call *call, const struct execution_view *
         struct err err;
         (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
         problem_response(&response, &err, 0, NULL, call->service->parts.clock);
+    } else {
+        metric_add(call->service->metrics.accepted, 1);
     }
     api_answer(call, &response);
     heap_free(text);

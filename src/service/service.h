@@ -76,7 +76,8 @@ size_t service_memory_body_max(const struct service_memory *memory);
 
 struct service_connections { /* since the start, but for open */
     uint64_t accepted, open, open_max;
-    uint64_t refused; /* requests answered by net alone */
+    uint64_t surplus_of_address, surplus; /* of those accepted: not served */
+    uint64_t refused;                     /* requests answered by net alone */
 };
 
 struct service_parts { /* opened by main, outlive the service */

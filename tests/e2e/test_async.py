@@ -148,6 +148,10 @@ class Cancelling(Case):
 
 
 class Idempotency(Case):
+    def counted(self):
+        page = self.client.call("GET", "/metrics").body.decode()
+        return tuple(int(re.search(rf"^wasm_hypervisor_executions_{name}_total (\d+)$", page, re.M).group(1)) for name in ("accepted", "replayed"))
+
     def send(self, prepared, key, **headers):
         return self.client.send(prepared, {"Idempotency-Key": key, **headers})
 
@@ -175,6 +179,7 @@ class Idempotency(Case):
     def test_another_request_is_refused_and_a_repeat_in_flight_told_to_wait(self):
         running, other = self.endless(), self.primes()
         outcome = []
+        accepted, replayed = self.counted()
         second = self.node.client()
         self.addCleanup(second.close)
         thread = threading.Thread(target=lambda: outcome.append(second.send(running, {"Idempotency-Key": "flight"})))
@@ -185,6 +190,7 @@ class Idempotency(Case):
         self.assertGreaterEqual(int(again.headers["retry-after"]), 1)
         again = self.send(running, "flight", **ASYNC)
         self.assertEqual((again.status, again.headers["location"]), (202, path_of(running)))
+        self.assertEqual(self.counted(), (accepted + 1, replayed + 1))
         refused = self.send(other, "flight")
         self.assertEqual((refused.status, refused.json["error_code"]), (422, "IDEMPOTENCY_MISMATCH"))
         self.assertEqual(self.cancel(running).status, 202)
@@ -193,6 +199,9 @@ class Idempotency(Case):
         refused = self.send(other, "flight")
         self.assertEqual((refused.status, refused.json["error_code"]), (422, "IDEMPOTENCY_MISMATCH"))
         self.assertEqual(self.send(other, "flight-2").status, 200, "its own key was not touched")
+        self.assertEqual(self.counted(), (accepted + 1, replayed + 1))
+        self.assertEqual(self.send(other, "flight-2").status, 200)
+        self.assertEqual(self.counted(), (accepted + 1, replayed + 2))
 
     def test_a_key_in_a_wrong_form_is_refused_and_a_refused_request_not_remembered(self):
         prepared = self.primes()

@@ -46,6 +46,8 @@ Test(net_server, bounds_connections)
     int surplus = client_connect(&fixture);
     expect_next(surplus, 503, "too many connections");
     close(surplus);
+    cr_expect_eq(atomic_load(&net_server_stats(fixture.server)->surplus), 1);
+    cr_expect_eq(atomic_load(&net_server_stats(fixture.server)->surplus_of_address), 0);
     fixture_release(&fixture);
     for (size_t i = 0; i < 3; i++) {
         expect_next(fds[i], 200, "x");
@@ -74,6 +76,7 @@ Test(net_server, bounds_the_connections_that_are_told_503)
         close(fds[i]);
     }
     cr_assert_geq(told, 64);
+    cr_expect_eq(atomic_load(&net_server_stats(fixture.server)->surplus), COUNT);
     fixture_wait_open(&fixture, 0);
     stop();
 }
@@ -201,6 +204,8 @@ Test(net_server, bounds_those_of_an_address_that_are_told_429)
         close(fds[i]);
     }
     cr_assert_geq(told, 4);
+    cr_expect_eq(atomic_load(&net_server_stats(fixture.server)->surplus_of_address), COUNT);
+    cr_expect_eq(atomic_load(&net_server_stats(fixture.server)->surplus), 0);
     client_send(first, GET("/hello"));
     expect_next(first, 200, "hello");
     close(first);
