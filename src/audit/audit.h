@@ -113,6 +113,12 @@ struct audit_policy { /* which witnesses count, and how many of them are enough 
 enum audit_verdict audit_policy_check(const struct audit_policy *policy, struct bytes note,
                                       size_t *cosigned);
 
+/* Appends to the checkpoint in `note` the first of a witness's signature lines that is its
+ * cosignature of it; lines of others are passed over. UNVERIFIABLE: there is none; TAMPERED: it is
+ * bad, or no lines of that form. */
+enum audit_verdict audit_cosignature_add(struct bytes lines, const struct audit_key *cosigner,
+                                         struct buffer *note);
+
 /* Appends the body of an add-checkpoint request. proof: hashes of 32 bytes. False: no memory. */
 bool audit_add_checkpoint_format(uint64_t old_size, struct bytes proof, struct bytes note,
                                  struct buffer *out) MUST_CHECK;
@@ -235,6 +241,18 @@ bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
  * the log. */
 bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struct buffer *proof,
                                  struct buffer *checkpoint, struct err *err) MUST_CHECK;
+/* The same for the tree of the first `size` entries. NOT_FOUND unless 0 < old_size <= size, and
+ * there are as many. */
+bool audit_log_prove_between(struct audit_log *log, uint64_t old_size, uint64_t size,
+                             struct buffer *proof, struct err *err) MUST_CHECK;
+/* *continues: the log has all entries of that older tree of its own. */
+bool audit_log_continues(struct audit_log *log, const struct audit_checkpoint *old, bool *continues,
+                         struct err *err) MUST_CHECK;
+/* A checkpoint of this log with its witnesses' lines, kept beside the log's own; durable, one
+ * caller at a time. */
+bool audit_log_keep_cosigned(struct audit_log *log, struct bytes note, struct err *err) MUST_CHECK;
+/* Appends what was kept. NOT_FOUND: nothing was. */
+bool audit_log_read_cosigned(struct audit_log *log, struct buffer *out, struct err *err) MUST_CHECK;
 /* Calls `visit` for committed entries from `first` on, until it returns false. For rebuilding the
  * index. */
 bool audit_log_each(struct audit_log *log, uint64_t first,

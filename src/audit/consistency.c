@@ -44,16 +44,12 @@ bool audit_consistency_prove(uint64_t old_size, uint64_t new_size, audit_node_cb
     return true;
 }
 
-bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struct buffer *proof,
-                                 struct buffer *checkpoint, struct err *err)
+bool audit_log_prove_between(struct audit_log *log, uint64_t old_size, uint64_t size,
+                             struct buffer *proof, struct err *err)
 {
     uint8_t hashes[AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES];
     size_t hash_count = 0;
-    pthread_mutex_lock(&log->mutex);
-    uint64_t size = log->committed.size;
-    buffer_append_bytes(checkpoint, buffer_bytes(&log->committed.note));
-    pthread_mutex_unlock(&log->mutex);
-    if (old_size == 0 || old_size > size) {
+    if (old_size == 0 || old_size > size || size > audit_log_size(log)) {
         return err_set(err, ERR_NOT_FOUND,
                        "a log of %" PRIu64 " entries is no continuation of one of %" PRIu64, size,
                        old_size);
@@ -63,8 +59,20 @@ bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struc
         return false;
     }
     buffer_append(proof, hashes, hash_count * AUDIT_HASH_BYTES);
-    return (!proof->failed && !checkpoint->failed) ||
-           err_set(err, ERR_NO_MEMORY, "no memory for a proof");
+    return !proof->failed || err_set(err, ERR_NO_MEMORY, "no memory for a proof");
+}
+
+bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struct buffer *proof,
+                                 struct buffer *checkpoint, struct err *err)
+{
+    pthread_mutex_lock(&log->mutex);
+    uint64_t size = log->committed.size;
+    buffer_append_bytes(checkpoint, buffer_bytes(&log->committed.note));
+    pthread_mutex_unlock(&log->mutex);
+    if (checkpoint->failed) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a proof");
+    }
+    return audit_log_prove_between(log, old_size, size, proof, err);
 }
 
 static bool hashes_are_well_formed(struct bytes proof, struct bytes old_root, struct bytes new_root)

@@ -123,6 +123,32 @@ enum audit_verdict audit_cosignature_verify(struct bytes note, const struct audi
     return AUDIT_OK;
 }
 
+enum audit_verdict audit_cosignature_add(struct bytes lines, const struct audit_key *cosigner,
+                                         struct buffer *note)
+{
+    struct audit_signature signature;
+    struct bytes text;
+    struct bytes before;
+    uint64_t time_s = 0;
+    bool ok = audit_note_split(buffer_bytes(note), &text, &before);
+    for (size_t count = 0; ok && lines.size > 0; count++) {
+        struct bytes line = lines;
+        if (count == AUDIT_SIGNATURE_LINES_MAX || !audit_signature_take(&lines, &signature)) {
+            return AUDIT_TAMPERED;
+        }
+        line.size -= lines.size;
+        if (!audit_signature_is_by(&signature, cosigner)) {
+            continue;
+        }
+        if (!cosignature_holds(&signature, text, cosigner, &time_s)) {
+            return AUDIT_TAMPERED;
+        }
+        buffer_append_bytes(note, line);
+        return note->failed ? AUDIT_UNVERIFIABLE : AUDIT_OK;
+    }
+    return ok ? AUDIT_UNVERIFIABLE : AUDIT_TAMPERED;
+}
+
 enum audit_verdict audit_policy_check(const struct audit_policy *policy, struct bytes note,
                                       size_t *cosigned)
 {

@@ -33,7 +33,10 @@ struct node {
     struct audit_recovery recovery;
     struct store *store;
     struct tee tee;
-    struct net_outgoing *webhooks; /* NULL: off */
+    struct net_outgoing *webhooks;     /* NULL: off */
+    struct net_outgoing *to_witnesses; /* NULL: it has none, as the next */
+    struct service_witnesses *witnesses;
+    struct audit_witness *witness; /* NULL: this node is none */
     struct service_memory memory;
     struct service *service;
     struct net_server *net;

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024, WEBHOOKS_RUNNING_MAX = 64 };
+enum node_start { NODE_START_WARN, NODE_START_REFUSE };             /* as in settings.def */
 enum node_tee { NODE_TEE_AUTO, NODE_TEE_SIMULATED, NODE_TEE_NONE }; /* as in settings.def */
 
 static const uint64_t node_mib = 1024 * 1024;
@@ -135,6 +136,49 @@ static bool log_part_open(struct node *node, struct err *err)
     return true;
 }
 
+/* Before anything more is written to the log: it may be an old copy. */
+static bool witnesses_part_open(struct node *node, struct err *err)
+{
+    const struct config *config = node->config;
+    const struct net_outgoing_limits limits = {.running_max = AUDIT_WITNESSES_MAX,
+                                               .waiting_max = AUDIT_WITNESSES_MAX,
+                                               .allow_private = true};
+    if (config_text(config, CONFIG_AUDIT_WITNESSES)[0] == '\0') {
+        return true;
+    }
+    if (!net_outgoing_open(&limits, &node->to_witnesses, err)) {
+        return false;
+    }
+    const struct service_witnesses_config witnesses = {
+        .witnesses = config_text(config, CONFIG_AUDIT_WITNESSES),
+        .threshold = (uint32_t)config_number(config, CONFIG_AUDIT_THRESHOLD),
+        .interval_ms = config_number(config, CONFIG_AUDIT_INTERVAL) * 1000,
+        .must_reach = config_number(config, CONFIG_AUDIT_START) == NODE_START_REFUSE,
+        .log = node->log,
+        .clock = &clock_system,
+        .outgoing = net_outgoing_of(node->to_witnesses)};
+    return service_witnesses_open(&witnesses, &node->witnesses, err);
+}
+
+static bool witness_part_open(struct node *node, struct err *err)
+{
+    const struct audit_witness_config config = {.directory = node->directory.witness,
+                                                .name = audit_log_origin(node->log),
+                                                .logs =
+                                                    config_text(node->config, CONFIG_WITNESS_LOGS),
+                                                .clock = &clock_system};
+    if (config_number(node->config, CONFIG_WITNESS_ENABLED) == 0) {
+        return true;
+    }
+    if (!audit_witness_open(&config, &node->witness, err)) {
+        return err_wrap(err, "witness '%s'", node->directory.witness);
+    }
+    log_event(LOG_INFO, "witness_opened",
+              LOG_FIELDS(log_text("vkey", audit_witness_vkey(node->witness))),
+              "cosigning the checkpoints of other logs");
+    return true;
+}
+
 static bool tee_part_open(struct node *node, struct err *err)
 {
     if (config_number(node->config, CONFIG_TEE) == NODE_TEE_SIMULATED) {
@@ -225,7 +269,9 @@ static bool service_part_open(struct node *node, struct err *err)
                                   .config_digest = node->config_digest,
                                   .recovery = &node->recovery,
                                   .connections = connections_tell,
-                                  .connections_context = node};
+                                  .connections_context = node,
+                                  .witness = node->witness,
+                                  .witnesses = node->witnesses};
     if (node->webhooks != NULL) {
         parts.webhooks = net_outgoing_of(node->webhooks);
     }
@@ -269,7 +315,8 @@ bool node_parts_open(struct node *node, struct err *err)
     }
     directory_check(node);
     if (!store_open(node->directory.store, &clock_system, &node->store, &created, err) ||
-        !log_part_open(node, err)) {
+        !log_part_open(node, err) || !witnesses_part_open(node, err) ||
+        !witness_part_open(node, err)) {
         return false;
     }
     node_id_make(node);
@@ -293,6 +340,12 @@ void node_parts_close(struct node *node)
         store_close(node->store);
         node->store = NULL;
     }
+    audit_witness_close(node->witness);
+    node->witness = NULL;
+    service_witnesses_close(node->witnesses);
+    node->witnesses = NULL;
+    net_outgoing_close(node->to_witnesses);
+    node->to_witnesses = NULL;
     if (node->log != NULL) {
         audit_log_close(node->log);
         node->log = NULL;

@@ -43,6 +43,14 @@ const struct route api_routes[] = {
      "The audit log's signed checkpoint", NULL},
     {"GET", "/log/tile/{+tile}", 0, false, 0, NULL, log_read_tile,
      "A tile of the audit log: hashes of its tree, or entries", NULL},
+    {"GET", "/log/witnessed/checkpoint", 0, false, 0, NULL, log_read_witnessed,
+     "The last checkpoint that enough witnesses cosigned", NULL},
+    {"GET", "/log/witnessed/tile/{+tile}", 0, false, 0, NULL, log_read_tile,
+     "The same tile, so that this is a prefix of its own", NULL},
+    {"POST", "/witness/add-checkpoint", 0, false, 0, NULL, witness_add,
+     "Cosign another log's checkpoint (c2sp.org/tlog-witness)", NULL},
+    {"GET", "/witness/{+log}", 0, false, 0, NULL, witness_show,
+     "What was cosigned last for a log: <hash of its origin>/checkpoint", NULL},
     {"GET", "/health", 0, false, 1, NULL, health_show, "Status and capacity", NULL},
     {"GET", "/livez", 0, false, 1, NULL, health_live, "Is the process alive", NULL},
     {"GET", "/readyz", 0, false, 1, NULL, health_ready, "Would an execution be accepted", NULL},
@@ -156,6 +164,13 @@ static void respond_err(struct service *service, const struct err *err, int stat
     problem_response(response, &told, status, request_id, service->parts.clock);
 }
 
+void api_answer_err_as(struct api_call *call, const struct err *err, int status)
+{
+    struct message_response response;
+    respond_err(call->service, err, status, NULL, &response);
+    api_answer(call, &response);
+}
+
 void api_answer_err(struct api_call *call, const struct err *err, const char *request_id)
 {
     struct message_response response;
@@ -238,6 +253,9 @@ static bool is_options(const struct message_request *request, char *allow)
 
 static size_t body_bytes_max(const struct service *service, const struct route *route)
 {
+    if (route->handle == witness_add) {
+        return AUDIT_ADD_CHECKPOINT_BYTES_MAX;
+    }
     if (!route->takes_json) {
         return 0;
     }

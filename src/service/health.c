@@ -54,6 +54,13 @@ static bool check_index(struct service *service)
     return !atomic_load(&service->store_is_behind);
 }
 
+static bool check_witnesses(struct service *service)
+{
+    struct witnesses_facts facts;
+    witnesses_facts(service->parts.witnesses, &facts);
+    return facts.is_good;
+}
+
 static const struct {
     const char *name;
     bool (*is_good)(struct service *service);
@@ -65,6 +72,7 @@ static const struct {
     {"room_for_request_keys", check_request_keys, true},
     {"attestation_epoch", check_epoch, true}, /* its signing key has been renewed in time */
     {"index", check_index, false},            /* every answer could be stored */
+    {"witnesses", check_witnesses, false},    /* enough cosign the log; none contradicts it */
 };
 enum { HEALTH_CHECK_COUNT = sizeof(health_checks) / sizeof(health_checks[0]) };
 

@@ -17,6 +17,7 @@
 #include "service/problem.h"
 #include "service/session.h"
 #include "service/trace.h"
+#include "service/witnesses.h"
 
 #include <pthread.h>
 
@@ -97,6 +98,8 @@ void api_answer_text(struct api_call *call, int status, const char *content_type
 void api_answer_cached(struct api_call *call, const char *content_type, const char *cache_control,
                        struct bytes body);
 void api_answer_err(struct api_call *call, const struct err *err, const char *request_id);
+/* The same with another HTTP status than the code's. */
+void api_answer_err_as(struct api_call *call, const struct err *err, int status);
 void api_answer(struct api_call *call, struct message_response *response);
 
 /* ---- the endpoints, by file ---- */
@@ -116,6 +119,9 @@ void executions_cancel(struct api_call *call);
 void verify_show(struct api_call *call);
 void log_read_checkpoint(struct api_call *call);
 void log_read_tile(struct api_call *call);
+void log_read_witnessed(struct api_call *call);
+void witness_add(struct api_call *call);
+void witness_show(struct api_call *call);
 void health_show(struct api_call *call);
 void health_live(struct api_call *call);
 void health_ready(struct api_call *call);

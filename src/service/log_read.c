@@ -26,6 +26,23 @@ void log_read_checkpoint(struct api_call *call)
     buffer_release(&checkpoint);
 }
 
+/* With the tiles below the same prefix it is a log of its own for who wants cosignatures: it only
+ * grows when enough witnesses have seen it. */
+void log_read_witnessed(struct api_call *call)
+{
+    struct buffer checkpoint;
+    buffer_init(&checkpoint, AUDIT_CHECKPOINT_BYTES_MAX);
+    if (witnesses_checkpoint(call->service->parts.witnesses, &checkpoint)) {
+        api_answer_cached(call, "text/plain; charset=utf-8", cache_for_a_second,
+                          buffer_bytes(&checkpoint));
+    } else {
+        struct err err;
+        (void)err_set(&err, ERR_NOT_FOUND, "no witness has cosigned this log");
+        api_answer_err(call, &err, NULL);
+    }
+    buffer_release(&checkpoint);
+}
+
 static bool tile_read(struct api_call *call, struct buffer *out, struct err *err)
 {
     struct audit_tile tile;

@@ -27,6 +27,7 @@ struct metrics_view {
     struct store_facts store;
     struct log_facts log_lines;
     const struct audit_times *log;
+    struct witnesses_facts witnesses;
     uint64_t epoch_age_ns;
 };
 
@@ -42,6 +43,7 @@ static void view_fill(struct metrics_view *view, struct service *service)
     store_facts(service->parts.store, &view->store);
     log_facts(&view->log_lines);
     view->log = audit_log_times(service->parts.log);
+    witnesses_facts(service->parts.witnesses, &view->witnesses);
     struct epoch *epoch = epochs_current(service->epochs);
     view->epoch_age_ns = clock_monotonic_ns(service->parts.clock) - epoch->made_ns;
     epoch_unref(epoch);

@@ -221,6 +221,7 @@ static void tick_job(void *context)
     if (is_due(&service->expired_ns, now_ns, EXPIRE_INTERVAL_S)) {
         expire_answers(service);
     }
+    witnesses_tick(service->parts.witnesses);
     trim_when_idle(service);
     atomic_store(&service->tick_is_running, false);
 }

@@ -80,6 +80,27 @@ struct service_connections { /* since the start, but for open */
     uint64_t refused;                     /* requests answered by net alone */
 };
 
+/* The node as a client of witnesses (witnesses.c): they cosign its log, and remember how far it
+ * was. */
+struct service_witnesses;
+
+struct service_witnesses_config {
+    const char *witnesses; /* for each its URL and its verifier key, blanks between all */
+    uint32_t threshold;    /* how many must cosign; 0: more than half */
+    uint64_t interval_ms;
+    bool must_reach; /* opening fails if fewer answer */
+    struct audit_log *log;
+    const struct clock *clock;
+    struct outgoing outgoing; /* its own; stopped by close */
+};
+
+/* Asks them all, and waits: TAMPERED if one of them has seen more of this log than there is, or
+ * another beginning; nothing is to be written to the log then. CONFIG: no such setting, or too few
+ * answered. */
+bool service_witnesses_open(const struct service_witnesses_config *config,
+                            struct service_witnesses **out, struct err *err) MUST_CHECK;
+void service_witnesses_close(struct service_witnesses *witnesses);
+
 struct service_parts { /* opened by main, outlive the service */
     struct service_memory *memory;
     struct audit_log *log;
@@ -94,6 +115,8 @@ struct service_parts { /* opened by main, outlive the service */
     void (*connections)(void *context, struct service_connections *out);
     void *connections_context;
     struct outgoing webhooks; /* the service's own; stopped by service_close. send NULL: none */
+    struct audit_witness *witness;       /* NULL: this node is none */
+    struct service_witnesses *witnesses; /* NULL: it has none */
 };
 
 struct service;

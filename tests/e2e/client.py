@@ -185,10 +185,10 @@ def tree_root(leaves):
     return sha256(b"\1", tree_root(leaves[:split]), tree_root(leaves[split:]))
 
 
-def parse_vkey(vkey):
+def parse_vkey(vkey, kind=1):
     name, key_id, key = vkey.split("+", 2)
     key = unb64(key)
-    require(key[0] == 1 and len(key) == 33, "not an Ed25519 verifier key")
+    require(key[0] == kind and len(key) == 33, "not an Ed25519 verifier key of that kind")
     require(sha256(name.encode(), b"\n", key)[:4].hex() == key_id, "the key id does not fit the key")
     return name, bytes.fromhex(key_id), ed25519.Ed25519PublicKey.from_public_bytes(key[1:])
 
@@ -211,6 +211,39 @@ def open_checkpoint(note, vkey):
             origin, size, root = body.split("\n")[:3]
             return origin, int(size), unb64(root)
     raise Unverified("no signature of the log's key")
+
+
+def open_cosignature(note, vkey):
+    """When that witness cosigned the checkpoint, in seconds since 1970 (c2sp.org/tlog-cosignature)."""
+    name, key_id, key = parse_vkey(vkey, 4)
+    body, separator, signatures = note.rpartition("\n\n")
+    require(separator and signatures.endswith("\n"), "not a signed note")
+    for line in signatures.splitlines():
+        signer, signature = line[2:].split(" ")
+        signature = unb64(signature)
+        if signer == name and signature[:4] == key_id:
+            require(len(signature) == 4 + 8 + 64, "the size of a cosignature")
+            time = int.from_bytes(signature[4:12], "big")
+            try:
+                key.verify(signature[12:], f"cosignature/v1\ntime {time}\n{body}\n".encode())
+            except InvalidSignature as error:
+                raise Unverified("the cosignature") from error
+            return time
+    raise Unverified("no cosignature of that witness")
+
+
+def consistency_proof(old_size, leaves):
+    """RFC 9162 section 2.1.4.1, from all the leaf hashes."""
+
+    def subproof(old, hashes, is_whole):
+        if old == len(hashes):
+            return [] if is_whole else [tree_root(hashes)]
+        split = 1 << (len(hashes) - 1).bit_length() - 1
+        if old <= split:
+            return subproof(old, hashes[:split], is_whole) + [tree_root(hashes[split:])]
+        return subproof(old - split, hashes[split:], False) + [tree_root(hashes[:split])]
+
+    return subproof(old_size, leaves, True) if old_size else []
 
 
 def open_tlog_proof(proof, vkey, leaf):

@@ -120,6 +120,16 @@ class Merkle(unittest.TestCase):
                 with self.assertRaises(client.Unverified):
                     client.inclusion_root(index, size, leaves[index], proof + [root])
 
+    def test_a_cosignature_covers_the_time_and_the_whole_text(self):
+        # The checkpoint of docs/audit-log.md, cosigned with the key of RFC 8032 section 7.1, TEST 2.
+        vkey = "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"
+        line = "BNLYMwAAAABkGFDL24uIeJYJoANxjwUXw5yueSrmJXFAPGWjm0imqhYXgNkRPeGm8rxb+Cb/ib+8La3g+XiRhl39HlmvPJex6QtvAg=="
+        note = f"log.example/node-1\n5\nB5vfowJHjS+ZcNzMfb1deQLdvuGRKSMaeJL9MlHCdpw=\n\n\u2014 witness.example/w1 {line}\n"
+        self.assertEqual(client.open_cosignature(note, vkey), 1679315147)
+        for bad in (note.replace("\n5\n", "\n6\n"), note.replace("AAAABkGFDL", "AAAABkGFDM"), note.replace("QtvAg==", "QtvBg==")):
+            with self.assertRaises(client.Unverified):
+                client.open_cosignature(bad, vkey)
+
 
 if __name__ == "__main__":
     unittest.main()

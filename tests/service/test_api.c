@@ -45,6 +45,11 @@ static const struct route_row route_rows[] = {
     {"GET", "/log/tile/", '-', 404, "NOT_FOUND"},
     {"GET", "/log/tile", '-', 404, "NOT_FOUND"},
     {"POST", "/log/tile/0/000.p/1", '-', 405, "METHOD_NOT_ALLOWED"},
+    {"GET", "/log/witnessed/checkpoint", '-', 404, "NOT_FOUND"}, /* none cosigned it */
+    {"GET", "/v1/log/witnessed/tile/0/000.p/1", '-', 200, ""},
+    {"POST", "/v1/witness/add-checkpoint", '-', 404, "NOT_FOUND"}, /* it is no witness */
+    {"GET", "/witness/add-checkpoint", '-', 404, "NOT_FOUND"},
+    {"POST", "/witness/other", '-', 405, "METHOD_NOT_ALLOWED"},
     {"GET", "/metrics", 'm', 200, ""},
     {"GET", "/v1/metrics", 'a', 200, ""},
     {"GET", "/metrics", '-', 401, "UNAUTHENTICATED"},
