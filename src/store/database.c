@@ -111,8 +111,12 @@ bool store_database_fail(const struct database *database, struct err *err)
     case SQLITE_CORRUPT:
         return err_set(err, ERR_FORMAT, "%s is damaged (%s): " ADVICE, database->path, text);
     default:
-        return err_set(err, ERR_IO, "%s: %s", database->path, text);
+        break;
     }
+    /* What the disk said, if it did: "disk I/O error" is also said of a full one. */
+    int number = database->handle == NULL ? 0 : sqlite3_system_errno(database->handle);
+    return err_set(err, ERR_IO, "%s: %s%s%s", database->path, text, number == 0 ? "" : ": ",
+                   number == 0 ? "" : strerror(number));
 }
 
 static bool execute(const struct database *database, const char *sql, struct err *err)
