@@ -55,9 +55,13 @@ const char *message_request_query(const struct message_request *request, const c
         size_t size = strcspn(at, "&");
         if (size >= name_size && strncmp(at, name, name_size) == 0 &&
             (size == name_size || at[name_size] == '=')) {
-            *duplicate = found != NULL;
+            *duplicate = *duplicate || found != NULL;
             size_t skip = size == name_size ? size : name_size + 1;
-            found = message_decode(at + skip, size - skip, arena);
+            struct bytes value = bytes_of(at + skip, size - skip);
+            found = message_decode((const char *)value.ptr, value.size, arena);
+            if (found == NULL) {
+                found = arena_text(arena, value); /* whoever reads it finds out what is wrong */
+            }
         }
         at += size;
         at += *at == '&';

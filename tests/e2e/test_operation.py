@@ -139,6 +139,10 @@ class Endpoints(unittest.TestCase):
         running.start()
         until(lambda: state_of(self.client, prepared) == "EXECUTING")
         path = f"/v1/executions/{prepared.key['request_id']}"
+        record = f"/v1/verify/{prepared.key['request_id']}"
+        self.assertEqual(self.client.call("GET", f"{record}?commitment_type=request").json["record"]["type"], "ADMIT")
+        for query in ("", "?commitment_type=result", "?commitment_type=combined"):  # there is none yet
+            self.assertEqual(self.client.call("GET", record + query).status, 404, query)
         self.assertEqual(self.client.call("DELETE", path).status, 202)
         running.join()
         other.close()
@@ -206,6 +210,25 @@ class Endpoints(unittest.TestCase):
             kinds.append(value["type"])
         self.assertEqual(kinds[:2], ["INIT", "EPOCH"])
         self.assertEqual(json.loads(leaves[int(self.answer.json["commitment"]["leaf_index"])])["type"], "RESULT")
+
+    def test_the_log_is_read_in_tiles(self):
+        client = Client("127.0.0.1", self.node.port)
+        self.addCleanup(client.close)
+        epoch = verify_key(self.prepared.key)
+        _, size, root = protocol.open_checkpoint(client.call("GET", "/v1/log/checkpoint").body.decode(), epoch.vkey)
+        self.assertLess(size, 256)
+        tile = client.call("GET", f"/v1/log/tile/0/000.p/{size}")
+        hashes = [tile.body[at : at + 32] for at in range(0, len(tile.body), 32)]
+        self.assertEqual((len(hashes), protocol.tree_root(hashes)), (size, root))
+        bundle = client.call("GET", f"/log/tile/entries/000.p/{size}")
+        self.assertEqual([protocol.leaf_hash(leaf) for leaf in read_entries(bundle.body)], hashes)
+        for answer in (tile, bundle):
+            self.assertEqual(answer.headers["content-type"], "application/octet-stream")
+            self.assertEqual(answer.headers["cache-control"], "public, max-age=31536000, immutable")
+        head = client.call("HEAD", f"/v1/log/tile/0/000.p/{size}")
+        self.assertEqual((head.status, head.body, head.headers["content-length"]), (200, b"", str(32 * size)))
+        for path, status in (("0/000", 404), ("0/001.p/1", 404), ("0/000.p/256", 400), ("0/x000/000", 400), ("64/000", 400)):
+            self.assertEqual(client.call("GET", f"/v1/log/tile/{path}").status, status, path)
 
     def test_attestation_answers_with_evidence(self):
         client = Client("127.0.0.1", self.node.port)

@@ -61,6 +61,27 @@ static bool count_visit(void *context, uint64_t index, struct bytes leaf)
     return true;
 }
 
+/* The last tile and its bundle, and from a random earlier size how it came to be this one. */
+static void read_tiles(uint64_t size, unsigned turn)
+{
+    struct audit_tile tile = {.number = (size - 1) / AUDIT_TILE_WIDTH};
+    struct buffer out;
+    struct buffer note;
+    struct err err;
+    tile.width = audit_tile_width(size, 0, tile.number);
+    for (int kind = 0; kind < 2; kind++) {
+        tile.is_entries = kind == 1;
+        buffer_init(&out, AUDIT_TILE_BYTES_MAX);
+        check(audit_log_tile(audit_log, &tile, &out, &err), "no tile");
+        buffer_release(&out);
+    }
+    buffer_init(&out, 16384);
+    buffer_init(&note, AUDIT_CHECKPOINT_BYTES_MAX);
+    check(audit_log_prove_consistency(audit_log, 1 + turn % size, &out, &note, &err), "no proof");
+    buffer_release(&out);
+    buffer_release(&note);
+}
+
 static void *read_run(void *context)
 {
     (void)context;
@@ -76,6 +97,7 @@ static void *read_run(void *context)
         check(audit_log_checkpoint(audit_log, &leaf), "no checkpoint");
         check(audit_log_each(audit_log, 0, count_visit, &count, &err) && count >= size,
               "entries are missing");
+        read_tiles(size, turn);
         buffer_release(&leaf);
         buffer_release(&proof);
     }
