@@ -4,7 +4,8 @@
  * Leaves are canonical JSON, at most 1 KiB, hashes only; each holds `prev`, the leaf hash before
  * it. They form one RFC 6962 tree per node, for ever; heads are C2SP checkpoints signed with
  * Ed25519 (docs/audit-log.md has the bytes). A commit batch is: build in memory, recompute and
- * compare, append to the entry file, fdatasync, sign, replace the checkpoint atomically, call back.
+ * compare, append to the entry file, fdatasync, sign, publish, call back. The checkpoint file
+ * follows within a second.
  * After a failed write or sync the log is dead: it says so once through `fatal` and refuses
  * everything after.
  *
@@ -169,7 +170,7 @@ struct audit_log;
 struct audit_config {
     const char *directory;
     uint32_t batch_delay_ms_max;  /* how long the first entry of a batch may wait; default 2 */
-    uint32_t batch_entries_max;   /* default 1024 */
+    uint32_t batch_entries_max;   /* default, and at most, 1024 */
     uint32_t pending_entries_max; /* submit refuses with OVERLOADED beyond; default 8192 */
     const struct clock *clock;
 };
@@ -177,8 +178,9 @@ struct audit_config {
 struct audit_recovery {        /* what opening found */
     uint64_t size;             /* entries */
     uint64_t torn_bytes_cut;   /* of an entry that was not whole */
-    uint64_t unsigned_entries; /* whole entries past the last checkpoint: kept, and covered by the
-                                  next one */
+    uint64_t unsigned_entries; /* whole entries past the checkpoint file, which lags by up to a
+                                  second: kept, and covered by a new one */
+    bool checkpoint_lost;      /* its file was empty or all zeros, and was made anew */
     uint64_t unanswered_count; /* ADMITs without RESULT; a RECOVERED leaf with their indexes is
                                   appended */
 };

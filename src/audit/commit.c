@@ -3,9 +3,13 @@
  *     1. append the leaf hashes to the tree, in memory
  *     2. read the bytes that are about to be written back as a verifier would, compute the root
  *        anew and compare: one flipped bit in memory must not be signed
- *     3. store the tree's hashes (scratch), write the entries, fdatasync
- *     4. sign the checkpoint; replace the file atomically
+ *     3. store the tree's hashes (scratch), write the entries, fdatasync: the only sync
+ *     4. sign the checkpoint
  *     5. publish: readers see the new size; the submitters get their proofs
+ *
+ * The checkpoint file is replaced later and for many batches at once (audit_log_save). It may
+ * always be older than the entries: they hold whatever it would say, and give the same root again.
+ * It can never be newer, as a head is signed only when its entries are on the disk.
  *
  * A failure anywhere ends the log: what is on the disk then is unknown until the next opening reads
  * it, and a second fdatasync after a failed one proves nothing.
@@ -21,52 +25,83 @@
 #include <inttypes.h>
 #include <string.h>
 
-bool audit_pending_new(struct audit_log *log, enum audit_kind kind, json_t *fields,
-                       struct audit_pending **out, struct err *err)
+bool audit_draft_init(struct audit_draft *draft, enum audit_kind kind, int64_t time_ms,
+                      json_t *fields, struct err *err)
 {
-    struct buffer leaf;
-    struct audit_leaf parsed;
+    struct buffer text;
     const char *why = NULL;
     struct audit_pending *pending = NULL;
-    int64_t time_ms = clock_wall_ms(log->config.clock);
-    buffer_init(&leaf, AUDIT_LEAF_BYTES_MAX);
-    if (log->next_index > AUDIT_INDEX_MAX) {
-        return err_set(err, ERR_LIMIT, "the log is full");
-    }
-    if (!audit_leaf_build(kind, log->next_index, log->prev, time_ms, fields, &leaf, err)) {
+    buffer_init(&text, AUDIT_DRAFT_BYTES_MAX);
+    draft->pending = NULL;
+    if (!audit_leaf_draft(kind, time_ms, fields, &text, &draft->places, err)) {
         goto out;
     }
-    if (!audit_leaf_parse(buffer_bytes(&leaf), &parsed, &why)) {
-        err_set(err, ERR_FORMAT, "the log entry would not be readable: %s", why);
+    if (text.size > AUDIT_LEAF_BYTES_MAX) {
+        err_set(err, ERR_LIMIT, "a log entry of %zu bytes is over the limit of %d", text.size,
+                AUDIT_LEAF_BYTES_MAX);
         goto out;
     }
-    pending = heap_alloc(sizeof(*pending) + leaf.size);
+    pending = heap_alloc(sizeof(*pending) + text.size + AUDIT_INDEX_DIGITS_MAX);
     if (pending == NULL) {
         err_set(err, ERR_NO_MEMORY, "no memory for a log entry");
         goto out;
     }
-    if (!audit_unanswered_apply(&log->unanswered, &parsed, err)) {
-        /* Here it is not the log that is wrong, but what was asked of it. */
-        if (err->code == ERR_TAMPERED) {
-            err->code = ERR_FORMAT;
-        }
+    *pending = (struct audit_pending){.time_ms = time_ms, .leaf_size = text.size};
+    list_init(&pending->link);
+    memcpy(pending->leaf, text.ptr, text.size);
+    if (!audit_leaf_parse(bytes_of(pending->leaf, text.size), &draft->leaf, &why)) {
+        err_set(err, ERR_FORMAT, "the log entry would not be readable: %s", why);
         heap_free(pending);
-        pending = NULL;
         goto out;
     }
-    list_init(&pending->link);
+    draft->pending = pending;
+out:
+    buffer_release(&text);
+    return draft->pending != NULL;
+}
+
+void audit_draft_release(struct audit_draft *draft)
+{
+    heap_free(draft->pending);
+    draft->pending = NULL;
+}
+
+bool audit_draft_place(struct audit_log *log, struct audit_draft *draft, struct audit_pending **out,
+                       struct err *err)
+{
+    struct audit_pending *pending = draft->pending;
+    if (log->next_index > AUDIT_INDEX_MAX) {
+        return err_set(err, ERR_LIMIT, "the log is full");
+    }
+    /* What unanswered looks at, `admits`, lies before the index and stays where it is. */
+    draft->leaf.index = log->next_index;
+    if (!audit_leaf_place(pending->leaf, &pending->leaf_size, &draft->places, log->next_index,
+                          log->prev, err)) {
+        return false;
+    }
+    if (!audit_unanswered_apply(&log->unanswered, &draft->leaf, err)) {
+        /* Here it is not the log that is wrong, but what was asked of it. */
+        err->code = err->code == ERR_TAMPERED ? ERR_FORMAT : err->code;
+        return false;
+    }
     pending->index = log->next_index;
-    pending->time_ms = time_ms;
-    pending->leaf_size = leaf.size;
-    memcpy(pending->leaf, leaf.ptr, leaf.size);
-    audit_leaf_hash(buffer_bytes(&leaf), pending->leaf_hash);
+    audit_leaf_hash(bytes_of(pending->leaf, pending->leaf_size), pending->leaf_hash);
     memcpy(log->prev, pending->leaf_hash, sizeof(log->prev));
     log->next_index++;
     log->pending_count++;
+    draft->pending = NULL; /* transferred */
     *out = pending;
-out:
-    buffer_release(&leaf);
-    return pending != NULL;
+    return true;
+}
+
+bool audit_pending_new(struct audit_log *log, enum audit_kind kind, json_t *fields,
+                       struct audit_pending **out, struct err *err)
+{
+    struct audit_draft draft;
+    bool ok = audit_draft_init(&draft, kind, clock_wall_ms(log->config.clock), fields, err) &&
+              audit_draft_place(log, &draft, out, err);
+    audit_draft_release(&draft);
+    return ok;
 }
 
 /* Step 1: the bytes to write, and the tree. */
@@ -148,25 +183,15 @@ static bool batch_sign(struct audit_log *log, const uint8_t root[static AUDIT_HA
                        struct err *err)
 {
     struct audit_checkpoint checkpoint = {.size = log->check.size};
-    struct buffer text;
-    bool ok = false;
     memcpy(checkpoint.origin, log->key.name, sizeof(checkpoint.origin));
     memcpy(checkpoint.root, root, AUDIT_HASH_BYTES);
-    buffer_init(&text, AUDIT_CHECKPOINT_BYTES_MAX);
-    audit_checkpoint_format(&checkpoint, &text);
+    log->text.size = 0;
+    audit_checkpoint_format(&checkpoint, &log->text);
     log->note.size = 0;
-    if (text.failed) {
-        err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
-        goto out;
+    if (log->text.failed) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
     }
-    if (!audit_note_sign(buffer_bytes(&text), &log->key, log->signer, &log->note, err)) {
-        goto out;
-    }
-    ok = audit_io_replace_file(log->io, log->directory_fd, AUDIT_CHECKPOINT_FILE,
-                               AUDIT_CHECKPOINT_TEMPORARY, buffer_bytes(&log->note), err);
-out:
-    buffer_release(&text);
-    return ok;
+    return audit_note_sign(buffer_bytes(&log->text), &log->key, log->signer, &log->note, err);
 }
 
 /* Step 5, for readers. */
@@ -184,6 +209,8 @@ static bool batch_publish(struct audit_log *log, const struct list *batch, struc
     ok = ok && !log->committed.note.failed;
     if (ok) {
         log->committed.size = log->check.size;
+        log->unsaved_since_ns =
+            log->unsaved_since_ns == 0 ? clock_monotonic_ns(&clock_system) : log->unsaved_since_ns;
     }
     pthread_mutex_unlock(&log->mutex);
     return ok || err_set(err, ERR_NO_MEMORY, "no memory for the index of the log");
@@ -194,6 +221,19 @@ bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err
     uint8_t root[AUDIT_HASH_BYTES];
     return batch_build(log, batch, err) && batch_check(log, root, err) && batch_write(log, err) &&
            batch_sign(log, root, err) && batch_publish(log, batch, err);
+}
+
+bool audit_log_save(struct audit_log *log, struct err *err)
+{
+    /* Only the writer changes the note, so it may look without the mutex. */
+    if (log->unsaved_since_ns != 0 &&
+        !audit_io_replace_file(log->io, log->directory_fd, AUDIT_CHECKPOINT_FILE,
+                               AUDIT_CHECKPOINT_TEMPORARY, buffer_bytes(&log->committed.note),
+                               err)) {
+        return false;
+    }
+    log->unsaved_since_ns = 0;
+    return true;
 }
 
 static void pending_prove(struct audit_log *log, const struct audit_pending *pending)

@@ -183,7 +183,7 @@ bool audit_log_init_with(const struct audit_io *io, const char *directory, const
     }
     log->signer = signer; /* transferred */
     bool ok = keys_make(log, origin, err) && entries_make(log, err) && first_commit(log, err) &&
-              parent_sync(io, directory, err);
+              audit_log_save(log, err) && parent_sync(io, directory, err);
     audit_log_free(log);
     return ok;
 }

@@ -12,6 +12,8 @@
 #include "base/text.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static_assert(300 + AUDIT_RECOVERED_ADMITS_MAX * 17 <= AUDIT_LEAF_BYTES_MAX,
@@ -82,52 +84,97 @@ static bool fields_check(enum audit_kind kind, json_t *fields, struct err *err)
     return true;
 }
 
-static bool leaf_compose(enum audit_kind kind, uint64_t index,
-                         const uint8_t prev[static AUDIT_HASH_BYTES], int64_t time_ms,
-                         json_t *object)
+static bool leaf_compose(enum audit_kind kind, int64_t time_ms, json_t *object)
 {
-    char prev_hex[2 * AUDIT_HASH_BYTES + 1];
+    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
     char time[CLOCK_RFC3339_CHARS + 1];
-    text_hex_encode(bytes_of(prev, AUDIT_HASH_BYTES), prev_hex);
+    static_assert(sizeof(zeros) == 2 * AUDIT_HASH_BYTES + 1, "a hash in hex");
     clock_rfc3339_encode(time_ms, time);
     return json_object_set_new(object, "v", json_integer(AUDIT_LEAF_VERSION)) == 0 &&
            json_object_set_new(object, "type", json_string(kind_names[kind])) == 0 &&
-           json_object_set_new(object, "index", json_integer((json_int_t)index)) == 0 &&
-           json_object_set_new(object, "prev", json_string(prev_hex)) == 0 &&
+           json_object_set_new(object, "index", json_integer(0)) == 0 &&
+           json_object_set_new(object, "prev", json_string(zeros)) == 0 &&
            json_object_set_new(object, "time", json_string(time)) == 0;
+}
+
+/* Where the value of a member of our own begins. Inside a string a quote is escaped, so the text
+ * with its quotes and colon occurs once. */
+static size_t value_place(struct bytes text, const char *name)
+{
+    const uint8_t *found = memmem(text.ptr, text.size, name, strlen(name));
+    assert(found != NULL);
+    return (size_t)(found - text.ptr) + strlen(name);
+}
+
+bool audit_leaf_draft(enum audit_kind kind, int64_t time_ms, json_t *fields, struct buffer *text,
+                      struct audit_leaf_places *places, struct err *err)
+{
+    json_t *object = NULL;
+    bool ok = false;
+    assert((size_t)kind < KIND_COUNT && text->size == 0);
+    if (fields != NULL && !fields_check(kind, fields, err)) {
+        goto out;
+    }
+    object = json_object();
+    if (object == NULL || (fields != NULL && json_object_update(object, fields) != 0) ||
+        !leaf_compose(kind, time_ms, object)) {
+        err_set(err, ERR_NO_MEMORY, "no memory for a log entry");
+        goto out;
+    }
+    if (!json_canonical(object, text, err)) {
+        goto out;
+    }
+    places->index = value_place(buffer_bytes(text), "\"index\":");
+    places->prev = value_place(buffer_bytes(text), "\"prev\":\"");
+    ok = true;
+out:
+    json_decref(object);
+    return ok;
+}
+
+bool audit_leaf_place(uint8_t *leaf, size_t *size, const struct audit_leaf_places *places,
+                      uint64_t index, const uint8_t prev[static AUDIT_HASH_BYTES], struct err *err)
+{
+    char digits[24];
+    char prev_hex[2 * AUDIT_HASH_BYTES + 1];
+    assert(index <= AUDIT_INDEX_MAX && places->index < places->prev && places->prev < *size);
+    size_t more = (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, index) - 1;
+    if (*size + more > AUDIT_LEAF_BYTES_MAX) {
+        return err_set(err, ERR_LIMIT, "a log entry of %zu bytes is over the limit of %d",
+                       *size + more, AUDIT_LEAF_BYTES_MAX);
+    }
+    text_hex_encode(bytes_of(prev, AUDIT_HASH_BYTES), prev_hex);
+    memcpy(leaf + places->prev, prev_hex, sizeof(prev_hex) - 1);
+    memmove(leaf + places->index + 1 + more, leaf + places->index + 1, *size - places->index - 1);
+    memcpy(leaf + places->index, digits, more + 1);
+    *size += more;
+    return true;
 }
 
 bool audit_leaf_build(enum audit_kind kind, uint64_t index,
                       const uint8_t prev[static AUDIT_HASH_BYTES], int64_t time_ms, json_t *fields,
                       struct buffer *out, struct err *err)
 {
+    static const uint8_t room[AUDIT_INDEX_DIGITS_MAX] = {0};
+    struct audit_leaf_places places;
     struct buffer text;
-    json_t *object = NULL;
     bool ok = false;
-    assert((size_t)kind < KIND_COUNT && index <= AUDIT_INDEX_MAX);
-    /* Room for one byte more than the limit says, so that the limit can be told from no memory. */
-    buffer_init(&text, 64 * AUDIT_LEAF_BYTES_MAX);
-    if (fields != NULL && !fields_check(kind, fields, err)) {
+    buffer_init(&text, AUDIT_DRAFT_BYTES_MAX + sizeof(room));
+    if (!audit_leaf_draft(kind, time_ms, fields, &text, &places, err)) {
         goto out;
     }
-    object = json_object();
-    if (object == NULL || (fields != NULL && json_object_update(object, fields) != 0) ||
-        !leaf_compose(kind, index, prev, time_ms, object)) {
+    size_t size = text.size;
+    buffer_append(&text, room, sizeof(room));
+    if (text.failed) {
         err_set(err, ERR_NO_MEMORY, "no memory for a log entry");
         goto out;
     }
-    if (!json_canonical(object, &text, err)) {
+    if (!audit_leaf_place(text.ptr, &size, &places, index, prev, err)) {
         goto out;
     }
-    if (text.size > AUDIT_LEAF_BYTES_MAX) {
-        err_set(err, ERR_LIMIT, "a log entry of %zu bytes is over the limit of %d", text.size,
-                AUDIT_LEAF_BYTES_MAX);
-        goto out;
-    }
-    buffer_append_bytes(out, buffer_bytes(&text));
+    buffer_append(out, text.ptr, size);
     ok = !out->failed || err_set(err, ERR_NO_MEMORY, "no memory for a log entry");
 out:
-    json_decref(object);
     buffer_release(&text);
     return ok;
 }

@@ -19,6 +19,9 @@ enum {
     AUDIT_LEAF_VERSION = 1,
     /* A RECOVERED leaf: 40 indexes of 16 digits with their commas beside 300 bytes of the rest. */
     AUDIT_RECOVERED_ADMITS_MAX = 40,
+    AUDIT_INDEX_DIGITS_MAX = 16,
+    /* A draft may be longer than a leaf, so that the limit can be told from no memory. */
+    AUDIT_DRAFT_BYTES_MAX = 64 * AUDIT_LEAF_BYTES_MAX,
 };
 
 struct audit_leaf {
@@ -38,6 +41,20 @@ struct audit_leaf {
 bool audit_leaf_build(enum audit_kind kind, uint64_t index,
                       const uint8_t prev[static AUDIT_HASH_BYTES], int64_t time_ms, json_t *fields,
                       struct buffer *out, struct err *err) MUST_CHECK;
+
+/* The same in two steps, as the first needs no lock: a draft under index 0 after zeros, then its
+ * place in the log. `text` is empty and takes AUDIT_DRAFT_BYTES_MAX. */
+struct audit_leaf_places {
+    size_t index; /* of its one digit */
+    size_t prev;  /* of its first hex digit */
+};
+bool audit_leaf_draft(enum audit_kind kind, int64_t time_ms, json_t *fields, struct buffer *text,
+                      struct audit_leaf_places *places, struct err *err) MUST_CHECK;
+/* Puts index and prev in. There is room for AUDIT_INDEX_DIGITS_MAX - 1 bytes more than *size. Fails
+ * with LIMIT alone, and has then changed nothing. */
+bool audit_leaf_place(uint8_t *leaf, size_t *size, const struct audit_leaf_places *places,
+                      uint64_t index, const uint8_t prev[static AUDIT_HASH_BYTES],
+                      struct err *err) MUST_CHECK;
 
 /* Strict about structure: one flat object, names rising, no blanks, canonical integers. What is
  * inside strings is not looked at. False with a reason in *why. */

@@ -1,9 +1,7 @@
-/* log.c: the public side of an open log, and its writer thread.
+/* log.c: the life of an open log, and submitting to it.
  *
- * Group commit: while one batch is being synced the next one gathers. An idle log commits the first
- * entry at once. Only when the last batch was larger, and has just been answered, does a batch wait
- * a little for as many again: whoever submitted them is about to submit anew, and one sync serves
- * all of them as well as one.
+ * A leaf is built by its submitter's thread; under the mutex it only gets its index and its link to
+ * the leaf before it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -41,8 +39,8 @@ static void config_fill(struct audit_config *config)
     if (config->batch_delay_ms_max == 0) {
         config->batch_delay_ms_max = AUDIT_BATCH_DELAY_MS_DEFAULT;
     }
-    if (config->batch_entries_max == 0) {
-        config->batch_entries_max = AUDIT_BATCH_ENTRIES_DEFAULT;
+    if (config->batch_entries_max == 0 || config->batch_entries_max > AUDIT_BATCH_ENTRIES_MAX) {
+        config->batch_entries_max = AUDIT_BATCH_ENTRIES_MAX;
     }
     if (config->pending_entries_max == 0) {
         config->pending_entries_max = AUDIT_PENDING_ENTRIES_DEFAULT;
@@ -124,6 +122,7 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
     list_init(&log->queue);
     histogram_init(&log->times.batch, HISTOGRAM_ENTRIES);
     buffer_init(&log->write, batch_bytes_max(&log->config));
+    buffer_init(&log->text, AUDIT_CHECKPOINT_BYTES_MAX);
     buffer_init(&log->note, AUDIT_CHECKPOINT_BYTES_MAX);
     buffer_init(&log->proof, AUDIT_TLOG_PROOF_BYTES_MAX);
     buffer_init(&log->committed.note, AUDIT_CHECKPOINT_BYTES_MAX);
@@ -133,11 +132,8 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
         err_set(err, ERR_NO_MEMORY, "no memory for the log");
         goto fail;
     }
-    size_t batch_leaves_max = log->config.batch_entries_max > AUDIT_BATCH_ENTRIES_DEFAULT
-                                  ? log->config.batch_entries_max
-                                  : AUDIT_BATCH_ENTRIES_DEFAULT;
     if (!sync_make(log, err) || !proof_reserve(log, err) || !directory_lock(log, err) ||
-        !audit_tree_open(&log->tree, io, log->directory_fd, batch_leaves_max, err)) {
+        !audit_tree_open(&log->tree, io, log->directory_fd, AUDIT_BATCH_ENTRIES_MAX, err)) {
         goto fail;
     }
     *out = log;
@@ -166,6 +162,7 @@ void audit_log_free(struct audit_log *log)
         pthread_cond_destroy(&log->wake);
     }
     buffer_release(&log->write);
+    buffer_release(&log->text);
     buffer_release(&log->note);
     buffer_release(&log->proof);
     buffer_release(&log->committed.note);
@@ -173,82 +170,6 @@ void audit_log_free(struct audit_log *log)
     audit_unanswered_release(&log->unanswered);
     heap_free((char *)(uintptr_t)log->config.directory);
     heap_free(log);
-}
-
-/* ---- the writer thread ---- */
-
-/* Waits for a batch to be worth its sync. Holds the mutex; the queue is not empty. */
-static void writer_gather(struct audit_log *log)
-{
-    const struct audit_pending *first = LIST_ENTRY(log->queue.next, struct audit_pending, link);
-    uint64_t delay_ns = (uint64_t)log->config.batch_delay_ms_max * NS_PER_MS;
-    if (now_ns() - log->last_commit_ns > delay_ns) {
-        return; /* the log was idle: nobody else is about to come */
-    }
-    uint64_t until_ns = first->submitted_ns + delay_ns;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    log->wake_at = log->last_batch_count;
-    while (log->queue_count < log->last_batch_count && !log->closing) {
-        if (pthread_cond_timedwait(&log->wake, &log->mutex, &until) != 0) {
-            break;
-        }
-    }
-}
-
-/* Moves the next batch out of the queue. False: the log is closing and there is none. */
-static bool writer_take(struct audit_log *log, struct list *batch)
-{
-    pthread_mutex_lock(&log->mutex);
-    log->wake_at = 1;
-    while (list_is_empty(&log->queue) && !log->closing) {
-        pthread_cond_wait(&log->wake, &log->mutex);
-    }
-    if (!list_is_empty(&log->queue)) {
-        writer_gather(log);
-    }
-    size_t count = 0;
-    while (count < log->config.batch_entries_max && !list_is_empty(&log->queue)) {
-        list_push_back(batch, list_pop_front(&log->queue));
-        count++;
-    }
-    log->queue_count -= count;
-    log->last_batch_count = count;
-    pthread_mutex_unlock(&log->mutex);
-    return count > 0;
-}
-
-static void writer_die(struct audit_log *log, struct list *batch, const struct err *err)
-{
-    pthread_mutex_lock(&log->mutex);
-    log->dead = true;
-    while (!list_is_empty(&log->queue)) {
-        list_push_back(batch, list_pop_front(&log->queue));
-    }
-    log->queue_count = 0;
-    pthread_mutex_unlock(&log->mutex);
-    if (log->fatal != NULL) {
-        log->fatal(log->fatal_context, err);
-    }
-    audit_log_answer(log, batch, false);
-}
-
-static void *writer_run(void *context)
-{
-    struct audit_log *log = context;
-    struct list batch;
-    struct err err;
-    list_init(&batch);
-    while (writer_take(log, &batch)) {
-        if (!audit_log_commit(log, &batch, &err)) {
-            err_wrap(&err, "the audit log %s stops", log->config.directory);
-            writer_die(log, &batch, &err);
-            return NULL;
-        }
-        audit_log_answer(log, &batch, true);
-        log->last_commit_ns = now_ns();
-    }
-    return NULL;
 }
 
 /* ---- the public side ---- */
@@ -266,7 +187,7 @@ bool audit_log_open_with(const struct audit_io *io, const struct audit_config *c
     if (!audit_log_recover(log, recovery, err)) {
         goto fail;
     }
-    int code = pthread_create(&log->writer, NULL, writer_run, log);
+    int code = pthread_create(&log->writer, NULL, audit_writer_run, log);
     if (code != 0) {
         err_set(err, ERR_NO_MEMORY, "the log's thread: %s", strerror(code));
         goto fail;
@@ -343,8 +264,12 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
                       audit_commit_cb cb, void *context, struct err *err)
 {
     struct audit_pending *pending = NULL;
+    struct audit_draft draft;
     bool ok = false;
     assert(kind == AUDIT_ADMIT || kind == AUDIT_RESULT || kind == AUDIT_EPOCH);
+    if (!audit_draft_init(&draft, kind, clock_wall_ms(log->config.clock), fields, err)) {
+        return false;
+    }
     pthread_mutex_lock(&log->mutex);
     if (log->dead || log->closing) {
         err_set(err, ERR_CLOSED, "the audit log is %s", log->dead ? "dead" : "closing");
@@ -354,7 +279,7 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
         err_set(err, ERR_OVERLOADED, "%zu entries wait for the audit log", log->pending_count);
         goto out;
     }
-    if (!audit_pending_new(log, kind, fields, &pending, err)) {
+    if (!audit_draft_place(log, &draft, &pending, err)) {
         goto out;
     }
     pending->cb = cb;
@@ -368,121 +293,6 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
     ok = true;
 out:
     pthread_mutex_unlock(&log->mutex);
-    return ok;
-}
-
-/* ---- reading ---- */
-
-struct position {
-    uint64_t size; /* committed */
-    uint64_t index;
-    uint64_t offset; /* of the entry `index`, at or before the wanted one */
-};
-
-/* Where to start reading for `index`; also copies the checkpoint that `size` belongs to. */
-static bool position_find(struct audit_log *log, uint64_t index, struct buffer *note,
-                          struct position *out, struct err *err)
-{
-    bool found = false;
-    pthread_mutex_lock(&log->mutex);
-    out->size = log->committed.size;
-    found = index < out->size;
-    if (found) {
-        audit_offsets_find(&log->committed.offsets, index, &out->index, &out->offset);
-    }
-    if (note != NULL) {
-        buffer_append_bytes(note, buffer_bytes(&log->committed.note));
-    }
-    pthread_mutex_unlock(&log->mutex);
-    return found || err_set(err, ERR_NOT_FOUND, "the log has no entry %" PRIu64, index);
-}
-
-/* Calls visit for the entries [first, position.size); those before are passed over. */
-static bool entries_visit(struct audit_log *log, struct position position, uint64_t first,
-                          bool (*visit)(void *context, uint64_t index, struct bytes leaf),
-                          void *context, struct err *err)
-{
-    struct audit_entry_reader reader;
-    bool ok = false;
-    if (!audit_entry_reader_open(&reader, log->io, log->entries_fd, position.offset, err)) {
-        return false;
-    }
-    for (uint64_t index = position.index; index < position.size; index++) {
-        struct bytes leaf;
-        enum audit_entry_result result = audit_entry_next(&reader, &leaf, err);
-        if (result == AUDIT_ENTRY_FAILED) {
-            goto out;
-        }
-        if (result != AUDIT_ENTRY_WHOLE) {
-            err_set(err, ERR_TAMPERED,
-                    "entry %" PRIu64 " of %s/%s is not there any more: stop, keep the directory as "
-                    "evidence, run `wasm-hypervisor audit verify` on it",
-                    index, log->config.directory, AUDIT_ENTRIES_FILE);
-            goto out;
-        }
-        if (index >= first && !visit(context, index, leaf)) {
-            break;
-        }
-    }
-    ok = true;
-out:
-    audit_entry_reader_close(&reader);
-    return ok;
-}
-
-bool audit_log_each(struct audit_log *log, uint64_t first,
-                    bool (*visit)(void *context, uint64_t index, struct bytes leaf), void *context,
-                    struct err *err)
-{
-    struct position position;
-    struct err beyond;
-    if (!position_find(log, first, NULL, &position, &beyond)) {
-        return true; /* nothing from there on */
-    }
-    return entries_visit(log, position, first, visit, context, err);
-}
-
-static bool visit_copy(void *context, uint64_t index, struct bytes leaf)
-{
-    (void)index;
-    buffer_append_bytes(context, leaf);
-    return false; /* one is enough */
-}
-
-bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
-                     struct buffer *tlog_proof, struct err *err)
-{
-    uint8_t hashes[AUDIT_PROOF_HASHES_MAX * AUDIT_HASH_BYTES];
-    uint8_t leaf_hash[AUDIT_HASH_BYTES];
-    size_t hash_count = 0;
-    size_t leaf_start = leaf->size;
-    struct position position;
-    struct audit_checkpoint checkpoint;
-    struct buffer note;
-    bool ok = false;
-    buffer_init(&note, AUDIT_CHECKPOINT_BYTES_MAX);
-    if (!position_find(log, index, &note, &position, err) ||
-        !entries_visit(log, position, index, visit_copy, leaf, err) ||
-        !audit_inclusion_prove(index, position.size, audit_tree_stored_node, &log->tree, hashes,
-                               &hash_count, err)) {
-        goto out;
-    }
-    if (leaf->failed || note.failed) {
-        err_set(err, ERR_NO_MEMORY, "no memory for a proof");
-        goto out;
-    }
-    /* The disk is read again, so what it says is checked again. */
-    audit_leaf_hash(bytes_of(leaf->ptr + leaf_start, leaf->size - leaf_start), leaf_hash);
-    if (audit_checkpoint_open(buffer_bytes(&note), &log->key, &checkpoint) != AUDIT_OK ||
-        !audit_inclusion_verify(index, checkpoint.size, leaf_hash, hashes, hash_count,
-                                checkpoint.root)) {
-        err_set(err, ERR_TAMPERED, "entry %" PRIu64 " of %s/%s is not what was committed", index,
-                log->config.directory, AUDIT_ENTRIES_FILE);
-        goto out;
-    }
-    audit_tlog_proof_format(index, hashes, hash_count, buffer_bytes(&note), tlog_proof);
-    ok = !tlog_proof->failed || err_set(err, ERR_NO_MEMORY, "no memory for a proof");
-out:
-    buffer_release(&note);
+    audit_draft_release(&draft);
     return ok;
 }

@@ -1,5 +1,6 @@
-/* log.h: the inside of an open log, shared by log.c (the public side and the writer thread),
- * commit.c (a batch's way to the disk), recover.c (opening) and init.c (making).
+/* log.h: the inside of an open log, shared by log.c (its life, and submitting), read.c (reading),
+ * writer.c (the writer thread), commit.c (a batch's way to the disk), recover.c (opening) and
+ * init.c (making).
  *
  * Who owns what: `submitted` and the queue belong to the mutex; the files, the tree and the write
  * buffer belong to the writer (before it starts: to the opener); `committed` is written by the
@@ -22,9 +23,19 @@
 
 enum {
     AUDIT_BATCH_DELAY_MS_DEFAULT = 2,
-    AUDIT_BATCH_ENTRIES_DEFAULT = 1024,
+    AUDIT_BATCH_ENTRIES_MAX = 1024,
     AUDIT_PENDING_ENTRIES_DEFAULT = 8192,
 };
+
+/* The largest batch; after a crash no more can lie behind the last whole entry. */
+enum {
+    AUDIT_TORN_BYTES_MAX =
+        AUDIT_BATCH_ENTRIES_MAX * (AUDIT_ENTRY_PREFIX_BYTES + AUDIT_LEAF_BYTES_MAX),
+};
+
+/* How long the checkpoint file may say less than the log: until nothing waits, but at least and at
+ * most so long. */
+enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 1000 };
 
 #define AUDIT_KEY_FILE "signing-key.pem"
 #define AUDIT_VKEY_FILE "log.vkey"
@@ -44,6 +55,13 @@ struct audit_pending {
     uint8_t leaf[];
 };
 
+/* A leaf that has no place in the log yet: what can be made without the mutex. */
+struct audit_draft {
+    struct audit_pending *pending;
+    struct audit_leaf leaf; /* of it, under index 0 */
+    struct audit_leaf_places places;
+};
+
 struct audit_log {
     const struct audit_io *io;
     struct audit_config config; /* defaults filled in; directory is owned */
@@ -58,7 +76,9 @@ struct audit_log {
     struct audit_range check; /* the same tree, computed anew from the bytes that are written */
     uint8_t check_prev[AUDIT_HASH_BYTES];
     uint64_t file_size;
+    uint64_t unsaved_since_ns; /* when the checkpoint file began to lag; 0: it does not */
     struct buffer write;
+    struct buffer text;
     struct buffer note;
     struct buffer proof;
     struct audit_times times; /* readers may look any time */
@@ -107,15 +127,30 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
 /* The writer must have ended. NULL is fine. */
 void audit_log_free(struct audit_log *log);
 
+/* ---- writer.c ---- */
+
+/* The thread, with a `struct audit_log *`; it ends when the log is closing or dead. */
+void *audit_writer_run(void *log);
+
 /* ---- commit.c ---- */
 
-/* Builds the leaf with the next index and makes it the head of the chain. The caller holds the
- * mutex or is alone. */
+/* Builds a leaf but for its index and its link. Any thread. */
+bool audit_draft_init(struct audit_draft *draft, enum audit_kind kind, int64_t time_ms,
+                      json_t *fields, struct err *err) MUST_CHECK;
+/* Gives it the next index and makes it the head of the chain; on failure nothing has changed. The
+ * caller holds the mutex or is alone. */
+bool audit_draft_place(struct audit_log *log, struct audit_draft *draft, struct audit_pending **out,
+                       struct err *err) MUST_CHECK;
+/* What was not placed. */
+void audit_draft_release(struct audit_draft *draft);
+/* Both steps, for who is alone. */
 bool audit_pending_new(struct audit_log *log, enum audit_kind kind, json_t *fields,
                        struct audit_pending **out, struct err *err) MUST_CHECK;
 /* Commits the entries of the batch, which may be empty (then only a new checkpoint is signed). The
  * list stays the caller's. */
 bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err) MUST_CHECK;
+/* Replaces the checkpoint file if it lags, durably. The writer, or who is alone. */
+bool audit_log_save(struct audit_log *log, struct err *err) MUST_CHECK;
 /* Calls back each entry of the batch, with proof (ok) or without, and frees it. */
 void audit_log_answer(struct audit_log *log, struct list *batch, bool ok);
 

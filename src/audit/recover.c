@@ -2,10 +2,16 @@
  *
  *     signed entries     [0, checkpoint.size)   every one is read, linked and hashed; the root must
  *                                               be the signed one, or the log is refused
- *     unsigned entries   written and synced, but the checkpoint was not replaced: kept, nobody was
- *                        told that they are not there
+ *     unsigned entries   the file of the checkpoint lags: kept, as their submitters may have been
+ *                        answered under a newer one. They are synced before they are read
  *     torn tail          from the first byte that is not of a whole, linking entry: cut. It was
- *                        never synced together with a checkpoint, so nobody was told that it is
+ *                        never synced, as no batch is begun before the one before it is, so nobody
+ *                        was told that it is there. What is longer than a batch is not torn, but
+ *                        damage, and refused
+ *
+ * An empty checkpoint file, or one of zeros, is what some file systems leave after a power cut. All
+ * entries are then unsigned ones. It gives nothing away: who could empty the file could as well put
+ * an older checkpoint there. Any other content that does not verify is refused.
  *
  * Requests that were admitted and never answered are named in RECOVERED leaves, so that the log
  * itself says what a crash left open.
@@ -114,10 +120,29 @@ out:
     return ok;
 }
 
-static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out, struct err *err)
+static bool is_all_zeros(struct bytes bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) {
+        if (bytes.ptr[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Lost: size 0 and the root of nothing. */
+static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out,
+                            struct audit_recovery *recovery, struct err *err)
 {
     if (!read_part(log, AUDIT_CHECKPOINT_FILE, &log->note, err)) {
         return false;
+    }
+    recovery->checkpoint_lost = is_all_zeros(buffer_bytes(&log->note));
+    if (recovery->checkpoint_lost) {
+        *out = (struct audit_checkpoint){.size = 0};
+        audit_range_root(&log->check, out->root);
+        log->note.size = 0;
+        return true;
     }
     enum audit_verdict verdict = audit_checkpoint_open(buffer_bytes(&log->note), &log->key, out);
     if (verdict != AUDIT_OK) {
@@ -224,7 +249,7 @@ static bool scan_until(struct scan *scan, uint64_t size, bool bounded, struct er
                            " entries): entry %" PRIu64 ": %s; " ADVICE,
                            log->config.directory, AUDIT_ENTRIES_FILE, size, log->check.size, why);
         }
-        if (log->check.size - scan->last_stored == AUDIT_BATCH_ENTRIES_DEFAULT &&
+        if (log->check.size - scan->last_stored == AUDIT_BATCH_ENTRIES_MAX &&
             !scan_store(scan, err)) {
             return false;
         }
@@ -244,11 +269,39 @@ static bool cut_tail(struct audit_log *log, uint64_t size, struct audit_recovery
     if (recovery->torn_bytes_cut == 0) {
         return true;
     }
+    if (recovery->torn_bytes_cut > AUDIT_TORN_BYTES_MAX) {
+        return err_set(err, ERR_TAMPERED,
+                       "%s/%s: %" PRIu64 " bytes after entry %" PRIu64
+                       " are no entries of this log, and more than a crash can leave: " ADVICE,
+                       log->config.directory, AUDIT_ENTRIES_FILE, recovery->torn_bytes_cut,
+                       log->check.size - 1);
+    }
     if (log->io->truncate(log->io->context, log->entries_fd, (off_t)size) != 0 ||
         log->io->sync(log->io->context, log->entries_fd) != 0) {
         return err_set(err, ERR_IO, "%s: cutting the torn tail: %s", AUDIT_ENTRIES_FILE,
                        strerror(errno));
     }
+    return true;
+}
+
+/* Makes sure that what is read from here on is on the disk: a process that was killed may not have
+ * synced it, and after a sync that failed the system may show what is not there. */
+static bool settle_tail(struct audit_log *log, struct audit_entry_reader *reader, struct err *err)
+{
+    const struct audit_io *io = log->io;
+    struct stat status;
+    if (fstat(log->entries_fd, &status) != 0) {
+        return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_FILE, strerror(errno));
+    }
+    if ((uint64_t)status.st_size == reader->offset) {
+        return true;
+    }
+    if (io->sync(io->context, log->entries_fd) != 0 ||
+        io->forget(io->context, log->entries_fd, (off_t)reader->offset) != 0) {
+        return err_set(err, ERR_IO, "%s: fsync: %s", AUDIT_ENTRIES_FILE, strerror(errno));
+    }
+    reader->window_offset = reader->offset;
+    reader->window_size = 0;
     return true;
 }
 
@@ -261,8 +314,15 @@ static bool read_entries(struct audit_log *log, const struct audit_checkpoint *c
         return false;
     }
     if (!scan_until(&scan, checkpoint->size, true, err) || !root_compare(&scan, checkpoint, err) ||
-        !scan_until(&scan, 0, false, err) || !scan_store(&scan, err) ||
-        !cut_tail(log, scan.reader.offset, recovery, err)) {
+        !settle_tail(log, &scan.reader, err) || !scan_until(&scan, 0, false, err) ||
+        !scan_store(&scan, err)) {
+        goto out;
+    }
+    if (log->check.size == 0) {
+        missing(log, "entry", err);
+        goto out;
+    }
+    if (!cut_tail(log, scan.reader.offset, recovery, err)) {
         goto out;
     }
     recovery->unsigned_entries = log->check.size - checkpoint->size;
@@ -332,7 +392,8 @@ bool audit_log_recover(struct audit_log *log, struct audit_recovery *recovery, s
 {
     struct audit_checkpoint checkpoint;
     struct audit_recovery found = {0};
-    if (!read_vkey(log, err) || !read_signer(log, err) || !read_checkpoint(log, &checkpoint, err)) {
+    if (!read_vkey(log, err) || !read_signer(log, err) ||
+        !read_checkpoint(log, &checkpoint, &found, err)) {
         return false;
     }
     log->entries_fd =
@@ -353,7 +414,7 @@ bool audit_log_recover(struct audit_log *log, struct audit_recovery *recovery, s
     if (log->committed.note.failed) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
     }
-    if (!commit_open_ends(log, &found, err)) {
+    if (!commit_open_ends(log, &found, err) || !audit_log_save(log, err)) {
         return false;
     }
     found.size = log->committed.size;

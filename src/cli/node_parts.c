@@ -74,12 +74,13 @@ static void directory_check(const struct node *node)
 static void recovery_tell(const struct audit_recovery *recovery)
 {
     bool is_clean = recovery->torn_bytes_cut == 0 && recovery->unsigned_entries == 0 &&
-                    recovery->unanswered_count == 0;
+                    recovery->unanswered_count == 0 && !recovery->checkpoint_lost;
     log_write(is_clean ? LOG_INFO : LOG_WARN, "audit_opened", NULL,
               "audit log: %" PRIu64 " entries; torn bytes cut %" PRIu64
-              ", unsigned entries %" PRIu64 ", unanswered requests %" PRIu64,
+              ", unsigned entries %" PRIu64 ", unanswered requests %" PRIu64 "%s",
               recovery->size, recovery->torn_bytes_cut, recovery->unsigned_entries,
-              recovery->unanswered_count);
+              recovery->unanswered_count,
+              recovery->checkpoint_lost ? "; its checkpoint file was empty and is made anew" : "");
 }
 
 /* Not there, or a fresh mount point. */

@@ -208,3 +208,31 @@ void log_make(const char *directory, size_t size)
     }
     audit_log_close(log);
 }
+
+bool log_try_open(const char *directory, struct err *err)
+{
+    struct audit_config config = {.directory = directory, .clock = &clock_system};
+    struct audit_recovery recovery;
+    struct audit_log *log = NULL;
+    if (!audit_log_open(&config, NULL, NULL, &log, &recovery, err)) {
+        return false;
+    }
+    audit_log_close(log);
+    return true;
+}
+
+void log_expect_refused(const char *directory, enum err_code code)
+{
+    struct err err = {.code = ERR_NONE};
+    cr_expect_not(log_try_open(directory, &err));
+    cr_expect_eq(err.code, code, "%s", err.message);
+}
+
+enum audit_verdict log_verdict(const char *directory)
+{
+    struct audit_report report;
+    struct err err;
+    cr_assert(audit_verify_directory(directory, NULL, bytes_of(NULL, 0), NULL, NULL, &report, &err),
+              "%s", err.message);
+    return report.verdict;
+}

@@ -55,4 +55,10 @@ uint64_t log_result(struct audit_log *log, uint64_t admit);
 /* INIT and then ADMIT and RESULT in turn up to `size` entries, closed. */
 void log_make(const char *directory, size_t size);
 
+/* Opens and closes. */
+bool log_try_open(const char *directory, struct err *err) MUST_CHECK;
+void log_expect_refused(const char *directory, enum err_code code);
+/* What audit_verify_directory says, with the directory's own key. */
+enum audit_verdict log_verdict(const char *directory);
+
 #endif

@@ -1,0 +1,125 @@
+/* writer.c: the writer thread of an open log: which entries make a batch, and when the checkpoint
+ * file is replaced.
+ *
+ * Group commit: while one batch is being synced the next one gathers. An idle log commits the first
+ * entry at once. Only when the last batch was larger, and has just been answered, does a batch wait
+ * a little for as many again: whoever submitted them is about to submit anew, and one sync serves
+ * all of them as well as one.
+ *
+ * The file is replaced when it has lagged for AUDIT_SAVE_MS_MIN and nothing waits, or for
+ * AUDIT_SAVE_MS_MAX whatever waits. An idle log whose file is up to date sleeps.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "audit/log.h"
+
+#include <time.h>
+
+enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+
+/* Waiting is real whatever clock stamps the entries. */
+static uint64_t now_ns(void)
+{
+    return clock_monotonic_ns(&clock_system);
+}
+
+/* Holds the mutex. False: it is past that time. */
+static bool writer_sleep(struct audit_log *log, uint64_t until_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
+    return pthread_cond_timedwait(&log->wake, &log->mutex, &until) == 0;
+}
+
+/* Waits for a batch to be worth its sync. Holds the mutex; the queue is not empty. */
+static void writer_gather(struct audit_log *log)
+{
+    const struct audit_pending *first = LIST_ENTRY(log->queue.next, struct audit_pending, link);
+    uint64_t delay_ns = (uint64_t)log->config.batch_delay_ms_max * NS_PER_MS;
+    if (now_ns() - log->last_commit_ns > delay_ns) {
+        return; /* the log was idle: nobody else is about to come */
+    }
+    log->wake_at = log->last_batch_count;
+    while (log->queue_count < log->last_batch_count && !log->closing &&
+           writer_sleep(log, first->submitted_ns + delay_ns)) {
+    }
+}
+
+static void writer_take(struct audit_log *log, struct list *batch)
+{
+    writer_gather(log);
+    size_t count = 0;
+    while (count < log->config.batch_entries_max && !list_is_empty(&log->queue)) {
+        list_push_back(batch, list_pop_front(&log->queue));
+        count++;
+    }
+    log->queue_count -= count;
+    log->last_batch_count = count;
+}
+
+enum writer_work { WRITER_COMMIT, WRITER_SAVE, WRITER_END };
+
+/* Waits for something to do; with COMMIT the batch is taken out of the queue. */
+static enum writer_work writer_next(struct audit_log *log, struct list *batch)
+{
+    const uint64_t since_ns = log->unsaved_since_ns;
+    enum writer_work work = WRITER_COMMIT;
+    pthread_mutex_lock(&log->mutex);
+    log->wake_at = 1;
+    while (list_is_empty(&log->queue) && !log->closing && work == WRITER_COMMIT) {
+        if (since_ns == 0) {
+            pthread_cond_wait(&log->wake, &log->mutex);
+        } else if (!writer_sleep(log, since_ns + (uint64_t)AUDIT_SAVE_MS_MIN * NS_PER_MS)) {
+            work = WRITER_SAVE;
+        }
+    }
+    if (list_is_empty(&log->queue)) {
+        work = log->closing ? WRITER_END : work;
+    } else if (since_ns != 0 && now_ns() - since_ns >= (uint64_t)AUDIT_SAVE_MS_MAX * NS_PER_MS) {
+        work = WRITER_SAVE;
+    } else {
+        work = WRITER_COMMIT;
+        writer_take(log, batch);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return work;
+}
+
+static void writer_die(struct audit_log *log, struct list *batch, const struct err *err)
+{
+    pthread_mutex_lock(&log->mutex);
+    log->dead = true;
+    while (!list_is_empty(&log->queue)) {
+        list_push_back(batch, list_pop_front(&log->queue));
+    }
+    log->queue_count = 0;
+    pthread_mutex_unlock(&log->mutex);
+    if (log->fatal != NULL) {
+        log->fatal(log->fatal_context, err);
+    }
+    audit_log_answer(log, batch, false);
+}
+
+void *audit_writer_run(void *context)
+{
+    struct audit_log *log = context;
+    enum writer_work work;
+    struct list batch;
+    struct err err;
+    list_init(&batch);
+    do {
+        work = writer_next(log, &batch);
+        bool ok =
+            work == WRITER_COMMIT ? audit_log_commit(log, &batch, &err) : audit_log_save(log, &err);
+        if (!ok) {
+            err_wrap(&err, "the audit log %s stops", log->config.directory);
+            writer_die(log, &batch, &err);
+            return NULL;
+        }
+        if (work == WRITER_COMMIT) {
+            audit_log_answer(log, &batch, true);
+            log->last_commit_ns = now_ns();
+        }
+    } while (work != WRITER_END);
+    return NULL;
+}
