@@ -314,10 +314,25 @@ struct audit_source {
      * bundle comes empty. Fails only if nothing can be said about them. */
     bool (*bundle)(void *context, uint64_t first, size_t count, struct audit_bundle *out,
                    struct err *err);
+    /* Hashes of the tree, as a tile of that width. NULL: there are none. */
+    bool (*tile)(void *context, const struct audit_tile *tile, struct buffer *out, struct err *err);
     /* Does a segment begin with that entry? NULL: segments cannot be seen. */
     bool (*segment)(void *context, uint64_t index);
     bool has_more; /* entries past the checkpoint can be read, too */
 };
+
+/* Entries [first, end) in order, until `visit` returns false. Nothing is verified. TAMPERED: an
+ * entry without form; NOT_FOUND: the log ends before. Pruned ones are left out. */
+bool audit_source_each(const struct audit_source *source, uint64_t first, uint64_t end,
+                       bool (*visit)(void *context, uint64_t index, struct bytes leaf),
+                       void *context, struct err *err) MUST_CHECK;
+/* The entry and its tlog-proof under the checkpoint `note`, which is the source's. `roots`: of the
+ * full bundles, as audit_verify leaves them; not needed if the source has tiles. NOT_FOUND: the
+ * checkpoint does not cover it; TAMPERED: it is not what the checkpoint signs. A pruned entry
+ * leaves `leaf` empty. */
+bool audit_source_prove(const struct audit_source *source, struct bytes roots, struct bytes note,
+                        uint64_t index, struct buffer *leaf, struct buffer *tlog_proof,
+                        struct err *err) MUST_CHECK;
 
 /* A directory or a copy of one, also while it is being written. *out is valid until close. */
 struct audit_directory;
@@ -335,6 +350,7 @@ struct audit_report {
     uint64_t pruned_entries;   /* at the beginning: only their hashes are there */
     uint64_t segment_count;    /* that a SEGMENT_CLOSE ended */
     uint64_t rotation_count;   /* changes of the key */
+    uint64_t cosigned_count;   /* witnesses of the policy that signed the checkpoint, too */
     int64_t last_time_ms;      /* of the last signed entry; 0: none */
     char detail[256];          /* one sentence */
     char origin[AUDIT_ORIGIN_CHARS_MAX + 1];
@@ -346,11 +362,15 @@ struct audit_expectation {
     const char *const *vkeys; /* one of them must be of the log; none: what the source tells */
     size_t vkey_count;
     struct bytes since; /* an older checkpoint that the auditor kept */
+    const char *origin; /* the log's name */
+    const struct audit_policy *witnesses;
+    uint64_t age_ms_max; /* since the last entry, or the last cosignature of a witness; 0: any */
+    const struct clock *clock;                                      /* for the age */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* after every bundle */
     /* Each signed entry that is there, in order, before the verdict is known. */
     void (*visit)(void *context, uint64_t index, struct bytes leaf);
     void *context;        /* of both */
-    struct buffer *peaks; /* gets the root of every full bundle, 32 bytes each */
+    struct buffer *roots; /* gets the root of every full bundle, 32 bytes each */
     struct buffer *note;  /* gets the checkpoint that was verified */
 };
 

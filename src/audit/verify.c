@@ -74,8 +74,8 @@ static void count_block(struct audit_verifier *verifier, const struct audit_bloc
 {
     uint8_t said[AUDIT_HASH_BYTES];
     uint8_t root[AUDIT_HASH_BYTES];
-    if (block->has_root && verifier->expectation->peaks != NULL) {
-        buffer_append(verifier->expectation->peaks, block->root, AUDIT_HASH_BYTES);
+    if (block->has_root && verifier->expectation->roots != NULL) {
+        buffer_append(verifier->expectation->roots, block->root, AUDIT_HASH_BYTES);
     }
     if (!block_needs_care(verifier, block)) {
         append_root(&verifier->computed, block->root);
@@ -386,6 +386,7 @@ static bool count_pending(struct audit_verifier *verifier, struct err *err)
     return true;
 }
 
+/* The log is as signed; is it the one that the auditor means, and new enough? */
 static void conclude_whole(struct audit_verifier *verifier)
 {
     const struct audit_checkpoint *since = &verifier->since;
@@ -405,7 +406,7 @@ static void conclude_whole(struct audit_verifier *verifier)
                                 " entries are not those of the older checkpoint: the key "
                                 "signed two histories",
                                 since->size);
-    } else {
+    } else if (audit_verifier_meets_policy(verifier)) {
         audit_verifier_conclude(
             verifier, AUDIT_OK, UINT64_MAX, "%" PRIu64 " entries verify%s%s", size,
             ahead ? ", and those behind them that the kept checkpoint signs" : "",

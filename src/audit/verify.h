@@ -155,6 +155,8 @@ bool audit_verifier_compare_signers(struct audit_verifier *verifier) MUST_CHECK;
 /* A note whose checkpoint is *out already, with the key that had to sign a tree of its size. */
 enum audit_verdict audit_verifier_open(const struct audit_verifier *verifier, struct bytes note,
                                        struct audit_checkpoint *out);
+/* Origin, witnesses, age. False: the report is done. */
+bool audit_verifier_meets_policy(struct audit_verifier *verifier) MUST_CHECK;
 /* The report says that the auditor's own checkpoint does not verify. */
 void audit_verifier_doubt_since(struct audit_verifier *verifier);
 

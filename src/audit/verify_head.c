@@ -12,6 +12,7 @@
 #include "audit/log.h"
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -231,4 +232,59 @@ bool audit_verifier_compare_signers(struct audit_verifier *verifier)
         return audit_verifier_knows_signer(verifier); /* it does not, and says so */
     }
     return false;
+}
+
+/* ---- what the auditor's policy asks for ---- */
+
+/* When the checkpoint was there for certain: its last entry's time, or a witness's later word. */
+static int64_t newest_ms(const struct audit_verifier *verifier)
+{
+    const struct audit_policy *witnesses = verifier->expectation->witnesses;
+    int64_t newest = verifier->report->last_time_ms;
+    for (size_t i = 0; witnesses != NULL && i < witnesses->count; i++) {
+        uint64_t time_s = 0;
+        if (audit_cosignature_verify(buffer_bytes(&verifier->note), &witnesses->cosigners[i],
+                                     &time_s) == AUDIT_OK &&
+            time_s < INT64_MAX / 1000 && (int64_t)time_s * 1000 > newest) {
+            newest = (int64_t)time_s * 1000;
+        }
+    }
+    return newest;
+}
+
+bool audit_verifier_meets_policy(struct audit_verifier *verifier)
+{
+    const struct audit_expectation *expectation = verifier->expectation;
+    size_t cosigned = 0;
+    if (expectation->origin != NULL &&
+        strcmp(expectation->origin, verifier->checkpoint.origin) != 0) {
+        audit_verifier_conclude(verifier, AUDIT_UNVERIFIABLE, UINT64_MAX,
+                                "it is another log than the policy's %s", expectation->origin);
+        return false;
+    }
+    if (expectation->witnesses != NULL) {
+        enum audit_verdict verdict =
+            audit_policy_check(expectation->witnesses, buffer_bytes(&verifier->note), &cosigned);
+        verifier->report->cosigned_count = cosigned;
+        if (verdict != AUDIT_OK) {
+            audit_verifier_conclude(verifier, verdict, UINT64_MAX,
+                                    verdict == AUDIT_TAMPERED
+                                        ? "a witness's cosignature of the checkpoint is bad"
+                                        : "%zu witnesses cosigned the checkpoint; the policy asks "
+                                          "for %zu",
+                                    cosigned, expectation->witnesses->threshold);
+            return false;
+        }
+    }
+    if (expectation->age_ms_max > 0) {
+        int64_t age_ms = clock_wall_ms(expectation->clock) - newest_ms(verifier);
+        if (age_ms > 0 && (uint64_t)age_ms > expectation->age_ms_max) {
+            audit_verifier_conclude(verifier, AUDIT_UNVERIFIABLE, UINT64_MAX,
+                                    "nothing shows that the checkpoint is newer than %" PRId64
+                                    " s; the policy asks for %" PRIu64 " s",
+                                    age_ms / 1000, expectation->age_ms_max / 1000);
+            return false;
+        }
+    }
+    return true;
 }

@@ -1,77 +1,30 @@
-/* audit.c: `audit verify`, `audit init`, `audit checkpoint`: the log's directory from outside.
+/* audit.c: `audit verify`, `audit init`, `audit checkpoint`: a log from outside.
  *
  * verify and checkpoint only read, also beside a running node: an auditor may hold a copy, a backup
- * or a mount.
+ * or a mount, or nothing but the node's address.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "audit/audit.h"
-#include "cli/cli.h"
+#include "cli/audit_common.h"
+#include "cli/audit_policy.h"
 #include "cli/progress.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-enum audit_flag { AUDIT_VKEY = 1, AUDIT_SINCE, AUDIT_JSON, AUDIT_ORIGIN };
-
-struct audit_request {
-    const char *directory;
-    const char *vkey;
-    const char *since;
-    const char *origin;
-    bool json;
-};
-
-/* Reads the flags of all three commands. -1: go on. */
-static int audit_read(const struct cli_command *command, int argc, char **argv,
-                      struct audit_request *request)
-{
-    struct cli_options options;
-    cli_options_init(&options, command, argc, argv);
-    const char *text;
-    int id;
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        switch (id) {
-        case CLI_OPTION_HELP:
-            return CLI_OK;
-        case CLI_OPTION_BAD:
-            return CLI_USAGE;
-        case AUDIT_VKEY:
-            request->vkey = text;
-            break;
-        case AUDIT_SINCE:
-            request->since = text;
-            break;
-        case AUDIT_ORIGIN:
-            request->origin = text;
-            break;
-        case AUDIT_JSON:
-            request->json = true;
-            break;
-        default:
-            if (request->directory != NULL) {
-                return cli_complain_usage(command, "one argument too many: '%s'", text);
-            }
-            request->directory = text;
-            break;
-        }
-    }
-    if (request->directory == NULL) {
-        return cli_complain_usage(command, "which log? name its directory");
-    }
-    return -1;
-}
 
 static bool report_json(const struct audit_report *report)
 {
     json_t *bad =
         report->bad_index == UINT64_MAX ? json_null() : json_integer((json_int_t)report->bad_index);
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:o, s:I, s:I, s:I}", "verdict",
+        "{s:s, s:s, s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "verdict",
         audit_verdict_name(report->verdict), "detail", report->detail, "origin", report->origin,
         "size", (json_int_t)report->size, "root", report->root_hex, "bad_index", bad, "unanswered",
         (json_int_t)report->unanswered_count, "recovered", (json_int_t)report->recovered_count,
-        "pending", (json_int_t)report->pending_entries);
+        "pending", (json_int_t)report->pending_entries, "pruned",
+        (json_int_t)report->pruned_entries, "segments_closed", (json_int_t)report->segment_count,
+        "key_rotations", (json_int_t)report->rotation_count, "cosigned",
+        (json_int_t)report->cosigned_count);
     return cli_print_json(json);
 }
 
@@ -83,6 +36,18 @@ static void report_text(const struct audit_report *report)
         printf("unanswered: %" PRIu64 " (requests admitted without a result; %" PRIu64
                " more are named as recovered after a stop)\n",
                report->unanswered_count, report->recovered_count);
+    }
+    if (report->segment_count > 0 || report->rotation_count > 0) {
+        printf("segments:   %" PRIu64 " closed; the key was replaced %" PRIu64 " times\n",
+               report->segment_count, report->rotation_count);
+    }
+    if (report->pruned_entries > 0) {
+        printf("pruned:     the first %" PRIu64 " entries; only their hashes are there\n",
+               report->pruned_entries);
+    }
+    if (report->cosigned_count > 0) {
+        printf("witnesses:  %" PRIu64 " of the policy's cosigned the checkpoint\n",
+               report->cosigned_count);
     }
     if (report->pending_entries > 0) {
         printf("pending:    %" PRIu64 " entries past the last checkpoint\n",
@@ -100,122 +65,168 @@ static void verify_progress(void *context, uint64_t done, uint64_t total)
     progress_bar(context, "verifying", done, total);
 }
 
+/* The policy's keys and the typed ones: any of them will do. */
+static void expect_keys(const struct audit_request *request, const struct audit_policy_file *policy,
+                        const char *keys[static AUDIT_KEYS_MAX + AUDIT_POLICY_KEYS_MAX],
+                        struct audit_expectation *expectation)
+{
+    for (size_t i = 0; i < request->vkey_count; i++) {
+        keys[expectation->vkey_count++] = request->vkeys[i];
+    }
+    for (size_t i = 0; i < policy->key_count; i++) {
+        keys[expectation->vkey_count++] = policy->keys[i];
+    }
+    expectation->vkeys = keys;
+}
+
+static int verify_target(const struct cli_command *command, const struct audit_request *request,
+                         struct audit_expectation *expectation)
+{
+    struct audit_target target;
+    struct audit_report report;
+    struct progress progress;
+    struct err err;
+    int code;
+    progress_init(&progress, request->json);
+    expectation->progress = verify_progress;
+    expectation->context = &progress;
+    bool ok = audit_target_open(request->words[0], &target, &err) &&
+              audit_verify(&target.source, expectation, &report, &err);
+    progress_bar_end(&progress);
+    if (!ok) {
+        code = audit_target_complain(command, &target, &err);
+    } else if (!request->json) {
+        report_text(&report);
+        code = audit_exit_of(report.verdict);
+    } else if (report_json(&report)) {
+        code = audit_exit_of(report.verdict);
+    } else {
+        cli_complain(command, "out of memory");
+        code = CLI_INTERNAL;
+    }
+    audit_target_close(&target);
+    return code;
+}
+
 static int verify(const struct cli_command *command, const struct audit_request *request)
 {
+    const char *keys[AUDIT_KEYS_MAX + AUDIT_POLICY_KEYS_MAX];
+    struct audit_policy_file policy = {.has_witnesses = false};
+    struct audit_expectation expectation = {.clock = &clock_system};
     uint8_t *since = NULL;
     size_t since_size = 0;
     struct err err;
-    if (request->since != NULL &&
-        !cli_file_read(request->since, AUDIT_CHECKPOINT_BYTES_MAX, &since, &since_size, &err)) {
-        return cli_complain_err(command, &err);
+    int code;
+    bool ok = (request->policy == NULL || audit_policy_load(&policy, request->policy, &err)) &&
+              (request->since == NULL || cli_file_read(request->since, AUDIT_CHECKPOINT_BYTES_MAX,
+                                                       &since, &since_size, &err));
+    if (ok) {
+        expect_keys(request, &policy, keys, &expectation);
+        expectation.since = bytes_of(since, since_size);
+        expectation.origin = policy.origin;
+        expectation.witnesses = policy.has_witnesses ? &policy.witnesses : NULL;
+        expectation.age_ms_max = policy.age_ms_max;
+        code = verify_target(command, request, &expectation);
+    } else {
+        code = cli_complain_err(command, &err);
     }
-    struct progress progress;
-    struct audit_report report;
-    progress_init(&progress, request->json);
-    bool ok = audit_verify_directory(request->directory, request->vkey, bytes_of(since, since_size),
-                                     verify_progress, &progress, &report, &err);
-    progress_bar_end(&progress);
     heap_free(since);
-    if (!ok) {
-        (void)cli_complain_err(command, &err);
-        return err.code == ERR_NO_MEMORY ? CLI_INTERNAL : CLI_USAGE;
+    if (request->policy != NULL) {
+        audit_policy_release(&policy);
     }
-    if (!request->json) {
-        report_text(&report);
-    } else if (!report_json(&report)) {
-        cli_complain(command, "out of memory");
-        return CLI_INTERNAL;
-    }
-    return report.verdict == AUDIT_OK ? CLI_OK : CLI_UNVERIFIED;
+    return code;
 }
 
 static int audit_verify_main(const struct cli_command *command, int argc, char **argv)
 {
-    struct audit_request request = {0};
-    int code = audit_read(command, argc, argv, &request);
+    struct audit_request request;
+    int code = audit_request_read(command, argc, argv, 1, "which log? name its directory or URL",
+                                  &request);
     return code >= 0 ? code : verify(command, &request);
 }
 
 static int audit_init_main(const struct cli_command *command, int argc, char **argv)
 {
-    struct audit_request request = {0};
-    int code = audit_read(command, argc, argv, &request);
+    struct audit_request request;
+    int code =
+        audit_request_read(command, argc, argv, 1, "which log? name its directory", &request);
     if (code >= 0) {
         return code;
     }
     struct err err;
-    if (!audit_log_init(request.directory, request.origin, &clock_system, &err)) {
+    if (!audit_log_init(request.words[0], request.origin, &clock_system, &err)) {
         code = cli_complain_err(command, &err);
         return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
     }
     printf("made the log %s; keep a copy of its public key elsewhere: %s/log.vkey\n",
-           request.directory, request.directory);
+           request.words[0], request.words[0]);
     return CLI_OK;
 }
 
 static int audit_checkpoint_main(const struct cli_command *command, int argc, char **argv)
 {
-    struct audit_request request = {0};
-    int code = audit_read(command, argc, argv, &request);
+    struct audit_request request;
+    struct audit_target target;
+    struct buffer note;
+    struct err err;
+    int code = audit_request_read(command, argc, argv, 1, "which log? name its directory or URL",
+                                  &request);
     if (code >= 0) {
         return code;
     }
-    struct buffer path;
-    buffer_init(&path, 8192);
-    buffer_printf(&path, "%s/checkpoint", request.directory);
-    buffer_append_u8(&path, '\0');
-    uint8_t *note = NULL;
-    size_t size = 0;
-    struct err err;
-    bool ok = !path.failed || err_set(&err, ERR_USAGE, "the directory's name is too long");
-    ok =
-        ok && cli_file_read((const char *)path.ptr, AUDIT_CHECKPOINT_BYTES_MAX, &note, &size, &err);
-    buffer_release(&path);
-    if (!ok) {
-        return cli_complain_err(command, &err);
+    buffer_init(&note, AUDIT_CHECKPOINT_BYTES_MAX);
+    if (audit_target_open(request.words[0], &target, &err) &&
+        target.source.checkpoint(target.source.context, &note, &err)) {
+        fwrite(note.ptr, 1, note.size, stdout);
+        code = CLI_OK;
+    } else {
+        code = audit_target_complain(command, &target, &err);
     }
-    fwrite(note, 1, size, stdout);
-    heap_free(note);
-    return CLI_OK;
+    audit_target_close(&target);
+    buffer_release(&note);
+    return code;
 }
 
 static const struct cli_option audit_verify_options[] = {
     {AUDIT_VKEY, "vkey", "KEY",
-     "the log's public key, name+hash+base64, from somewhere else than DIR.\n"
-     "Without it the one in DIR is used: that finds damage, not a forger"},
+     "the log's public key, name+hash+base64, from somewhere else than the log;\n"
+     "one that was replaced since will do. More than once: any of them.\n"
+     "Without it the log's own word is taken: that finds damage, not a forger"},
     {AUDIT_SINCE, "since", "FILE",
      "a checkpoint that you kept: the log must be a continuation of it"},
+    {AUDIT_POLICY, "policy", "FILE",
+     "what you ask of the log, as YAML: origin, keys, max_age_seconds,\n"
+     "witnesses: {threshold, keys}"},
     {AUDIT_JSON, "json", NULL, "print one JSON object"},
 };
 
 const struct cli_command cli_command_audit_verify = {
     .name = "audit verify",
-    .synopsis = "DIR [--vkey KEY] [--since FILE] [--json]",
+    .synopsis = "DIR|URL [--vkey KEY]... [--since FILE] [--policy FILE] [--json]",
     .summary = "check an audit log, entry by entry",
     .description =
-        "  Reads the log in DIR (the directory 'audit' of a node, or a copy), hashes every entry\n"
-        "  anew, checks every link of the chain, the tree, the signature of the checkpoint and,\n"
-        "  with --since, that nothing which you saw before was taken back. Reads only; a node may\n"
-        "  be writing to it. The last line is the verdict:\n\n"
+        "  Reads the log in DIR (the directory 'audit' of a node, or a copy) or at URL (a node, "
+        "as\n"
+        "  http://127.0.0.1:3000, or any log that is served as c2sp.org/tlog-tiles says), hashes\n"
+        "  every entry anew, and checks every link of the chain, the tree, the signature of the\n"
+        "  checkpoint, the changes of keys and segments, what you ask for with --policy and, with\n"
+        "  --since, that nothing which you saw before was taken back. Reads only; a node may be\n"
+        "  writing to it. It uses two threads and a few MiB of memory, however long the log is.\n"
+        "  The last line is the verdict:\n\n"
         "  OK            everything is as it was signed\n"
-        "  PENDING       whole entries follow the last checkpoint; look again later\n"
-        "  PRUNED        what was asked for was removed by its owner, as the log says\n"
-        "  NOT_FOUND     there is no log, or no such entry\n"
-        "  TAMPERED      an entry, link, root or signature is wrong\n"
+        "  TAMPERED      an entry, link, root or signature is wrong; the first bad entry is named\n"
         "  TRUNCATED     entries that the checkpoint covers are missing\n"
         "  ROLLED_BACK   the log is shorter than the checkpoint of --since\n"
         "  FORKED        another history than that of --since\n"
-        "  UNVERIFIABLE  no key that you know has signed\n",
+        "  UNVERIFIABLE  no key that you know has signed, or your policy is not met\n",
     .options = audit_verify_options,
     .option_count = sizeof audit_verify_options / sizeof audit_verify_options[0],
-    .notes =
-        "EXIT STATUS\n"
-        "  0 for the verdict OK only, 4 for every other, 2 wrong usage or unreadable directory,\n"
-        "  70 internal error\n\n"
-        "EXAMPLE\n"
-        "  wasm-hypervisor audit checkpoint /mnt/copy/audit > june.checkpoint\n"
-        "  wasm-hypervisor audit verify /mnt/copy/audit --vkey \"$(cat log.vkey)\" --since "
-        "may.checkpoint\n",
+    .notes = AUDIT_EXIT_HELP
+    "\nEXAMPLES\n"
+    "  wasm-hypervisor audit checkpoint http://127.0.0.1:3000 > june.checkpoint\n"
+    "  wasm-hypervisor audit verify http://127.0.0.1:3000 --vkey \"$(cat log.vkey)\" --since "
+    "may.checkpoint\n"
+    "  wasm-hypervisor audit verify /mnt/copy/audit --policy policy.yaml --json\n",
     .run = audit_verify_main,
 };
 
@@ -241,14 +252,19 @@ const struct cli_command cli_command_audit_init = {
 
 const struct cli_command cli_command_audit_checkpoint = {
     .name = "audit checkpoint",
-    .synopsis = "DIR",
+    .synopsis = "DIR|URL",
     .summary = "print the newest checkpoint of an audit log",
     .description =
-        "  Prints the signed checkpoint of the log in DIR (a C2SP signed note: name, size, root\n"
-        "  hash, signature) as it is. Keep it away from the node: 'audit verify --since' shows\n"
-        "  later that nothing was taken back.\n",
+        "  Prints the signed checkpoint of the log in DIR or at URL, a C2SP signed note with "
+        "name,\n"
+        "  size, root hash and signatures, as it is. Keep it away from the node: 'audit verify\n"
+        "  --since' shows later that nothing was taken back. The file in the directory of a\n"
+        "  running node may be a second older than what the node answers.\n",
     .options = NULL,
     .option_count = 0,
-    .notes = "EXIT STATUS\n  0 printed, 2 there is no log in DIR, 70 internal error\n",
+    .notes = "EXIT STATUS\n"
+             "  0 printed, 2 the directory cannot be read, 3 the server cannot be reached, 9 there "
+             "is no\n"
+             "  checkpoint, 70 internal error\n",
     .run = audit_checkpoint_main,
 };

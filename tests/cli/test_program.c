@@ -25,9 +25,10 @@ static void setup(void)
 TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
-    "serve",   "exec",         "run",        "load",
-    "inspect", "audit verify", "audit init", "audit checkpoint",
-    "key new", "key list",     "key revoke"};
+    "serve",       "exec",         "run",        "load",
+    "inspect",     "audit verify", "audit init", "audit checkpoint",
+    "audit prove", "audit export", "audit show", "key new",
+    "key list",    "key revoke"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */
@@ -159,6 +160,14 @@ Test(cli_program, what_is_missing_is_asked_for)
     expect(PROGRAM_RUN("inspect"), 2, "", "which module?");
     expect(PROGRAM_RUN("audit", "verify"), 2, "", "which log?");
     expect(PROGRAM_RUN("audit", "init"), 2, "", "which log?");
+    expect(PROGRAM_RUN("audit", "prove"), 2, "", "which entry?");
+    expect(PROGRAM_RUN("audit", "prove", "x"), 2, "", "neither an index nor a request id");
+    expect(PROGRAM_RUN("audit", "show"), 2, "", "which request?");
+    expect(PROGRAM_RUN("audit", "show", "7"), 2, "", "not a request id");
+    expect(PROGRAM_RUN("audit", "export", "x", "--format", "xml"), 2, "", "jsonl or csv");
+    expect(PROGRAM_RUN("audit", "export", "x", "--from", "2", "--to", "1"), 2, "", "behind --to");
+    expect(PROGRAM_RUN("audit", "verify", "ftp://127.0.0.1/log"), 2, "", "not the address");
+    expect(PROGRAM_RUN("audit", "init"), 2, "", "which log?");
     expect(PROGRAM_RUN("audit", "checkpoint"), 2, "", "which log?");
     expect(PROGRAM_RUN("key", "revoke"), 2, "", "which key?");
 }
@@ -179,7 +188,7 @@ Test(cli_program, a_file_that_cannot_be_read_is_named_with_the_reason)
            "wasm-hypervisor run: cannot open '/nowhere/x.wasm': No such file or directory");
     expect(PROGRAM_RUN("inspect", "/"), 2, "", "cannot read '/': Is a directory");
     expect(PROGRAM_RUN("exec", "/nowhere/x.wasm"), 2, "", "cannot open '/nowhere/x.wasm'");
-    expect(PROGRAM_RUN("audit", "checkpoint", "/nowhere"), 2, "", "/nowhere/checkpoint");
+    expect(PROGRAM_RUN("audit", "checkpoint", "/nowhere"), 2, "", "/nowhere: No such file");
     expect(PROGRAM_RUN("audit", "verify", "/", "--since", "/nowhere"), 2, "", "'/nowhere'");
 }
 
@@ -336,12 +345,12 @@ Test(cli_program, only_the_verdict_ok_is_a_success)
     struct program_result checkpoint = PROGRAM_RUN("audit", "checkpoint", other);
     const char *kept = temporary_write(&directory, "kept", checkpoint.out);
     struct program_result report = PROGRAM_RUN("audit", "verify", log, "--since", kept);
-    cr_expect_eq(report.code, 4, "%s", report.out);
+    cr_expect_eq(report.code, 8, "%s", report.out);
     program_result_release(&checkpoint);
     program_result_release(&report);
     report = PROGRAM_RUN("audit", "verify", log, "--vkey",
                          "example.org/x+00000000+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-    cr_expect_eq(report.code, 4, "%s", report.out);
+    cr_expect_eq(report.code, 8, "%s", report.out);
     program_result_release(&report);
     temporary_remove(&directory);
 }
