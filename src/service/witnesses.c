@@ -10,7 +10,7 @@
  * Each is asked with the size that it knows, as far as we know; 409 tells it, and it is asked once
  * more. What a witness cannot do: stop the node once it runs, make it wait, or give it a
  * cosignature that is not good. What it can say is that it knows a larger log, or another
- * beginning (422 to a good proof). At the start that is believed, before anything is written:
+ * beginning (422 to a good proof). At the start that is believed, before any request is taken:
  * a false alarm costs an operator a line in the settings, a missed one a second history.
  *
  * Everything below is the mutex's. The callbacks come from the sender's thread, which serves only
@@ -335,7 +335,9 @@ static bool answer_take(struct service_witnesses *all, struct witness *witness,
         return answered_409(all, witness, answer->body);
     case 422:
         lose(all, witness, "it does not take the consistency proof");
-        contradict_root(all, witness);
+        if (witness->known_size > 0) { /* else there was nothing to prove */
+            contradict_root(all, witness);
+        }
         return false;
     default:
         (void)snprintf(why, sizeof(why), "it answered %d", answer->status);
