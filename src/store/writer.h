@@ -23,7 +23,7 @@ enum {
     STORE_TRANSACTION_JOBS_MAX = 512,
     STORE_QUEUE_JOBS_MAX = 16384,
     STORE_QUEUE_BYTES_MAX = 64 * 1024 * 1024,
-    STORE_GATHER_MS = 20, /* a patient job lies at most so long */
+    STORE_GATHER_MS = 50, /* a patient job lies at most so long */
 };
 
 struct store_job;
