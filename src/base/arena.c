@@ -63,6 +63,7 @@ void *heap_alloc_array(size_t count, size_t size)
     }
     void *ptr = malloc(total);
     if (ptr != NULL) {
+        __asm__ volatile("" : "+r"(ptr)); /* else the compiler makes it calloc again */
         (void)memset(ptr, 0, total);
     }
     return ptr;

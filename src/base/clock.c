@@ -5,7 +5,6 @@
 #include "base/clock.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -41,6 +40,13 @@ int64_t clock_wall_ms(const struct clock *clock)
     return clock->wall_ms(clock->context);
 }
 
+static void clock_put_digits(char *out, size_t count, int value)
+{
+    for (; count > 0; count--, value /= 10) {
+        out[count - 1] = (char)('0' + value % 10);
+    }
+}
+
 void clock_rfc3339_encode(int64_t wall_ms, char out[static CLOCK_RFC3339_CHARS + 1])
 {
     int64_t milliseconds = wall_ms % 1000;
@@ -52,11 +58,14 @@ void clock_rfc3339_encode(int64_t wall_ms, char out[static CLOCK_RFC3339_CHARS +
     bool ok = gmtime_r(&seconds, &parts) != NULL && parts.tm_year >= -1900 && parts.tm_year <= 8099;
     assert(ok);
     (void)ok;
-    char text[64];
-    (void)snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-                   parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                   (int)milliseconds);
-    (void)memcpy(out, text, CLOCK_RFC3339_CHARS + 1);
+    (void)memcpy(out, "0000-00-00T00:00:00.000Z", CLOCK_RFC3339_CHARS + 1);
+    clock_put_digits(out, 4, parts.tm_year + 1900);
+    clock_put_digits(out + 5, 2, parts.tm_mon + 1);
+    clock_put_digits(out + 8, 2, parts.tm_mday);
+    clock_put_digits(out + 11, 2, parts.tm_hour);
+    clock_put_digits(out + 14, 2, parts.tm_min);
+    clock_put_digits(out + 17, 2, parts.tm_sec);
+    clock_put_digits(out + 20, 3, (int)milliseconds);
 }
 
 /* Reads `count` digits; -1 if one is none. */

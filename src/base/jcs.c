@@ -45,16 +45,40 @@ static void jcs_escape(struct buffer *out, uint8_t byte)
     }
 }
 
+/* Bytes in all eight places. */
+#define JCS_EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether one of eight bytes may be less than `least` (at most 128); for sure if none is. */
+static uint64_t jcs_any_less(uint64_t eight, uint64_t least)
+{
+    return (eight - JCS_EIGHT(least)) & ~eight & JCS_EIGHT(0x80);
+}
+
+/* How many bytes at the beginning stand for themselves; not all of them, maybe. */
+static size_t jcs_plain(const char *text, size_t size)
+{
+    size_t done = 0;
+    for (uint64_t eight; size - done >= sizeof(eight); done += sizeof(eight)) {
+        (void)memcpy(&eight, text + done, sizeof(eight));
+        if ((jcs_any_less(eight, 0x20) | jcs_any_less(eight ^ JCS_EIGHT('"'), 1) |
+             jcs_any_less(eight ^ JCS_EIGHT('\\'), 1)) != 0) {
+            break;
+        }
+    }
+    return done;
+}
+
 static void jcs_string(struct buffer *out, const char *text, size_t size)
 {
     size_t run = 0; /* where what stands for itself begins */
     buffer_append_u8(out, '"');
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = jcs_plain(text, size); i < size; i++) {
         uint8_t byte = (uint8_t)text[i];
         if (byte < 0x20 || byte == '"' || byte == '\\') {
             buffer_append(out, text + run, i - run);
             jcs_escape(out, byte);
             run = i + 1;
+            i += jcs_plain(text + run, size - run);
         }
     }
     buffer_append(out, text + run, size - run);
