@@ -11,6 +11,10 @@
 
 #include <string.h>
 
+/* The types of a module may have this many parameters and results each, in the mean of as many
+ * types as there may be: telling them apart reads all of them. */
+enum { DECODE_VALUES_PER_TYPE = 100 };
+
 /* Passes over types that are read once their number is known. */
 static bool decode_type_bytes(struct reader *reader, uint32_t count, struct err *err)
 {
@@ -74,7 +78,15 @@ bool decode_types(struct decoder *decoder, struct err *err)
 bool decode_type(struct decoder *decoder, struct err *err)
 {
     struct vm_module *module = decoder->module;
-    return decode_func_type(module, &decoder->reader, &module->types[decoder->next], err);
+    struct vm_func_type *type = &module->types[decoder->next];
+    uint64_t max = (uint64_t)module->limits.types_max * DECODE_VALUES_PER_TYPE;
+    struct reader at = decoder->reader;
+    if (!decode_func_type(module, &decoder->reader, type, err)) {
+        return false;
+    }
+    decoder->type_values += (uint64_t)type->param_count + type->result_count;
+    return decoder->type_values <= max ||
+           decode_limit(&at, err, "values of all types", decoder->type_values, max);
 }
 
 /* The count of a section of definitions, and an array for them and the imports before them, which

@@ -71,11 +71,6 @@ struct vm_instance {
     struct list link;   /* in the store */
 };
 
-struct store_type { /* an interned function type */
-    struct vm_func_type type;
-    uint32_t id;
-};
-
 /* Everything made in a store lives until the store ends: objects in its arena, memories in mappings
  * and tables on the heap, charged to the same budget. */
 struct vm_store {
@@ -83,7 +78,8 @@ struct vm_store {
     struct budget *budget;
     struct arena arena;
     struct list instances, memories, tables;
-    struct store_type *types; /* sorted */
+    struct vm_func_type *types; /* interned, by id */
+    uint32_t *type_order;       /* their ids, sorted by what they are */
     uint32_t type_count, type_capacity;
     uint64_t used, peak;   /* bytes of linear memories and tables */
     uint64_t memory_pages; /* of all memories */

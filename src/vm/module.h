@@ -166,6 +166,7 @@ struct decoder {
     uint8_t last_order;   /* of the last section that was not custom: see decode.c */
     const uint8_t *end;   /* of the section */
     uint64_t count, next; /* of its entries; see each section's */
+    uint64_t type_values; /* parameters and results of the types so far */
     uint32_t items_left;  /* of the element segment at hand */
     bool has_expressions; /* its items */
     uint32_t elements;    /* that were begun */

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { STORE_TYPE_BYTES = sizeof(struct vm_func_type) + sizeof(uint32_t) };
+
 struct vm_store *vm_store_new(const struct vm_limits *limits, struct budget *budget)
 {
     if (!budget_charge(budget, sizeof(struct vm_store))) {
@@ -41,7 +43,8 @@ void vm_store_free(struct vm_store *store)
         table_release(LIST_ENTRY(link, struct vm_table, link));
     }
     heap_free(store->types);
-    budget_release(store->budget, sizeof *store + store->type_capacity * sizeof *store->types);
+    heap_free(store->type_order);
+    budget_release(store->budget, sizeof *store + store->type_capacity * STORE_TYPE_BYTES);
     arena_release(&store->arena);
     heap_free(store);
 }
@@ -99,7 +102,7 @@ uint64_t vm_store_memory_peak(const struct vm_store *store)
     return store->peak;
 }
 
-/* ---- Types: a sorted array, so that no choice of types makes it slow ---- */
+/* ---- Types: sorted, so that no choice of types makes it slow ---- */
 
 static int type_compare(const struct vm_func_type *a, const struct vm_func_type *b)
 {
@@ -119,16 +122,19 @@ static bool reserve_type(struct vm_store *store)
         return true;
     }
     uint32_t capacity = store->type_capacity == 0 ? 16 : 2 * store->type_capacity;
-    size_t added = (capacity - store->type_capacity) * sizeof *store->types;
+    size_t added = (capacity - store->type_capacity) * STORE_TYPE_BYTES;
     if (!budget_charge(store->budget, added)) {
         return false;
     }
-    struct store_type *types = heap_resize(store->types, capacity * sizeof *types);
-    if (types == NULL) {
+    struct vm_func_type *types = heap_resize(store->types, capacity * sizeof *types);
+    store->types = types != NULL ? types : store->types;
+    uint32_t *order =
+        types != NULL ? heap_resize(store->type_order, capacity * sizeof *order) : NULL;
+    if (order == NULL) {
         budget_release(store->budget, added);
         return false;
     }
-    store->types = types;
+    store->type_order = order;
     store->type_capacity = capacity;
     return true;
 }
@@ -154,9 +160,10 @@ uint32_t store_type_id(struct vm_store *store, const struct vm_func_type *type)
     uint32_t high = store->type_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = type_compare(&store->types[middle].type, type);
+        uint32_t id = store->type_order[middle];
+        int order = type_compare(&store->types[id], type);
         if (order == 0) {
-            return store->types[middle].id;
+            return id;
         }
         if (order < 0) {
             low = middle + 1;
@@ -164,15 +171,13 @@ uint32_t store_type_id(struct vm_store *store, const struct vm_func_type *type)
             high = middle;
         }
     }
-    struct store_type added = {.id = store->type_count};
-    if (!reserve_type(store) || !copy_type(store, type, &added.type)) {
+    if (!reserve_type(store) || !copy_type(store, type, &store->types[store->type_count])) {
         return UINT32_MAX;
     }
-    memmove(&store->types[low + 1], &store->types[low],
-            (store->type_count - low) * sizeof store->types[0]);
-    store->types[low] = added;
-    store->type_count++;
-    return added.id;
+    memmove(&store->type_order[low + 1], &store->type_order[low],
+            (store->type_count - low) * sizeof store->type_order[0]);
+    store->type_order[low] = store->type_count;
+    return store->type_count++;
 }
 
 /* ---- Host objects ---- */

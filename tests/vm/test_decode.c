@@ -170,6 +170,34 @@ Test(vm_decode, each_limit_admits_its_value_and_refuses_one_more)
     }
 }
 
+/* Two types, of 100 parameters, and of 60 and so many results. */
+static struct buffer wasm_of_wide_types(uint8_t results)
+{
+    uint8_t types[256];
+    size_t size = 0;
+    memset(types, VM_I32, sizeof types);
+    types[size++] = 2;
+    types[size++] = 0x60;
+    types[size] = 100;
+    size += 101;
+    types[size++] = 0;
+    types[size++] = 0x60;
+    types[size] = 60;
+    size += 61;
+    types[size] = results;
+    size += 1U + results;
+    return WASM({1, {types, size}});
+}
+
+Test(vm_decode, types_have_a_hundred_values_each_in_the_mean)
+{
+    struct vm_limits limits = vm_limits_default;
+    limits.types_max = 2;
+    wasm_accepted(wasm_of_wide_types(40), &limits);
+    wasm_refused(wasm_of_wide_types(41), &limits, ERR_LIMIT,
+                 "values of all types: 201 is over the limit of 200 at offset 0x73");
+}
+
 Test(vm_decode, counts_of_billions_allocate_nothing)
 {
     for (uint8_t id = 1; id <= 11; id++) {
