@@ -4,8 +4,6 @@
  */
 #include "base/histogram.h"
 
-#include <assert.h>
-
 #define US(n) ((n)*UINT64_C(1000))
 #define MS(n) ((n)*UINT64_C(1000000))
 #define S(n) ((n)*UINT64_C(1000000000))
@@ -43,19 +41,4 @@ void histogram_read(const struct histogram *histogram, struct histogram_facts *o
         out->cumulated[i] = out->count;
     }
     out->sum = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
-}
-
-uint64_t histogram_quantile(const struct histogram_facts *facts, double share)
-{
-    assert(share >= 0 && share <= 1);
-    if (facts->count == 0) {
-        return 0;
-    }
-    double wanted = share * (double)facts->count;
-    for (size_t i = 0; i < facts->scale->count; i++) {
-        if (facts->cumulated[i] > 0 && (double)facts->cumulated[i] >= wanted) {
-            return facts->scale->bounds[i];
-        }
-    }
-    return UINT64_MAX;
 }

@@ -50,8 +50,5 @@ struct histogram_facts {
 void histogram_init(struct histogram *histogram, enum histogram_kind kind);
 void histogram_add(struct histogram *histogram, uint64_t value);
 void histogram_read(const struct histogram *histogram, struct histogram_facts *out);
-/* The bound that at least `share` (0..1) of the values do not exceed; UINT64_MAX if it is above all
- * bounds, 0 if there are no values. */
-uint64_t histogram_quantile(const struct histogram_facts *facts, double share);
 
 #endif

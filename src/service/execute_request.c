@@ -538,22 +538,6 @@ void execute_intake_free(struct execute_intake *intake)
     }
 }
 
-bool execute_request_parse(struct bytes body, const struct service_config *config,
-                           struct arena *arena, struct execute_request *out, struct err *err)
-{
-    struct execute_intake *intake = execute_intake_new(body, config, arena, out);
-    if (intake == NULL) {
-        return err_set(err, ERR_NO_MEMORY, "no memory for a request");
-    }
-    bool is_done = false;
-    bool ok = true;
-    while (ok && !is_done) {
-        ok = execute_intake_step(intake, body.size, &is_done, err);
-    }
-    execute_intake_free(intake);
-    return ok;
-}
-
 void execute_request_release_sealed(struct execute_request *request)
 {
     arena_release_wiped(&request->sealed);

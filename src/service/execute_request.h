@@ -42,19 +42,15 @@ struct execute_request { /* pointers are into the arena that parsing was given, 
     uint8_t commitment[CRYPTO_SHA256_BYTES];
 };
 
-/* MALFORMED_REQUEST: not JSON, a member missing, unknown, of the wrong type or undecodable.
- * INVALID_ARGUMENTS: a value out of its range. INVALID_KEY: public_key is no point of P-256.
- * PAYLOAD_TOO_LARGE, COMMITMENT_MISMATCH. NO_MEMORY when the arena's budget has no more. */
-bool execute_request_parse(struct bytes body, const struct service_config *config,
-                           struct arena *arena, struct execute_request *out,
-                           struct err *err) MUST_CHECK;
-/* The same in pieces, so that a large body cannot keep a thread. NULL: no memory. Body, config and
- * arena must live as long; *out is written when it is done. */
+/* Reads a body in pieces, so that a large one cannot keep a thread. NULL: no memory. Body, config
+ * and arena must live as long; *out is written when it is done. */
 struct execute_intake;
 struct execute_intake *execute_intake_new(struct bytes body, const struct service_config *config,
                                           struct arena *arena, struct execute_request *out);
-/* Works through about so many bytes. Fails as execute_request_parse; then, and when it is done, no
- * more steps. */
+/* Works through about so many bytes. After a failure, and when it is done, no more steps.
+ * MALFORMED_REQUEST: not JSON, a member missing, unknown, of the wrong type or undecodable.
+ * INVALID_ARGUMENTS: a value out of its range. INVALID_KEY: public_key is no point of P-256.
+ * PAYLOAD_TOO_LARGE, COMMITMENT_MISMATCH. NO_MEMORY when the arena's budget has no more. */
 bool execute_intake_step(struct execute_intake *intake, size_t bytes, bool *is_done,
                          struct err *err) MUST_CHECK;
 void execute_intake_free(struct execute_intake *intake);

@@ -52,25 +52,6 @@ Test(base_histogram, a_zeroed_one_is_empty_and_of_seconds)
     cr_expect_eq(facts.sum, 0);
     cr_expect_eq(facts.scale->bounds[0], 10000);
     cr_expect_eq(facts.scale->bounds[facts.scale->count - 1], 500 * UINT64_C(1000000000));
-    cr_expect_eq(histogram_quantile(&facts, 0.5), 0);
-}
-
-Test(base_histogram, a_quantile_is_the_bound_that_enough_values_do_not_exceed)
-{
-    struct histogram histogram;
-    histogram_init(&histogram, HISTOGRAM_ENTRIES);
-    for (uint64_t i = 0; i < 99; i++) {
-        histogram_add(&histogram, 3);
-    }
-    histogram_add(&histogram, 1000);
-    struct histogram_facts facts = facts_of(&histogram);
-    cr_expect_eq(histogram_quantile(&facts, 0), 4);
-    cr_expect_eq(histogram_quantile(&facts, 0.5), 4);
-    cr_expect_eq(histogram_quantile(&facts, 0.99), 4);
-    cr_expect_eq(histogram_quantile(&facts, 1), 1024);
-    histogram_add(&histogram, 1000000);
-    facts = facts_of(&histogram);
-    cr_expect_eq(histogram_quantile(&facts, 1), UINT64_MAX);
 }
 
 enum { ADDS = 20000, THREADS = 4 };

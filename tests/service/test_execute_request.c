@@ -32,11 +32,24 @@ static json_t *good_body(void)
                      "AAAAAAAAAAAAAAAAAAAAAA==", "function_name", "f", "public_key", good_key);
 }
 
+static bool parse_text(const char *text, struct execute_request *out, struct arena *arena,
+                       struct err *err)
+{
+    struct bytes body = bytes_of_string(text);
+    struct execute_intake *intake = execute_intake_new(body, &service_config_default, arena, out);
+    bool is_done = false;
+    bool ok = intake != NULL || err_set(err, ERR_NO_MEMORY, "no intake");
+    while (ok && !is_done) {
+        ok = execute_intake_step(intake, 16, &is_done, err);
+    }
+    execute_intake_free(intake);
+    return ok;
+}
+
 static bool parse(json_t *body, struct execute_request *out, struct arena *arena, struct err *err)
 {
     char *text = json_dumps(body, JSON_COMPACT);
-    bool ok =
-        execute_request_parse(bytes_of_string(text), &service_config_default, arena, out, err);
+    bool ok = parse_text(text, out, arena, err);
     heap_free(text);
     return ok;
 }
@@ -281,9 +294,7 @@ Test(service_execute_request, what_is_no_json_object_is_malformed)
         struct arena arena;
         struct err err = {.code = ERR_NONE};
         arena_init(&arena, NULL);
-        cr_expect_not(execute_request_parse(bytes_of_string(bad_bodies[i]), &service_config_default,
-                                            &arena, &request, &err),
-                      "%s", bad_bodies[i]);
+        cr_expect_not(parse_text(bad_bodies[i], &request, &arena, &err), "%s", bad_bodies[i]);
         cr_expect_eq(err.code, ERR_MALFORMED_REQUEST, "%s", bad_bodies[i]);
         arena_release(&arena);
     }
@@ -336,8 +347,7 @@ Test(service_execute_request, without_memory_every_allocation_fails_cleanly)
         budget_init(&budget, NULL, SIZE_MAX);
         arena_init(&arena, &budget);
         heap_fail_after(n);
-        ok = execute_request_parse(bytes_of_string(text), &service_config_default, &arena, &request,
-                                   &err);
+        ok = parse_text(text, &request, &arena, &err);
         heap_fail_after(0);
         if (ok) {
             execute_request_release(&request);
