@@ -2,7 +2,8 @@
  *
  * Entries lie in segment files that are named by the index of their first entry and follow each
  * other without a gap. They are read in order through one window; reading backwards begins the
- * segment anew, and only the entries of one bundle are ever looked for that way.
+ * segment anew, and only the entries of one bundle are ever looked for that way. Segments that were
+ * pruned, always the oldest, have left files with the leaf hashes of their entries.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,16 +21,21 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEGMENTS_MAX = 65536, SEGMENT_DIGITS = 12 };
+enum { SEGMENTS_MAX = 65536, SEGMENT_DIGITS = 12, SEGMENT_NAME_CHARS = 64 };
+
+struct segments {
+    uint64_t *firsts; /* indexes, rising */
+    size_t count;
+};
 
 struct audit_directory {
     const struct audit_io *io;
     int directory_fd;
-    bool is_listed;     /* only when entries are asked for, so after the checkpoint was read */
-    uint64_t *segments; /* first indexes, rising */
-    size_t segment_count;
-    size_t segment; /* that is open */
-    int fd;         /* of it; -1: none */
+    bool is_listed; /* only when entries are asked for, so after the checkpoint was read */
+    struct segments segments;
+    struct segments hashes; /* files of pruned segments */
+    size_t segment;         /* that is open */
+    int fd;                 /* of it; -1: none */
     bool has_reader;
     struct audit_entry_reader reader;
     uint64_t index;      /* of the entry that the reader comes to */
@@ -39,11 +45,14 @@ struct audit_directory {
 
 /* ---- the list of segments ---- */
 
-static bool segment_name_read(const char *name, uint64_t *first)
+static bool segment_name_read(const char *name, const char *suffix, uint64_t *first)
 {
-    return strlen(name) == SEGMENT_DIGITS + 4 && strcmp(name + SEGMENT_DIGITS, ".log") == 0 &&
-           strspn(name, "0123456789") == SEGMENT_DIGITS &&
-           (*first = strtoull(name, NULL, 10), true);
+    size_t digits = strspn(name, "0123456789");
+    if (digits != SEGMENT_DIGITS || strcmp(name + digits, suffix) != 0) {
+        return false;
+    }
+    *first = strtoull(name, NULL, 10);
+    return true;
 }
 
 static int segments_compare(const void *a, const void *b)
@@ -53,23 +62,30 @@ static int segments_compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static bool segment_add(struct audit_directory *directory, uint64_t first, struct err *err)
+static bool segments_add(struct segments *segments, uint64_t first, struct err *err)
 {
-    size_t count = directory->segment_count;
+    size_t count = segments->count;
     if (count == SEGMENTS_MAX) {
         return err_set(err, ERR_LIMIT, "%s: more than %d segments", AUDIT_ENTRIES_DIRECTORY,
                        SEGMENTS_MAX);
     }
     if ((count & (count - 1)) == 0) { /* grows at powers of two */
         size_t room = count == 0 ? 1 : 2 * count;
-        uint64_t *grown = heap_resize(directory->segments, room * sizeof(*grown));
+        uint64_t *grown = heap_resize(segments->firsts, room * sizeof(*grown));
         if (grown == NULL) {
             return err_set(err, ERR_NO_MEMORY, "no memory for the list of segments");
         }
-        directory->segments = grown;
+        segments->firsts = grown;
     }
-    directory->segments[directory->segment_count++] = first;
+    segments->firsts[segments->count++] = first;
     return true;
+}
+
+static void segments_sort(struct segments *segments)
+{
+    if (segments->count > 0) {
+        qsort(segments->firsts, segments->count, sizeof(segments->firsts[0]), segments_compare);
+    }
 }
 
 static bool segments_list(struct audit_directory *directory, struct err *err)
@@ -94,14 +110,15 @@ static bool segments_list(struct audit_directory *directory, struct err *err)
     const struct dirent *entry;
     while ((entry = readdir(list)) != NULL) {
         uint64_t first = 0;
-        if (segment_name_read(entry->d_name, &first) && !segment_add(directory, first, err)) {
+        if ((segment_name_read(entry->d_name, ".log", &first) &&
+             !segments_add(&directory->segments, first, err)) ||
+            (segment_name_read(entry->d_name, ".hashes", &first) &&
+             !segments_add(&directory->hashes, first, err))) {
             goto out;
         }
     }
-    if (directory->segment_count > 0) {
-        qsort(directory->segments, directory->segment_count, sizeof(directory->segments[0]),
-              segments_compare);
-    }
+    segments_sort(&directory->segments);
+    segments_sort(&directory->hashes);
     ok = true;
 out:
     closedir(list);
@@ -122,12 +139,17 @@ static void segment_leave(struct audit_directory *directory)
     }
 }
 
+static void segment_name(uint64_t first, const char *suffix, char out[static SEGMENT_NAME_CHARS])
+{
+    (void)snprintf(out, SEGMENT_NAME_CHARS, AUDIT_ENTRIES_DIRECTORY "/%0*" PRIu64 "%s",
+                   SEGMENT_DIGITS, first, suffix);
+}
+
 static bool segment_enter(struct audit_directory *directory, size_t segment, struct err *err)
 {
-    char name[sizeof(AUDIT_ENTRIES_DIRECTORY) + 1 + 20 + 4];
+    char name[SEGMENT_NAME_CHARS];
     segment_leave(directory);
-    (void)snprintf(name, sizeof(name), AUDIT_ENTRIES_DIRECTORY "/%012" PRIu64 ".log",
-                   directory->segments[segment]);
+    segment_name(directory->segments.firsts[segment], ".log", name);
     directory->fd =
         directory->io->open(directory->io->context, directory->directory_fd, name, O_RDONLY, 0);
     if (directory->fd < 0) {
@@ -138,20 +160,20 @@ static bool segment_enter(struct audit_directory *directory, size_t segment, str
     }
     directory->has_reader = true;
     directory->segment = segment;
-    directory->index = directory->segments[segment];
+    directory->index = directory->segments.firsts[segment];
     directory->mark_index = directory->index;
     directory->mark_offset = 0;
     return true;
 }
 
-/* The segment that `index` lies in; there is one. */
-static size_t segment_of(const struct audit_directory *directory, uint64_t index)
+/* The number of the segment that `index` lies in; there is one. */
+static size_t segments_find(const struct segments *segments, uint64_t index)
 {
     size_t low = 0;
-    size_t high = directory->segment_count;
+    size_t high = segments->count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (directory->segments[middle] <= index) {
+        if (segments->firsts[middle] <= index) {
             low = middle;
         } else {
             high = middle;
@@ -163,8 +185,8 @@ static size_t segment_of(const struct audit_directory *directory, uint64_t index
 /* The index at which the open segment must end: where the next one begins. */
 static uint64_t segment_end(const struct audit_directory *directory)
 {
-    return directory->segment + 1 < directory->segment_count
-               ? directory->segments[directory->segment + 1]
+    return directory->segment + 1 < directory->segments.count
+               ? directory->segments.firsts[directory->segment + 1]
                : UINT64_MAX;
 }
 
@@ -208,7 +230,7 @@ static bool entry_read(struct audit_directory *directory, struct bytes *leaf, co
 static bool seek(struct audit_directory *directory, uint64_t index, bool *found,
                  const char **problem, struct err *err)
 {
-    size_t segment = segment_of(directory, index);
+    size_t segment = segments_find(&directory->segments, index);
     bool ahead = directory->has_reader && directory->index <= index &&
                  directory->segment + 1 >= segment && directory->segment <= segment;
     bool marked = directory->has_reader && directory->segment == segment &&
@@ -232,17 +254,57 @@ static bool seek(struct audit_directory *directory, uint64_t index, bool *found,
     return true;
 }
 
-static bool directory_bundle(void *context, uint64_t first, size_t count, struct audit_bundle *out,
-                             struct err *err)
+/* As many leaf hashes from `first` on as one file has, at most count. */
+static bool hashes_read(struct audit_directory *directory, uint64_t first, size_t count,
+                        uint8_t *out, size_t *found, struct err *err)
 {
-    struct audit_directory *directory = context;
-    bool found = false;
-    if (!segments_list(directory, err)) {
-        return false;
-    }
-    if (directory->segment_count == 0 || first < directory->segments[0]) {
+    char name[SEGMENT_NAME_CHARS];
+    size_t size = 0;
+    *found = 0;
+    if (directory->hashes.count == 0 || first < directory->hashes.firsts[0]) {
         return true;
     }
+    size_t file = segments_find(&directory->hashes, first);
+    uint64_t offset = (first - directory->hashes.firsts[file]) * AUDIT_HASH_BYTES;
+    if (file + 1 < directory->hashes.count && directory->hashes.firsts[file + 1] - first < count) {
+        count = (size_t)(directory->hashes.firsts[file + 1] - first);
+    }
+    segment_name(directory->hashes.firsts[file], ".hashes", name);
+    int fd =
+        directory->io->open(directory->io->context, directory->directory_fd, name, O_RDONLY, 0);
+    if (fd < 0) {
+        return err_set(err, ERR_IO, "%s: %s", name, strerror(errno));
+    }
+    bool ok =
+        audit_io_read_most(directory->io, fd, out, count * AUDIT_HASH_BYTES, offset, &size, err);
+    close(fd);
+    *found = size / AUDIT_HASH_BYTES;
+    return ok || err_wrap(err, "%s", name);
+}
+
+/* The entries at the beginning that only their hashes are left of. *found false: not all are. */
+static bool take_pruned(struct audit_directory *directory, uint64_t first, size_t count,
+                        struct audit_bundle *out, bool *found, struct err *err)
+{
+    uint64_t end = directory->segments.count == 0 ? UINT64_MAX : directory->segments.firsts[0];
+    size_t wanted = first >= end ? 0 : end - first < count ? (size_t)(end - first) : count;
+    size_t got = 1;
+    while (out->pruned_count < wanted && got > 0) {
+        uint8_t *to = out->pruned_hashes + out->pruned_count * AUDIT_HASH_BYTES;
+        if (!hashes_read(directory, first + out->pruned_count, wanted - out->pruned_count, to, &got,
+                         err)) {
+            return false;
+        }
+        out->pruned_count += got;
+    }
+    *found = out->pruned_count == wanted;
+    return true;
+}
+
+static bool take_entries(struct audit_directory *directory, uint64_t first, size_t count,
+                         struct audit_bundle *out, struct err *err)
+{
+    bool found = false;
     if (!seek(directory, first, &found, &out->problem, err)) {
         return false;
     }
@@ -262,6 +324,19 @@ static bool directory_bundle(void *context, uint64_t first, size_t count, struct
     return !out->entries.failed || err_set(err, ERR_NO_MEMORY, "no memory for entries");
 }
 
+static bool directory_bundle(void *context, uint64_t first, size_t count, struct audit_bundle *out,
+                             struct err *err)
+{
+    struct audit_directory *directory = context;
+    bool found = false;
+    if (!segments_list(directory, err) || !take_pruned(directory, first, count, out, &found, err)) {
+        return false;
+    }
+    size_t pruned = out->pruned_count;
+    return !found || pruned == count || directory->segments.count == 0 ||
+           take_entries(directory, first + pruned, count - pruned, out, err);
+}
+
 static bool directory_checkpoint(void *context, struct buffer *out, struct err *err)
 {
     struct audit_directory *directory = context;
@@ -278,8 +353,8 @@ static bool directory_vkeys(void *context, struct buffer *out, struct err *err)
 static bool directory_segment(void *context, uint64_t index)
 {
     const struct audit_directory *directory = context;
-    return directory->segment_count > 0 &&
-           directory->segments[segment_of(directory, index)] == index;
+    return directory->segments.count > 0 &&
+           directory->segments.firsts[segments_find(&directory->segments, index)] == index;
 }
 
 bool audit_directory_open(const char *path, struct audit_directory **out,
@@ -317,6 +392,7 @@ void audit_directory_close(struct audit_directory *directory)
     }
     segment_leave(directory);
     close(directory->directory_fd);
-    heap_free(directory->segments);
+    heap_free(directory->segments.firsts);
+    heap_free(directory->hashes.firsts);
     heap_free(directory);
 }

@@ -317,20 +317,32 @@ static bool take_signed(struct audit_verifier *verifier, bool *go_on, struct err
 /* Every byte is as it was signed; what is wrong now, the key itself signed against the rules. */
 static bool compare_rules(struct audit_verifier *verifier)
 {
-    if (verifier->broken_index != UINT64_MAX) {
+    uint64_t pruned = verifier->report->pruned_entries;
+    uint64_t claimed = verifier->control.prune_claimed;
+    bool is_broken = verifier->broken_index != UINT64_MAX;
+    bool breaks_rule = verifier->rule_index != UINT64_MAX;
+    if (!is_broken && !breaks_rule && pruned <= claimed) {
+        return audit_verifier_compare_signers(verifier);
+    }
+    if (!audit_verifier_knows_signer(verifier)) {
+        return false;
+    }
+    if (is_broken) {
         audit_verifier_conclude(verifier, AUDIT_TAMPERED, verifier->broken_index,
                                 "entry %" PRIu64
                                 " was signed, but does not name the entry before it",
                                 verifier->broken_index);
-        return false;
-    }
-    if (verifier->rule_index != UINT64_MAX) {
+    } else if (breaks_rule) {
         audit_verifier_conclude(verifier, AUDIT_TAMPERED, verifier->rule_index,
                                 "entry %" PRIu64 " was signed, but %s", verifier->rule_index,
                                 verifier->rule_why);
-        return false;
+    } else {
+        audit_verifier_conclude(verifier, AUDIT_TRUNCATED, claimed,
+                                "entries %" PRIu64 " to %" PRIu64
+                                " are not there, and no PRUNE entry says why",
+                                claimed, pruned - 1);
     }
-    return audit_verifier_compare_signers(verifier);
+    return false;
 }
 
 static bool compare_root(struct audit_verifier *verifier)
@@ -342,6 +354,12 @@ static bool compare_root(struct audit_verifier *verifier)
         return compare_rules(verifier);
     }
     if (!audit_verifier_knows_signer(verifier)) {
+        return false;
+    }
+    if (verifier->broken_index == UINT64_MAX && verifier->report->pruned_entries > 0) {
+        audit_verifier_conclude(verifier, AUDIT_TAMPERED, UINT64_MAX,
+                                "the links hold but the root is not the signed one: a hash of a "
+                                "pruned entry was changed, or the last entries were made anew");
         return false;
     }
     if (verifier->broken_index == UINT64_MAX) {

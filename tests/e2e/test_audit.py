@@ -95,7 +95,7 @@ class Server:
         return (200, b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)) if len(leaves) == int(width or 256) else (404, b"")
 
     def __enter__(self):
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_):
