@@ -61,6 +61,7 @@ static struct audit_checkpoint open_checkpoint(const struct reply *reply)
 
 Test(service_log_read, the_checkpoint_is_kept_by_caches_for_a_second_only)
 {
+    grow(3);
     struct reply reply = get("/v1/log/checkpoint");
     cr_expect_eq(reply.status, 200);
     cr_expect_str_eq(reply.response.content_type, "text/plain; charset=utf-8");
