@@ -192,6 +192,34 @@ void attest_evidence_verify(const json_t *evidence, const struct attest_policy *
 void attest_report_verify(const char *provider, struct bytes report,
                           const struct bytes *certificates, size_t certificate_count,
                           const struct attest_policy *policy, struct attest_result *result);
+/* The same with certificates as attest_certificates_add collects them. */
+void attest_report_verify_collected(const char *provider, struct bytes report,
+                                    struct bytes certificates, const struct attest_policy *policy,
+                                    struct attest_result *result);
+/* Appends every certificate of a file to the collection: one in DER, several in PEM, or the table
+ * that a host hands to its guest. FORMAT: it is none of these, or too much. */
+bool attest_certificates_add(struct bytes file, struct buffer *certificates,
+                             struct err *err) MUST_CHECK;
+/* A revocation list's DER from DER or PEM. A fresh heap block. */
+bool attest_crl_read(struct bytes file, uint8_t **out, size_t *size, struct err *err) MUST_CHECK;
+
+/* ---- A report in words ---- */
+
+struct attest_bit {
+    unsigned bit;
+    const char *name;    /* as in a policy file */
+    const char *meaning; /* when it is set */
+};
+
+/* The bits of the guest policy and of platform_info that are known; the last has no name. */
+extern const struct attest_bit attest_guest_policy_bits[];
+extern const struct attest_bit attest_platform_bits[];
+
+/* Appends every field, one a line and bits below it. FORMAT: not ATTEST_REPORT_BYTES. */
+bool attest_report_describe(struct bytes report, struct buffer *out, struct err *err) MUST_CHECK;
+
+/* ---- What an epoch signed ---- */
+
 /* Verifies what attest_epoch_sign gives, under a verified epoch; *payload (a new reference) is the
  * parsed object. Fails with FORMAT (its shape) or TAMPERED (epoch, signature or domain). */
 bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,

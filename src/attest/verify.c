@@ -238,6 +238,16 @@ void attest_report_verify(const char *provider, struct bytes report,
     inspection_release(&inspection);
 }
 
+void attest_report_verify_collected(const char *provider, struct bytes report,
+                                    struct bytes certificates, const struct attest_policy *policy,
+                                    struct attest_result *result)
+{
+    struct bytes split[CHAIN_CERTIFICATES_MAX];
+    size_t count = 0;
+    bool whole = chain_split(certificates, split, &count);
+    attest_report_verify(provider, report, split, whole ? count : 0, policy, result);
+}
+
 /* ---- What is signed under an epoch ---- */
 
 static bool signature_verify(const json_t *signed_object, const struct attest_result *epoch,

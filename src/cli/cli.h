@@ -21,6 +21,8 @@ enum cli_exit {
     CLI_USAGE = 2,          /* wrong flags or arguments, or a file that cannot be read */
     CLI_NETWORK = 3,        /* the node cannot be reached or refused the request */
     CLI_UNVERIFIED = 4,     /* evidence, proof or commitment does not verify */
+    CLI_REFUSED = 12,       /* evidence is genuine, but not what the policy accepts */
+    CLI_MALFORMED = 13,     /* it is no evidence at all */
     CLI_INTERNAL = 70,      /* this machine failed us (memory, disk), or a bug */
 };
 
@@ -44,9 +46,9 @@ struct cli_command {
 
 extern const struct cli_command cli_command_serve, cli_command_exec, cli_command_run,
     cli_command_audit_verify, cli_command_audit_init, cli_command_audit_checkpoint,
-    cli_command_audit_prove, cli_command_audit_export, cli_command_audit_show,
-    cli_command_key_new, cli_command_key_list, cli_command_key_revoke, cli_command_inspect,
-    cli_command_load;
+    cli_command_audit_prove, cli_command_audit_export, cli_command_audit_show, cli_command_key_new,
+    cli_command_key_list, cli_command_key_revoke, cli_command_inspect, cli_command_load,
+    cli_command_attest_verify, cli_command_attest_show, cli_command_attest_report;
 
 /* ---- options.c: flags and help ---- */
 

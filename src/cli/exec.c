@@ -28,6 +28,7 @@ enum exec_flag {
     EXEC_ENCRYPT_ARGUMENTS,
     EXEC_ALLOW_SIMULATED,
     EXEC_NO_ATTESTATION,
+    EXEC_POLICY,
     EXEC_LOG_VKEY,
     EXEC_JSON,
     EXEC_SAVE,
@@ -486,6 +487,9 @@ static bool take_option(const struct cli_options *options, struct exec_request *
         return true;
     case EXEC_ALLOW_SIMULATED:
         return take_simulated(command, request, text);
+    case EXEC_POLICY:
+        request->policy_path = text;
+        return true;
     case EXEC_NO_ATTESTATION:
         request->no_attestation = true;
         return true;
@@ -559,8 +563,15 @@ static int exec_main(const struct cli_command *command, int argc, char **argv)
             return CLI_USAGE;
         }
     }
+    struct err err;
+    attest_policy_file_init(&request.policy_file);
     if (!request_check(command, &request)) {
         return CLI_USAGE;
+    }
+    if (request.policy_path != NULL &&
+        !attest_policy_file_load(&request.policy_file, request.policy_path, &err)) {
+        attest_policy_file_release(&request.policy_file);
+        return cli_complain_err(command, &err);
     }
     static struct exec exec;
     exec = (struct exec){.request = &request};
@@ -568,6 +579,7 @@ static int exec_main(const struct cli_command *command, int argc, char **argv)
     int code =
         request.resume != NULL ? exec_resume(command, &exec, &request) : exec_go(command, &exec);
     exec_release(&exec);
+    attest_policy_file_release(&request.policy_file);
     exec_cancel_end();
     return code;
 }
@@ -594,6 +606,9 @@ static const struct cli_option exec_options[] = {
     {EXEC_ALLOW_SIMULATED, "allow-simulated", "SHA256",
      "accept a simulated node whose root certificate has this hash, or any\n"
      "simulated node with the word any: for trials, it proves nothing"},
+    {EXEC_POLICY, "attestation-policy", "FILE",
+     "what evidence you accept, as YAML (docs/attestation.md): which programs,\n"
+     "chips, firmware; without it the strict default of 'attest verify'"},
     {EXEC_NO_ATTESTATION, "no-attestation", NULL,
      "go on with a node that nothing vouches for; the answer is then only as\n"
      "good as the connection, and the result says NOT verified"},

@@ -16,6 +16,7 @@
 #include "attest/attest.h"
 #include "audit/audit.h"
 #include "base/text.h"
+#include "cli/attest.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/module.h"
@@ -43,6 +44,8 @@ struct exec_request { /* what the command line says */
     bool has_simulated_root, allow_any_simulated;
     uint8_t simulated_root[CRYPTO_SHA256_BYTES];
     bool no_attestation;
+    const char *policy_path;               /* --attestation-policy; NULL: the strict default */
+    struct attest_policy_file policy_file; /* read before anything else is done */
     const char *log_vkey;
     bool json;
     const char *save;

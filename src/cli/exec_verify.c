@@ -130,11 +130,10 @@ static void failed_checks_tell(const struct exec *exec, char *out, size_t size)
 static bool attestation_verify(struct exec *exec, const json_t *evidence)
 {
     const struct exec_request *request = exec->request;
-    struct attest_policy policy = {
-        .allowed_simulated_root = request->has_simulated_root ? request->simulated_root : NULL,
-        .allow_any_simulated_root = request->allow_any_simulated,
-        .now_ms = exec->judged_ms,
-    };
+    struct attest_policy policy = request->policy_file.policy;
+    policy.allowed_simulated_root = request->has_simulated_root ? request->simulated_root : NULL;
+    policy.allow_any_simulated_root = request->allow_any_simulated;
+    policy.now_ms = exec->judged_ms;
     struct attest_result *result = &exec->attestation;
     attest_evidence_verify(evidence, &policy, result);
     if (result->ok) {

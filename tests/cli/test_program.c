@@ -25,10 +25,11 @@ static void setup(void)
 TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
-    "serve",       "exec",         "run",        "load",
-    "inspect",     "audit verify", "audit init", "audit checkpoint",
-    "audit prove", "audit export", "audit show", "key new",
-    "key list",    "key revoke"};
+    "serve",        "exec",         "run",           "load",
+    "inspect",      "audit verify", "audit init",    "audit checkpoint",
+    "audit prove",  "audit export", "audit show",    "key new",
+    "key list",     "key revoke",   "attest verify", "attest show",
+    "attest report"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */
@@ -91,7 +92,7 @@ Test(cli_program, the_page_holds_every_help_text)
 {
     FILE *file = fopen(WH_SOURCE_DIR "/docs/cli.md", "r");
     cr_assert_not_null(file);
-    static char page[128 * 1024];
+    static char page[160 * 1024];
     size_t size = fread(page, 1, sizeof page - 1, file);
     fclose(file);
     cr_assert_lt(size, sizeof page - 1);
@@ -170,6 +171,8 @@ Test(cli_program, what_is_missing_is_asked_for)
     expect(PROGRAM_RUN("audit", "init"), 2, "", "which log?");
     expect(PROGRAM_RUN("audit", "checkpoint"), 2, "", "which log?");
     expect(PROGRAM_RUN("key", "revoke"), 2, "", "which key?");
+    expect(PROGRAM_RUN("attest", "verify"), 2, "", "which report?");
+    expect(PROGRAM_RUN("attest", "show"), 2, "", "which report?");
 }
 
 Test(cli_program, what_is_too_much_is_refused)
