@@ -307,6 +307,9 @@ struct audit_source {
     void *context;
     /* NOT_FOUND: there is none; FORMAT: it is too long. */
     bool (*checkpoint)(void *context, struct buffer *out, struct err *err);
+    /* The last one that witnesses cosigned, for who asks for them. NOT_FOUND, FORMAT; NULL: it
+     * keeps none apart. */
+    bool (*cosigned)(void *context, struct buffer *out, struct err *err);
     /* The log's keys as it tells them, one per line, the current one first. NOT_FOUND; NULL: it
      * tells none. */
     bool (*vkeys)(void *context, struct buffer *out, struct err *err);

@@ -344,6 +344,13 @@ static bool directory_checkpoint(void *context, struct buffer *out, struct err *
                               err);
 }
 
+static bool directory_cosigned(void *context, struct buffer *out, struct err *err)
+{
+    struct audit_directory *directory = context;
+    return audit_io_read_file(directory->io, directory->directory_fd, AUDIT_WITNESSED_FILE, out,
+                              err);
+}
+
 static bool directory_vkeys(void *context, struct buffer *out, struct err *err)
 {
     struct audit_directory *directory = context;
@@ -376,6 +383,7 @@ bool audit_directory_open(const char *path, struct audit_directory **out,
     *source = (struct audit_source){
         .context = directory,
         .checkpoint = directory_checkpoint,
+        .cosigned = directory_cosigned,
         .vkeys = directory_vkeys,
         .bundle = directory_bundle,
         .segment = directory_segment,

@@ -41,6 +41,8 @@ enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 1000 };
 #define AUDIT_VKEY_FILE "log.vkey"
 #define AUDIT_CHECKPOINT_FILE "checkpoint"
 #define AUDIT_CHECKPOINT_TEMPORARY "checkpoint.tmp"
+#define AUDIT_WITNESSED_FILE "checkpoint.witnessed"
+#define AUDIT_WITNESSED_TEMPORARY "checkpoint.witnessed.tmp"
 
 /* A leaf between submit and callback. */
 struct audit_pending {

@@ -115,9 +115,27 @@ static enum audit_verdict open_trusted(const struct audit_verifier *verifier, st
     return sum;
 }
 
+/* Whoever asks for witnesses gets the head that has their cosignatures; the newest one has not got
+ * them yet. What follows behind it is then as pending as what follows a checkpoint. */
+static bool head_read(struct audit_verifier *verifier, struct err *err)
+{
+    const struct audit_source *source = verifier->source;
+    struct err why;
+    if (verifier->expectation->witnesses != NULL && source->cosigned != NULL) {
+        if (source->cosigned(source->context, &verifier->note, &why)) {
+            return true;
+        }
+        if (why.code != ERR_NOT_FOUND) {
+            *err = why;
+            return false;
+        }
+    }
+    return source->checkpoint(source->context, &verifier->note, err);
+}
+
 bool audit_verifier_load_checkpoint(struct audit_verifier *verifier, bool *go_on, struct err *err)
 {
-    bool found = verifier->source->checkpoint(verifier->source->context, &verifier->note, err);
+    bool found = head_read(verifier, err);
     *go_on = false;
     if (!found) {
         if (err->code != ERR_NOT_FOUND && err->code != ERR_FORMAT) {

@@ -10,9 +10,6 @@
 
 #include <string.h>
 
-#define WITNESSED_FILE "checkpoint.witnessed"
-#define WITNESSED_TEMPORARY "checkpoint.witnessed.tmp"
-
 static bool proves_continuation(struct audit_log *log, const struct audit_checkpoint *old,
                                 const struct audit_checkpoint *now, bool *continues,
                                 struct err *err)
@@ -59,11 +56,11 @@ bool audit_log_continues(struct audit_log *log, const struct audit_checkpoint *o
 
 bool audit_log_keep_cosigned(struct audit_log *log, struct bytes note, struct err *err)
 {
-    return audit_io_replace_file(log->io, log->directory_fd, WITNESSED_FILE, WITNESSED_TEMPORARY,
-                                 note, err);
+    return audit_io_replace_file(log->io, log->directory_fd, AUDIT_WITNESSED_FILE,
+                                 AUDIT_WITNESSED_TEMPORARY, note, err);
 }
 
 bool audit_log_read_cosigned(struct audit_log *log, struct buffer *out, struct err *err)
 {
-    return audit_io_read_file(log->io, log->directory_fd, WITNESSED_FILE, out, err);
+    return audit_io_read_file(log->io, log->directory_fd, AUDIT_WITNESSED_FILE, out, err);
 }

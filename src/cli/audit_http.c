@@ -235,25 +235,25 @@ static bool http_wait(struct audit_http *http, const struct fetch *fetch, struct
 
 /* ---- the source ---- */
 
-static bool http_checkpoint(void *context, struct buffer *out, struct err *err)
+static bool head_read(struct audit_http *http, const char *name, struct buffer *out,
+                      struct err *err)
 {
-    struct audit_http *http = context;
     struct fetch *fetch = &http->single;
     struct audit_checkpoint checkpoint;
     fetch->tile = (struct audit_tile){0};
-    (void)snprintf(fetch->path, sizeof(fetch->path), "checkpoint");
+    (void)snprintf(fetch->path, sizeof(fetch->path), "%s", name);
     if (!fetch_begin(fetch, err) || !http_wait(http, fetch, err)) {
         return false;
     }
     if (fetch->is_too_long || fetch->body.size > AUDIT_CHECKPOINT_BYTES_MAX) {
-        return err_set(err, ERR_FORMAT, "%s/checkpoint: it is too long", http->prefix);
+        return err_set(err, ERR_FORMAT, "%s/%s: it is too long", http->prefix, name);
     }
     if (fetch->status == 404 || fetch->status == 410) {
-        return err_set(err, ERR_NOT_FOUND, "%s/checkpoint: the server answered %ld", http->prefix,
+        return err_set(err, ERR_NOT_FOUND, "%s/%s: the server answered %ld", http->prefix, name,
                        fetch->status);
     }
     if (fetch->status != 200) {
-        return err_set(err, ERR_IO, "%s/checkpoint: the server answered %ld", http->prefix,
+        return err_set(err, ERR_IO, "%s/%s: the server answered %ld", http->prefix, name,
                        fetch->status);
     }
     if (audit_checkpoint_verify(buffer_bytes(&fetch->body), "", &checkpoint) != AUDIT_TAMPERED) {
@@ -261,6 +261,17 @@ static bool http_checkpoint(void *context, struct buffer *out, struct err *err)
     }
     buffer_append_bytes(out, buffer_bytes(&fetch->body));
     return !out->failed || err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+static bool http_checkpoint(void *context, struct buffer *out, struct err *err)
+{
+    return head_read(context, "checkpoint", out, err);
+}
+
+/* Where our nodes have it; tlog-tiles knows one checkpoint for each prefix. */
+static bool http_cosigned(void *context, struct buffer *out, struct err *err)
+{
+    return head_read(context, "witnessed/checkpoint", out, err);
 }
 
 static struct fetch *fetch_of(struct audit_http *http, uint64_t first)
@@ -435,6 +446,7 @@ bool audit_http_open(const char *url, struct audit_http **out, struct audit_sour
     *source = (struct audit_source){
         .context = http,
         .checkpoint = http_checkpoint,
+        .cosigned = http_cosigned,
         .bundle = http_bundle,
         .tile = http_tile,
     };

@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import socket
@@ -243,6 +244,13 @@ class Mutual(unittest.TestCase):
             with open(kept, encoding="utf-8") as file:
                 open_cosignature(file.read(), vkey_of(self.nodes[other], "witness/witness.vkey"))
             self.assertEqual(node.audit("--since", kept)[1]["verdict"], "OK")
+            policy = os.path.join(node.data, "policy.yaml")
+            for vkey, verdict in ((vkey_of(self.nodes[other], "witness/witness.vkey"), "OK"), (Signer("other.example", 4).vkey, "UNVERIFIABLE")):
+                with open(policy, "w", encoding="utf-8") as file:
+                    file.write(f"keys: [{vkey_of(node, 'audit/log.vkey')}]\nwitnesses:\n  threshold: 1\n  keys: [{vkey}]\n")
+                for place in (os.path.join(node.data, "audit"), f"http://127.0.0.1:{node.port}", f"http://127.0.0.1:{node.port}/log/witnessed"):
+                    done = command("audit", "verify", place, "--json", "--policy", policy, check=False)
+                    self.assertEqual(json.loads(done.stdout)["verdict"], verdict, (place, done.stdout, done.stderr))
 
     def test_rolled_back_and_forked_data_is_refused(self):
         node = self.nodes[0]
