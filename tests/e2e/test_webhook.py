@@ -245,6 +245,25 @@ class Delivered(Case):
         self.assertEqual(receiver.requests[0][1]["webhook-id"], done.stdout.strip())
 
 
+class Bounded(Case):
+    arguments = ("--webhooks", "true", "--webhooks-private", "true", "--webhooks-retry-seconds", "0", "--webhooks-max-pending", "4")
+
+    def test_a_receiver_that_answers_nothing_costs_its_tenant_webhooks_and_nobody_executions(self):
+        count, running, waiting = 30, 16, 2  # a quarter of 64 and half of 4: one API key's
+        receiver = self.receiver(*[held] * 3 * count)
+        begun = [self.run_with(receiver.url()) for _ in range(count)]
+        for prepared, answer in begun:
+            self.assertEqual(answer.status, 202, answer)
+            self.finish(prepared)
+        until(lambda: self.counts()["refused_total"] + self.counts()["pending"] == count)
+        self.assertLessEqual(self.counts()["pending"], running + waiting)
+        self.assertGreater(self.counts()["pending"], 0)
+        receiver.released.set()
+        until(lambda: self.counts()["pending"] == 0)
+        counts = self.counts()
+        self.assertEqual((counts["sent_total"], counts["failed_total"] + counts["refused_total"]), (0, count))
+
+
 class PublicOnly(Case):
     arguments = ("--webhooks", "true", "--webhooks-retry-seconds", "0")
 
