@@ -48,14 +48,6 @@ static int system_sync(void *context, int fd)
     return fsync(fd);
 }
 
-static int system_forget(void *context, int fd, off_t offset)
-{
-    (void)context;
-    int code = posix_fadvise(fd, offset, 0, POSIX_FADV_DONTNEED);
-    errno = code;
-    return code == 0 ? 0 : -1;
-}
-
 static int system_truncate(void *context, int fd, off_t size)
 {
     (void)context;
@@ -82,7 +74,6 @@ const struct audit_io audit_io_system = {
     .write = system_write,
     .sync_data = system_sync_data,
     .sync = system_sync,
-    .forget = system_forget,
     .truncate = system_truncate,
     .rename = system_rename,
     .unlink = system_unlink,

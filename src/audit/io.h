@@ -20,9 +20,6 @@ struct audit_io {
     ssize_t (*write)(void *context, int fd, const void *ptr, size_t size, off_t offset);
     int (*sync_data)(void *context, int fd); /* fdatasync */
     int (*sync)(void *context, int fd);      /* fsync; for directories too */
-    /* Lets the system forget what it holds of the file from there on, so that it is read from the
-     * disk. */
-    int (*forget)(void *context, int fd, off_t offset);
     int (*truncate)(void *context, int fd, off_t size);
     int (*rename)(void *context, int directory_fd, const char *from, const char *to);
     int (*unlink)(void *context, int directory_fd, const char *name);

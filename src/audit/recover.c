@@ -3,7 +3,8 @@
  *     signed entries     [0, checkpoint.size)   every one is read, linked and hashed; the root must
  *                                               be the signed one, or the log is refused
  *     unsigned entries   the file of the checkpoint lags: kept, as their submitters may have been
- *                        answered under a newer one. They are synced before they are read
+ *                        answered under a newer one. They are written once more and synced before
+ *                        anything is signed: after a sync that failed, reading them says nothing
  *     torn tail          from the first byte that is not of a whole, linking entry: cut. It was
  *                        never synced, as no batch is begun before the one before it is, so nobody
  *                        was told that it is there. What is longer than a batch is not torn, but
@@ -284,25 +285,28 @@ static bool cut_tail(struct audit_log *log, uint64_t size, struct audit_recovery
     return true;
 }
 
-/* Makes sure that what is read from here on is on the disk: a process that was killed may not have
- * synced it, and after a sync that failed the system may show what is not there. */
-static bool settle_tail(struct audit_log *log, struct audit_entry_reader *reader, struct err *err)
+/* Writes what is in [from, to) once more, so that the sync after it means something: a process that
+ * was killed may not have synced it, and after a sync that failed the system shows what is not on
+ * the disk, and takes it for clean. (Asking the system to forget it would be but a hint.) */
+static bool write_again(struct audit_log *log, uint64_t from, uint64_t to, struct err *err)
 {
-    const struct audit_io *io = log->io;
-    struct stat status;
-    if (fstat(log->entries_fd, &status) != 0) {
-        return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_FILE, strerror(errno));
-    }
-    if ((uint64_t)status.st_size == reader->offset) {
+    uint8_t chunk[16 * 1024];
+    size_t size = 0;
+    if (from == to) {
         return true;
     }
-    if (io->sync(io->context, log->entries_fd) != 0 ||
-        io->forget(io->context, log->entries_fd, (off_t)reader->offset) != 0) {
-        return err_set(err, ERR_IO, "%s: fsync: %s", AUDIT_ENTRIES_FILE, strerror(errno));
+    for (; from < to; from += size) {
+        size_t wanted = to - from < sizeof(chunk) ? (size_t)(to - from) : sizeof(chunk);
+        if (!audit_io_read_most(log->io, log->entries_fd, chunk, wanted, from, &size, err) ||
+            !audit_io_write_all(log->io, log->entries_fd, bytes_of(chunk, size), from, err)) {
+            return err_wrap(err, "%s", AUDIT_ENTRIES_FILE);
+        }
+        if (size == 0) {
+            return err_set(err, ERR_IO, "%s: it was cut meanwhile", AUDIT_ENTRIES_FILE);
+        }
     }
-    reader->window_offset = reader->offset;
-    reader->window_size = 0;
-    return true;
+    return log->io->sync(log->io->context, log->entries_fd) == 0 ||
+           err_set(err, ERR_IO, "%s: fsync: %s", AUDIT_ENTRIES_FILE, strerror(errno));
 }
 
 static bool read_entries(struct audit_log *log, const struct audit_checkpoint *checkpoint,
@@ -313,16 +317,19 @@ static bool read_entries(struct audit_log *log, const struct audit_checkpoint *c
     if (!audit_entry_reader_open(&scan.reader, log->io, log->entries_fd, 0, err)) {
         return false;
     }
-    if (!scan_until(&scan, checkpoint->size, true, err) || !root_compare(&scan, checkpoint, err) ||
-        !settle_tail(log, &scan.reader, err) || !scan_until(&scan, 0, false, err) ||
-        !scan_store(&scan, err)) {
+    if (!scan_until(&scan, checkpoint->size, true, err) || !root_compare(&scan, checkpoint, err)) {
+        goto out;
+    }
+    uint64_t signed_bytes = scan.reader.offset;
+    if (!scan_until(&scan, 0, false, err) || !scan_store(&scan, err)) {
         goto out;
     }
     if (log->check.size == 0) {
         missing(log, "entry", err);
         goto out;
     }
-    if (!cut_tail(log, scan.reader.offset, recovery, err)) {
+    if (!cut_tail(log, scan.reader.offset, recovery, err) ||
+        !write_again(log, signed_bytes, scan.reader.offset, err)) {
         goto out;
     }
     recovery->unsigned_entries = log->check.size - checkpoint->size;

@@ -150,11 +150,6 @@ static int fault_sync(void *context, int fd)
     return fails ? -1 : 0;
 }
 
-static int fault_forget(void *context, int fd, off_t offset)
-{
-    FAULT_CALL(context, real->forget(NULL, fd, offset));
-}
-
 static int fault_truncate(void *context, int fd, off_t size)
 {
     FAULT_CALL(context, real->truncate(NULL, fd, size));
@@ -182,7 +177,6 @@ static void fault_init(struct fault *fault, const char *directory, enum fault_mo
                .write = fault_write,
                .sync_data = fault_sync_data,
                .sync = fault_sync,
-               .forget = fault_forget,
                .truncate = fault_truncate,
                .rename = fault_rename,
                .unlink = fault_unlink},

@@ -225,7 +225,8 @@ struct watch {
     int entries_fd;
     bool synced; /* the entries, since they were opened */
     bool written;
-    bool settled; /* synced and forgotten before anything was written */
+    off_t written_first; /* from where on, before the first sync */
+    off_t written_end;
 };
 
 static int watch_open(void *context, int directory_fd, const char *name, int flags, mode_t mode)
@@ -241,7 +242,9 @@ static int watch_open(void *context, int directory_fd, const char *name, int fla
 static ssize_t watch_write(void *context, int fd, const void *ptr, size_t size, off_t offset)
 {
     struct watch *watch = context;
-    if (fd == watch->entries_fd) {
+    if (fd == watch->entries_fd && !watch->synced) {
+        watch->written_first = watch->written ? watch->written_first : offset;
+        watch->written_end = offset + (off_t)size;
         watch->written = true;
     }
     return audit_io_system.write(NULL, fd, ptr, size, offset);
@@ -252,13 +255,6 @@ static int watch_sync(void *context, int fd)
     struct watch *watch = context;
     watch->synced = watch->synced || fd == watch->entries_fd;
     return audit_io_system.sync(NULL, fd);
-}
-
-static int watch_forget(void *context, int fd, off_t offset)
-{
-    struct watch *watch = context;
-    watch->settled = watch->synced && !watch->written && watch->replaced_count == 0;
-    return audit_io_system.forget(NULL, fd, offset);
 }
 
 static int watch_rename(void *context, int directory_fd, const char *from, const char *to)
@@ -284,7 +280,6 @@ static struct audit_log *watch_log(struct watch *watch, const char *directory)
     watch->io.open = watch_open;
     watch->io.write = watch_write;
     watch->io.sync = watch_sync;
-    watch->io.forget = watch_forget;
     watch->io.rename = watch_rename;
     cr_assert(audit_log_open_with(&watch->io, &config, NULL, NULL, &log, &recovery, &err), "%s",
               err.message);
@@ -339,14 +334,17 @@ Test(audit_recover, the_checkpoint_file_is_up_to_date_when_the_log_is_closed)
     directory_remove(directory);
 }
 
-Test(audit_recover, unsigned_entries_are_synced_before_they_are_read_and_signed)
+Test(audit_recover, unsigned_entries_are_written_again_and_synced_before_they_are_signed)
 {
     struct watch watch;
     char directory[PATH_BYTES];
+    size_t size = 0;
     directory_make(directory);
     make_unsigned(directory, 3, 60);
+    heap_free(file_read(directory, entries_file, &size));
     struct audit_log *log = watch_log(&watch, directory);
-    cr_assert(watch.settled && watch.written && watch.replaced_count == 1);
+    cr_assert(watch.written && watch.synced && watch.replaced_count == 1);
+    cr_assert(watch.written_first > 0 && watch.written_end == (off_t)size, "all that was unsigned");
     audit_log_close(log);
     cr_assert_eq(log_verdict(directory), AUDIT_OK);
     directory_remove(directory);

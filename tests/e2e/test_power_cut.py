@@ -1,7 +1,7 @@
 """test_power_cut: whatever a power cut leaves of the log of a loaded server, it opens, verifies and holds what was promised.
 
 A library (tests/audit/power/record.c) writes down what the server does to its log and what it says to its clients, through two lives that
-end by SIGKILL or in good order. power_replay then plays the recording on a disk that loses whatever it may lose, before every
+end by SIGKILL, in good order, or by a sync that fails. power_replay then plays the recording on a disk that loses whatever it may lose, before every
 operation, and judges each state. By hand, for more of them:
 
     WH_POWER_REQUESTS=100 WH_POWER_RANDOM=200 WH_POWER_SEED=7 /usr/bin/python3 -B tests/e2e/run.py e2e test_power_cut
@@ -9,6 +9,7 @@ operation, and judges each state. By hand, for more of them:
 SPDX-License-Identifier: Apache-2.0
 """
 
+import http.client
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import unittest
 from node import BUILD, Node, example
 
 RECORD = os.path.join(BUILD, "tests", "audit", "power", "libpower_record.so")
+FAIL = os.path.join(BUILD, "tests", "audit", "power", "libpower_fail.so")
 REPLAY = os.path.join(BUILD, "tests", "audit", "power", "power_replay")
 CLIENTS = 4
 REQUESTS = int(os.environ.get("WH_POWER_REQUESTS", "6"))  # of each client in each life
@@ -47,17 +49,36 @@ class Life:
         self.answers = []
         self.failures = []
         self.judgement = None
-        environment = {"LD_PRELOAD": RECORD, "WH_RECORD_DIRECTORY": os.path.join(self.data, "audit"), "WH_RECORD_FILE": self.recording}
+        audit = os.path.join(self.data, "audit")
+        fails = self.data + ".fails"
+        environment = {"LD_PRELOAD": f"{RECORD} {FAIL}", "WH_RECORD_DIRECTORY": audit, "WH_RECORD_FILE": self.recording}
+        environment.update({"WH_FAIL_DIRECTORY": os.path.join(audit, "entries"), "WH_FAIL_WHEN": fails})
         os.mkdir(self.data)
         with Node(data=self.data, **environment) as node:
             for last in (False, True):
                 self.load(node)
-                if end == "kill":
+                if end == "kill" or end == "broken" and last:
                     node.kill()
+                elif end == "broken":
+                    self.break_sync(node, fails)
                 else:
                     assert node.stop() == 0
                 if not last:
                     node.start()
+
+    def break_sync(self, node, fails):
+        """The next sync fails; what it was to sync may never arrive, though everybody who reads the file sees it."""
+        client = node.client()
+        prepared = client.prepare(example("primes"), "nth", [5])
+        with open(fails, "w", encoding="ascii") as file:
+            file.write("EIO")
+        try:
+            assert client.send(prepared).status == 500
+        except (http.client.HTTPException, ConnectionError):
+            pass  # it may have ended already
+        client.close()
+        assert node.process.wait(60) == 70
+        os.unlink(fails)
 
     def load(self, node):
         threads = [threading.Thread(target=self.drive, args=(node.client(),)) for _ in range(CLIENTS)]
@@ -84,7 +105,7 @@ class PowerCut(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = fast_directory()
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.lives = {end: Life(end, cls.folder) for end in ("kill", "stop")}
+        cls.lives = {end: Life(end, cls.folder) for end in ("kill", "stop", "broken")}
 
     def judged(self, end):
         """What the replay of a whole recording says; judged once."""
@@ -108,6 +129,9 @@ class PowerCut(unittest.TestCase):
 
     def test_a_server_that_ended_in_good_order_keeps_its_promises(self):
         self.check("stop")
+
+    def test_a_server_whose_sync_failed_keeps_its_promises(self):
+        self.check("broken")
 
     def test_a_server_that_does_not_sync_its_entries_is_found(self):
         status, text = replay(self.lives["kill"].recording, "--forget", "data")

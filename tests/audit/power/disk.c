@@ -72,6 +72,7 @@ void disk_release(struct disk *disk)
     for (size_t i = 0; i < disk->node_count; i++) {
         buffer_release(&disk->nodes[i].durable);
         heap_free(disk->nodes[i].pending);
+        heap_free(disk->nodes[i].loose);
     }
     for (size_t i = 0; i < disk->name_count; i++) {
         heap_free(disk->names[i].bindings);
@@ -194,12 +195,57 @@ static void record_apply_size(const struct disk_record *record, struct buffer *f
 
 /* ---- syncs ---- */
 
+/* What was written again is not loose any more; what was cut off is gone. */
+static void loose_trim(struct disk_node *node, uint64_t begin, uint64_t end)
+{
+    size_t count = node->loose_count;
+    for (size_t i = 0; i < count; i++) {
+        struct disk_piece piece = node->loose[i];
+        uint64_t piece_end = piece.offset + piece.data.size;
+        if (piece.offset >= end || piece_end <= begin) {
+            continue;
+        }
+        size_t before = piece.offset < begin ? (size_t)(begin - piece.offset) : 0;
+        size_t after = piece_end > end ? (size_t)(piece_end - end) : 0;
+        node->loose[i].data = bytes_of(piece.data.ptr, before); /* perhaps nothing */
+        if (after > 0) {
+            APPEND(node->loose, node->loose_count,
+                   (struct disk_piece){end,
+                                       bytes_of(piece.data.ptr + piece.data.size - after, after)});
+        }
+    }
+}
+
+static void settle_record(struct disk_node *node, const struct disk_record *record)
+{
+    bool cuts = record->head.kind == RECORD_TRUNCATE;
+    record_apply(record, &node->durable);
+    loose_trim(node, record->head.offset,
+               cuts ? UINT64_MAX : record->head.offset + record->data.size);
+}
+
+/* A sync has failed: nobody knows what of it has arrived, and nobody will write it on his own. */
+static void file_loosen(struct disk *disk, struct disk_node *node, size_t begin)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < node->pending_count; i++) {
+        const struct disk_record *record = &disk->records[node->pending[i]];
+        if (node->pending[i] >= begin || record->head.kind == RECORD_TRUNCATE) {
+            node->pending[kept++] = node->pending[i];
+        } else {
+            APPEND(node->loose, node->loose_count,
+                   (struct disk_piece){record->head.offset, record->data});
+        }
+    }
+    node->pending_count = kept;
+}
+
 static void file_settle(struct disk *disk, struct disk_node *node, size_t begin)
 {
     size_t kept = 0;
     for (size_t i = 0; i < node->pending_count; i++) {
         if (node->pending[i] < begin) {
-            record_apply(&disk->records[node->pending[i]], &node->durable);
+            settle_record(node, &disk->records[node->pending[i]]);
         } else {
             node->pending[kept++] = node->pending[i];
         }
@@ -228,9 +274,13 @@ static void play_sync(struct disk *disk, const struct disk_record *record)
     assert(node != DISK_NONE && i < disk->sync_count);
     size_t begin = disk->syncs[i].begin;
     disk->syncs[i] = disk->syncs[--disk->sync_count];
+    bool failed = record->head.kind == RECORD_SYNC_FAILED;
     if (!disk->nodes[node].is_directory) {
-        file_settle(disk, &disk->nodes[node], begin);
+        (failed ? file_loosen : file_settle)(disk, &disk->nodes[node], begin);
         return;
+    }
+    if (failed) {
+        return; /* names are as uncertain as before */
     }
     for (size_t j = 0; j < disk->name_count; j++) {
         if (disk->names[j].parent == node) {
@@ -290,6 +340,7 @@ void disk_step(struct disk *disk)
                (struct disk_sync){.number = record->head.offset, .begin = disk->at});
         break;
     case RECORD_SYNC_END:
+    case RECORD_SYNC_FAILED:
         play_sync(disk, record);
         break;
     case RECORD_RENAME:
@@ -319,9 +370,10 @@ static void sectors_put(const struct disk_record *record, enum disk_fate fate,
         next = next < end ? next : end;
         bool arrives = fate == DISK_TAIL_LOST   ? next <= middle
                        : fate == DISK_HEAD_LOST ? at >= middle
+                       : fate == DISK_STALE     ? true
                                                 : disk_random(random, 2) == 0;
         /* What lies beyond the end of a file that did not grow so far is not of the file. */
-        if (at < file->size && (arrives || fate == DISK_STALE)) {
+        if (at < file->size && arrives) {
             uint64_t limit = next < file->size ? next : file->size;
             const uint8_t *from = fate == DISK_STALE ? file->ptr : record->data.ptr + (at - begin);
             memmove(file->ptr + at, from, (size_t)(limit - at));
@@ -348,6 +400,22 @@ static void content_random(const struct disk *disk, const struct disk_node *node
     }
 }
 
+/* Sectors that are overwritten are the old ones or the new ones: only new ones can be stale. */
+static void content_stale(const struct disk *disk, const struct disk_node *node, struct buffer *out)
+{
+    for (size_t i = 0; i < node->pending_count; i++) {
+        const struct disk_record *record = &disk->records[node->pending[i]];
+        record_apply_size(record, out);
+        if (record->head.kind == RECORD_WRITE) {
+            sectors_put(record, DISK_STALE, NULL, out);
+        }
+    }
+    size_t kept = node->durable.size < out->size ? node->durable.size : out->size;
+    if (kept > 0) {
+        memcpy(out->ptr, node->durable.ptr, kept);
+    }
+}
+
 static void content_last(const struct disk_record *record, enum disk_fate fate, struct buffer *out)
 {
     if (record->head.kind != RECORD_WRITE) {
@@ -361,17 +429,41 @@ static void content_last(const struct disk_record *record, enum disk_fate fate, 
     }
 }
 
+/* All of it, nothing, or some sectors, and in part the size that goes with them. */
+static void loose_put(const struct disk_node *node, enum disk_fate fate, struct disk_random *random,
+                      struct buffer *out)
+{
+    for (size_t i = 0; fate != DISK_LOST && i < node->loose_count; i++) {
+        struct disk_piece piece = node->loose[i];
+        struct disk_record record = {.head = {.kind = RECORD_WRITE, .offset = piece.offset},
+                                     .data = piece.data};
+        if (fate != DISK_RANDOM_512 && fate != DISK_RANDOM_4096) {
+            record_apply(&record, out);
+            continue;
+        }
+        if (disk_random(random, 2) == 0) {
+            record_apply_size(&record, out);
+        }
+        sectors_put(&record, fate, random, out);
+    }
+}
+
 void disk_content(const struct disk *disk, int index, enum disk_fate fate,
                   struct disk_random *random, struct buffer *out)
 {
     const struct disk_node *node = &disk->nodes[index];
     size_t count = node->pending_count;
     buffer_append_bytes(out, buffer_bytes(&node->durable));
+    loose_put(node, fate, random, out);
     if (count == 0 || fate == DISK_LOST) {
         return;
     }
     if (fate == DISK_RANDOM_512 || fate == DISK_RANDOM_4096) {
         content_random(disk, node, fate, random, out);
+        return;
+    }
+    if (fate == DISK_STALE) {
+        content_stale(disk, node, out);
         return;
     }
     bool in_part = fate == DISK_CUT || fate == DISK_TAIL_LOST || fate == DISK_HEAD_LOST;
@@ -380,11 +472,8 @@ void disk_content(const struct disk *disk, int index, enum disk_fate fate,
         const struct disk_record *record = &disk->records[node->pending[i]];
         if (in_part && i == count - 1) {
             content_last(record, fate, out);
-        } else if (fate == DISK_ZEROS || fate == DISK_STALE) {
+        } else if (fate == DISK_ZEROS) {
             record_apply_size(record, out);
-            if (fate == DISK_STALE && record->head.kind == RECORD_WRITE) {
-                sectors_put(record, fate, random, out);
-            }
         } else if (i != lost) {
             record_apply(record, out);
         }

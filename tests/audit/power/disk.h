@@ -6,6 +6,8 @@
  *   zeros (or, worse than a file system should do, as something stale);
  * - of the names of a directory each one on its own may mean what it meant at any time since the
  *   directory was synced last: creation, renaming and removal may have arrived or not.
+ * - of what was written before a sync that failed any sectors may have arrived, whatever is synced
+ *   later: only what is written once more, and synced, is certain to be there.
  * A rename replaces as a whole: a name means the old file or the new one. Syncing a file does not
  * make its name durable. A sync covers what was complete when it began.
  *
@@ -27,6 +29,12 @@ struct disk_record {
     struct bytes data;
 };
 
+/* What was written before a sync that failed, and not since. */
+struct disk_piece {
+    uint64_t offset;
+    struct bytes data;
+};
+
 /* A file or directory; `durable` is what is certainly there. */
 struct disk_node {
     uint64_t number; /* inode */
@@ -35,6 +43,8 @@ struct disk_node {
     struct buffer durable;
     size_t *pending; /* records, in order */
     size_t pending_count;
+    struct disk_piece *loose;
+    size_t loose_count;
 };
 
 struct disk_binding {

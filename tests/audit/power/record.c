@@ -385,12 +385,10 @@ static int sync_recorded(int (*call)(int), int fd)
     pthread_mutex_unlock(&record_lock);
     int result = call(fd);
     int code = errno;
-    if (result == 0) {
-        pthread_mutex_lock(&record_lock);
-        record.kind = RECORD_SYNC_END;
-        record_put(record, NULL, NULL);
-        pthread_mutex_unlock(&record_lock);
-    }
+    pthread_mutex_lock(&record_lock);
+    record.kind = result == 0 ? RECORD_SYNC_END : RECORD_SYNC_FAILED;
+    record_put(record, NULL, NULL);
+    pthread_mutex_unlock(&record_lock);
     errno = code;
     return result;
 }

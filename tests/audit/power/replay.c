@@ -106,7 +106,7 @@ static void open_ends_find(const struct disk *disk, struct open_ends *out)
         }
     }
     for (size_t i = 0; i < disk->node_count; i++) {
-        if (disk->nodes[i].pending_count > 0 && out->node_count < 64 &&
+        if (disk->nodes[i].pending_count + disk->nodes[i].loose_count > 0 && out->node_count < 64 &&
             disk_node_is_named(disk, (int)i)) {
             out->nodes[out->node_count++] = i;
         }
