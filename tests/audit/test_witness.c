@@ -493,6 +493,122 @@ Test(audit_witness, nothing_is_cosigned_once_the_disk_failed)
     }
 }
 
+/* Every call that changes the disk while 20 entries become 30: which they are, and the n-th fails.
+ */
+struct recorder {
+    char calls[64]; /* u: unlink, o: open, w: write, s: sync of a file, S: of the directory, r:
+                       rename */
+    int count;
+    int fail_at; /* 0: never */
+    bool is_done_all_the_same;
+    int directory_fd;
+};
+
+static bool record(struct recorder *recorder, char call, bool *perform)
+{
+    cr_assert_lt(recorder->count, (int)sizeof(recorder->calls) - 1);
+    recorder->calls[recorder->count++] = call;
+    bool fails = recorder->count == recorder->fail_at;
+    *perform = !fails || recorder->is_done_all_the_same;
+    return fails;
+}
+
+static int recorded_result(bool fails, int result)
+{
+    if (fails) {
+        errno = EIO;
+        return -1;
+    }
+    return result;
+}
+
+static int recorded_open(void *context, int directory_fd, const char *name, int flags, mode_t mode)
+{
+    bool perform;
+    struct recorder *recorder = context;
+    recorder->directory_fd = directory_fd;
+    bool fails = record(recorder, 'o', &perform);
+    int fd = perform ? audit_io_system.open(NULL, directory_fd, name, flags, mode) : -1;
+    if (fails && fd >= 0) {
+        close(fd);
+    }
+    return recorded_result(fails, fd);
+}
+
+static ssize_t recorded_write(void *context, int fd, const void *ptr, size_t size, off_t offset)
+{
+    bool perform;
+    bool fails = record(context, 'w', &perform);
+    ssize_t done = perform ? audit_io_system.write(NULL, fd, ptr, size, offset) : 0;
+    return fails ? recorded_result(true, 0) : done;
+}
+
+static int recorded_sync(void *context, int fd)
+{
+    bool perform;
+    struct recorder *recorder = context;
+    bool fails = record(recorder, fd == recorder->directory_fd ? 'S' : 's', &perform);
+    return recorded_result(fails, perform ? audit_io_system.sync(NULL, fd) : 0);
+}
+
+static int recorded_rename(void *context, int directory_fd, const char *from, const char *to)
+{
+    bool perform;
+    bool fails = record(context, 'r', &perform);
+    int result = perform ? audit_io_system.rename(NULL, directory_fd, from, to) : 0;
+    return recorded_result(fails, result);
+}
+
+static int recorded_unlink(void *context, int directory_fd, const char *name)
+{
+    bool perform;
+    bool fails = record(context, 'u', &perform);
+    int result = perform ? audit_io_system.unlink(NULL, directory_fd, name) : 0;
+    int code = errno;
+    result = recorded_result(fails, result);
+    errno = fails ? EIO : code;
+    return result;
+}
+
+static void expect_safe_failure(int fail_at, bool is_done, struct recorder *recorder)
+{
+    struct fixture fixture;
+    struct err err;
+    setup(&fixture);
+    cr_assert_eq(add(&fixture, 0, 20), AUDIT_WITNESS_COSIGNED);
+    *recorder = (struct recorder){.fail_at = fail_at, .is_done_all_the_same = is_done};
+    fixture.io.context = recorder;
+    fixture.io.open = recorded_open;
+    fixture.io.write = recorded_write;
+    fixture.io.sync = recorded_sync;
+    fixture.io.rename = recorded_rename;
+    fixture.io.unlink = recorded_unlink;
+    enum audit_witness_answer answer = add(&fixture, 20, 30);
+    fixture.io = audit_io_system;
+    cr_expect_eq(answer,
+                 fail_at == 0 || recorder->count < fail_at ? AUDIT_WITNESS_COSIGNED
+                                                           : AUDIT_WITNESS_FAILED,
+                 "call %d", fail_at);
+    cr_assert(reopen(&fixture, fixture.log.vkey, &err), "call %d: %s", fail_at, err.message);
+    uint64_t size = known_size(&fixture);
+    cr_expect(size == 30 || (size == 20 && answer != AUDIT_WITNESS_COSIGNED), "call %d: %" PRIu64,
+              fail_at, size);
+    cr_expect_eq(add(&fixture, (size_t)size, 40), AUDIT_WITNESS_COSIGNED, "it goes on");
+    teardown(&fixture);
+}
+
+Test(audit_witness, the_state_is_synced_in_order_and_any_call_may_fail)
+{
+    struct recorder recorder;
+    expect_safe_failure(0, false, &recorder);
+    cr_expect_str_eq(recorder.calls, "uowsrS");
+    int count = recorder.count;
+    for (int fail_at = 1; fail_at <= count; fail_at++) {
+        expect_safe_failure(fail_at, false, &recorder);
+        expect_safe_failure(fail_at, true, &recorder);
+    }
+}
+
 /* ---- two at once ---- */
 
 struct racer {
