@@ -26,8 +26,7 @@ enum {
 /* ---- Providers ---- */
 
 struct tee {
-    const char
-        *name; /* "simulated", "none"; "configfs-tsm" and "sev-guest" come with their devices */
+    const char *name; /* "configfs-tsm", "sev-guest", "simulated", "none" */
     /* Makes a report. May block; called from one thread. `report` gets ATTEST_REPORT_BYTES;
      * certificates: DER, leaf first, each appended as u32 big endian length and bytes. */
     bool (*report)(void *context, const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
@@ -42,6 +41,12 @@ struct tee {
  * others), FORMAT or TAMPERED (what is there is no such signer, or has expired), IO. */
 bool tee_simulated_new(const char *directory, const struct clock *clock, struct tee *out,
                        struct err *err) MUST_CHECK;
+/* The hardware's. A named interface that is not there is an IO error; of any, configfs-tsm goes
+ * before sev-guest, and if neither is there it becomes `none`, never the simulator. Its report()
+ * fails with BUSY (later perhaps), CLOSED (never again in this VM), IO (the firmware refused),
+ * TAMPERED (what came is no answer to what was asked) or FORMAT (certificates). */
+enum tee_interface { TEE_ANY, TEE_CONFIGFS, TEE_SEV_GUEST };
+bool tee_hardware_new(enum tee_interface interface, struct tee *out, struct err *err) MUST_CHECK;
 /* report() always fails: answers carry signatures of an epoch key that nothing vouches for, and say
  * so ("provider":"none"). */
 void tee_none_new(struct tee *out);

@@ -61,7 +61,7 @@ static bool statement_fill(struct attest_statement *statement, const struct tee 
 }
 
 /* The node's own look at what the clients will see. What is a matter of their policy is let
- * through. */
+ * through, and so is whose root it is: of one that is not AMD's they will say so. */
 static bool self_verify(const struct attest_epoch *epoch, int64_t now_ms, struct err *err)
 {
     const struct attest_policy policy = {
@@ -79,7 +79,8 @@ static bool self_verify(const struct attest_epoch *epoch, int64_t now_ms, struct
     attest_evidence_verify(evidence, &policy, &result);
     json_decref(evidence);
     for (size_t i = 0; i < result.check_count; i++) {
-        if (result.checks[i].outcome == ATTEST_FAILED) {
+        if (result.checks[i].outcome == ATTEST_FAILED &&
+            strcmp(result.checks[i].name, "root_pinned") != 0) {
             return err_set(err, ERR_TAMPERED, "the fresh report does not verify (%s: %s)",
                            result.checks[i].name, result.checks[i].detail);
         }

@@ -15,8 +15,14 @@
 #include <sys/stat.h>
 
 enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024, WEBHOOKS_RUNNING_MAX = 64 };
-enum node_start { NODE_START_WARN, NODE_START_REFUSE };             /* as in settings.def */
-enum node_tee { NODE_TEE_AUTO, NODE_TEE_SIMULATED, NODE_TEE_NONE }; /* as in settings.def */
+enum node_start { NODE_START_WARN, NODE_START_REFUSE }; /* as in settings.def */
+enum node_tee {                                         /* as in settings.def */
+                NODE_TEE_AUTO,
+                NODE_TEE_CONFIGFS,
+                NODE_TEE_SEV_GUEST,
+                NODE_TEE_SIMULATED,
+                NODE_TEE_NONE
+};
 
 static const uint64_t node_mib = 1024 * 1024;
 static const uint64_t node_kib = 1024;
@@ -182,13 +188,22 @@ static bool witness_part_open(struct node *node, struct err *err)
 
 static bool tee_part_open(struct node *node, struct err *err)
 {
-    if (config_number(node->config, CONFIG_TEE) == NODE_TEE_SIMULATED) {
+    switch ((enum node_tee)config_number(node->config, CONFIG_TEE)) {
+    case NODE_TEE_SIMULATED:
         log_write(LOG_WARN, "tee_simulated", NULL,
                   "attestation is simulated: it proves nothing about this machine");
         return tee_simulated_new(node->directory.tee, &clock_system, &node->tee, err);
+    case NODE_TEE_CONFIGFS:
+        return tee_hardware_new(TEE_CONFIGFS, &node->tee, err) || err_wrap(err, "configfs-tsm");
+    case NODE_TEE_SEV_GUEST:
+        return tee_hardware_new(TEE_SEV_GUEST, &node->tee, err) || err_wrap(err, "sev-guest");
+    case NODE_TEE_AUTO:
+        return tee_hardware_new(TEE_ANY, &node->tee, err);
+    case NODE_TEE_NONE:
+        tee_none_new(&node->tee);
+        return true;
     }
-    tee_none_new(&node->tee);
-    return true;
+    return err_set(err, ERR_CONFIG, "there is no such tee");
 }
 
 static struct service_config service_settings(const struct config *config)

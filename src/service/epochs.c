@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <pthread.h>
 
+#define RETRY_NS (UINT64_C(30) * 1000 * 1000 * 1000)
+
 struct epochs {
     struct epochs_config config;
     pthread_t thread;
@@ -18,6 +20,7 @@ struct epochs {
     pthread_cond_t wake;
     struct epoch *current;
     bool is_due;
+    uint64_t retry_ns; /* not before, after a renewal that failed; 0: none has */
     bool is_closing;
 };
 
@@ -92,14 +95,18 @@ static bool epochs_make(struct epochs *epochs, const struct attest_epoch *previo
     return true;
 }
 
-/* A failed renewal keeps the epoch that there is, which says itself until when it is valid; the
- * next tick tries again. */
+/* A failed renewal keeps the epoch that there is, which says itself until when it is valid; a tick
+ * tries again when RETRY_NS have passed. So the firmware, which all VMs of the machine share, is
+ * asked once an epoch, and when it fails twice a minute. */
 static void epochs_renew(struct epochs *epochs)
 {
     struct epoch *old = epochs_current(epochs);
     struct epoch *epoch = NULL;
     struct err err;
     if (!epochs_make(epochs, old->attest, &epoch, &err)) {
+        pthread_mutex_lock(&epochs->lock);
+        epochs->retry_ns = clock_monotonic_ns(epochs->config.clock) + RETRY_NS;
+        pthread_mutex_unlock(&epochs->lock);
         log_write(LOG_ERROR, "epoch_renewal_failed", NULL, "%s", err.message);
         epoch_unref(old);
         return;
@@ -107,6 +114,7 @@ static void epochs_renew(struct epochs *epochs)
     pthread_mutex_lock(&epochs->lock);
     struct epoch *replaced = epochs->current;
     epochs->current = epoch;
+    epochs->retry_ns = 0;
     pthread_mutex_unlock(&epochs->lock);
     epoch_unref(replaced);
     epoch_unref(old);
@@ -183,7 +191,7 @@ void epochs_tick(struct epochs *epochs)
     pthread_mutex_lock(&epochs->lock);
     int64_t left_ms =
         attest_epoch_not_after_ms(epochs->current->attest) - clock_wall_ms(epochs->config.clock);
-    if (left_ms <= quarter_ms) {
+    if (left_ms <= quarter_ms && clock_monotonic_ns(epochs->config.clock) >= epochs->retry_ns) {
         epochs->is_due = true;
         pthread_cond_signal(&epochs->wake);
     }

@@ -218,7 +218,8 @@ Test(config, a_value_of_the_wrong_type_is_named_with_its_line)
     expect_refusal("data_dir:\n  x: 1\n", "c.yaml:2: ", "data_dir must be a single value");
     expect_refusal("server:\n  require_api_key: yes\n", "c.yaml:2: ", "must be true or false");
     expect_refusal("logging:\n  level: loud\n", "c.yaml:2: ", "one of debug|info|warn|error");
-    expect_refusal("tee: auto|simulated\n", "c.yaml:1: ", "one of auto|simulated|none");
+    expect_refusal("tee: auto|simulated\n",
+                   "c.yaml:1: ", "one of auto|configfs-tsm|sev-guest|simulated|none");
     expect_refusal("server:\n  host: \"\"\n", "c.yaml:2: ", "must have 1 to 255 bytes");
     expect_refusal("server:\n  host: \"a\\0b\"\n", "c.yaml:2: ", "must be a single value");
     expect_refusal("- server\n", "c.yaml:1: ", "must hold settings");
