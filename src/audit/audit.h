@@ -172,6 +172,8 @@ struct audit_config {
     uint32_t batch_delay_ms_max;  /* how long the first entry of a batch may wait; default 2 */
     uint32_t batch_entries_max;   /* default, and at most, 1024 */
     uint32_t pending_entries_max; /* submit refuses with OVERLOADED beyond; default 8192 */
+    bool rotates_monthly;         /* the first entry of a month (UTC) begins a segment */
+    uint64_t segment_bytes_max;   /* a segment that has so many is ended; 0: none */
     const struct clock *clock;
 };
 
@@ -213,7 +215,17 @@ const struct audit_times *audit_log_times(const struct audit_log *log);
 /* The current checkpoint: appended to out. */
 bool audit_log_checkpoint(struct audit_log *log, struct buffer *out) MUST_CHECK;
 
-enum audit_kind { AUDIT_INIT, AUDIT_ADMIT, AUDIT_RESULT, AUDIT_EPOCH, AUDIT_RECOVERED };
+enum audit_kind {
+    AUDIT_INIT,
+    AUDIT_ADMIT,
+    AUDIT_RESULT,
+    AUDIT_EPOCH,
+    AUDIT_RECOVERED,
+    AUDIT_SEGMENT_CLOSE,
+    AUDIT_KEY_ROTATE,
+    AUDIT_PRUNE,
+    AUDIT_AUTH_FAILURES,
+};
 
 /* What a committed entry's submitter learns; pointers are valid during the callback. */
 struct audit_commit {
@@ -228,12 +240,18 @@ typedef void (*audit_commit_cb)(void *context, const struct audit_commit *commit
 
 /* Appends a leaf {"v":1,"type":"ADMIT"|…,"index":7,"prev":hex,"time":rfc3339} with `fields`
  * (borrowed; an object of strings, integers and booleans under names of [a-z0-9_], none of those
- * five) merged in. kind: ADMIT, RESULT or EPOCH. A RESULT has an integer `admit`: the index of a
- * committed ADMIT that has no RESULT yet. Fails with FORMAT (fields that break these rules), LIMIT
- * (leaf too long), OVERLOADED, CLOSED, NO_MEMORY; then cb never comes. A callback may submit, but
- * not close. */
+ * five) merged in. kind: ADMIT, RESULT, EPOCH or AUTH_FAILURES. A RESULT has an integer `admit`:
+ * the index of a committed ADMIT that has no RESULT yet. Fails with FORMAT (fields that break these
+ * rules), LIMIT (leaf too long), OVERLOADED, CLOSED, NO_MEMORY; then cb never comes. A callback may
+ * submit, but not close. */
 bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *fields,
                       audit_commit_cb cb, void *context, struct err *err) MUST_CHECK;
+
+/* Ends the segment that is written, with a SEGMENT_CLOSE entry, and begins the next; what was
+ * submitted before lies before it. A segment without entries is left as it is: then cb comes at
+ * once, in this thread, with the log's last entry's index and nothing else. Fails as submit. */
+bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context,
+                      struct err *err) MUST_CHECK;
 
 /* Reads a committed entry and proves it under the current checkpoint. NOT_FOUND beyond the end. */
 bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,

@@ -87,6 +87,8 @@ bool audit_draft_place(struct audit_log *log, struct audit_draft *draft, struct 
     pending->index = log->next_index;
     audit_leaf_hash(bytes_of(pending->leaf, pending->leaf_size), pending->leaf_hash);
     memcpy(log->prev, pending->leaf_hash, sizeof(log->prev));
+    audit_range_append(&log->placed, pending->leaf_hash, NULL);
+    audit_segment_count(log, pending->time_ms, pending->leaf_size);
     log->next_index++;
     log->pending_count++;
     draft->pending = NULL; /* transferred */

@@ -43,7 +43,7 @@ enum audit_entry_result audit_entry_next(struct audit_entry_reader *reader, stru
 
 /* Where entries begin: every 32nd is remembered, from there the lengths lead on. */
 struct audit_offsets {
-    uint64_t *every; /* [i]: the offset of entry i * 32 */
+    uint64_t *every; /* [i]: the offset of entry i * 32 in its segment */
     size_t count;
     size_t capacity;
 };

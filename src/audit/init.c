@@ -87,30 +87,11 @@ out:
 
 static bool entries_make(struct audit_log *log, struct err *err)
 {
-    const struct audit_io *io = log->io;
-    bool ok = false;
-    if (io->make_directory(io->context, log->directory_fd, AUDIT_ENTRIES_DIRECTORY, 0700) != 0) {
+    if (log->io->make_directory(log->io->context, log->directory_fd, AUDIT_ENTRIES_DIRECTORY,
+                                0700) != 0) {
         return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
     }
-    if (!audit_io_create_file(io, log->directory_fd, AUDIT_ENTRIES_FILE, 0600, bytes_of(NULL, 0),
-                              err)) {
-        return false;
-    }
-    int fd = io->open(io->context, log->directory_fd, AUDIT_ENTRIES_DIRECTORY,
-                      O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0) {
-        return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
-    }
-    if (io->sync(io->context, fd) != 0) {
-        err_set(err, ERR_IO, "%s: fsync: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
-        goto out;
-    }
-    log->entries_fd = io->open(io->context, log->directory_fd, AUDIT_ENTRIES_FILE, O_RDWR, 0);
-    ok =
-        log->entries_fd >= 0 || err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_FILE, strerror(errno));
-out:
-    close(fd);
-    return ok;
+    return audit_segment_begin(log, err);
 }
 
 static bool first_commit(struct audit_log *log, struct err *err)

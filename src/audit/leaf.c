@@ -20,8 +20,15 @@ static_assert(300 + AUDIT_RECOVERED_ADMITS_MAX * 17 <= AUDIT_LEAF_BYTES_MAX,
               "a RECOVERED leaf always fits");
 
 static const char *const kind_names[] = {
-    [AUDIT_INIT] = "INIT",   [AUDIT_ADMIT] = "ADMIT",         [AUDIT_RESULT] = "RESULT",
-    [AUDIT_EPOCH] = "EPOCH", [AUDIT_RECOVERED] = "RECOVERED",
+    [AUDIT_INIT] = "INIT",
+    [AUDIT_ADMIT] = "ADMIT",
+    [AUDIT_RESULT] = "RESULT",
+    [AUDIT_EPOCH] = "EPOCH",
+    [AUDIT_RECOVERED] = "RECOVERED",
+    [AUDIT_SEGMENT_CLOSE] = "SEGMENT_CLOSE",
+    [AUDIT_KEY_ROTATE] = "KEY_ROTATE",
+    [AUDIT_PRUNE] = "PRUNE",
+    [AUDIT_AUTH_FAILURES] = "AUTH_FAILURES",
 };
 enum { KIND_COUNT = sizeof(kind_names) / sizeof(kind_names[0]) };
 

@@ -127,6 +127,7 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
     buffer_init(&log->proof, AUDIT_TLOG_PROOF_BYTES_MAX);
     buffer_init(&log->committed.note, AUDIT_CHECKPOINT_BYTES_MAX);
     audit_range_init(&log->check);
+    audit_range_init(&log->placed);
     log->config.directory = heap_strdup(config->directory);
     if (log->config.directory == NULL) {
         err_set(err, ERR_NO_MEMORY, "no memory for the log");
@@ -168,6 +169,7 @@ void audit_log_free(struct audit_log *log)
     buffer_release(&log->committed.note);
     audit_offsets_release(&log->committed.offsets);
     audit_unanswered_release(&log->unanswered);
+    audit_segments_release(&log->segments);
     heap_free((char *)(uintptr_t)log->config.directory);
     heap_free(log);
 }
@@ -260,39 +262,73 @@ bool audit_log_checkpoint(struct audit_log *log, struct buffer *out)
     return !out->failed;
 }
 
-bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *fields,
-                      audit_commit_cb cb, void *context, struct err *err)
+/* Holds the mutex. */
+static bool submit_is_open(const struct audit_log *log, struct err *err)
 {
-    struct audit_pending *pending = NULL;
-    struct audit_draft draft;
-    bool ok = false;
-    assert(kind == AUDIT_ADMIT || kind == AUDIT_RESULT || kind == AUDIT_EPOCH);
-    if (!audit_draft_init(&draft, kind, clock_wall_ms(log->config.clock), fields, err)) {
-        return false;
-    }
-    pthread_mutex_lock(&log->mutex);
     if (log->dead || log->closing) {
-        err_set(err, ERR_CLOSED, "the audit log is %s", log->dead ? "dead" : "closing");
-        goto out;
+        return err_set(err, ERR_CLOSED, "the audit log is %s", log->dead ? "dead" : "closing");
     }
     if (log->pending_count >= log->config.pending_entries_max) {
-        err_set(err, ERR_OVERLOADED, "%zu entries wait for the audit log", log->pending_count);
-        goto out;
+        return err_set(err, ERR_OVERLOADED, "%zu entries wait for the audit log",
+                       log->pending_count);
     }
-    if (!audit_draft_place(log, &draft, &pending, err)) {
-        goto out;
-    }
-    pending->cb = cb;
-    pending->context = context;
+    return true;
+}
+
+void audit_log_enqueue(struct audit_log *log, struct audit_pending *pending)
+{
     pending->submitted_ns = now_ns();
     list_push_back(&log->queue, &pending->link);
     log->queue_count++;
     if (log->queue_count >= log->wake_at) {
         pthread_cond_signal(&log->wake);
     }
-    ok = true;
-out:
+}
+
+bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *fields,
+                      audit_commit_cb cb, void *context, struct err *err)
+{
+    struct audit_pending *pending = NULL;
+    struct audit_pending *closing = NULL;
+    struct audit_draft draft;
+    assert(kind == AUDIT_ADMIT || kind == AUDIT_RESULT || kind == AUDIT_EPOCH ||
+           kind == AUDIT_AUTH_FAILURES);
+    if (!audit_draft_init(&draft, kind, clock_wall_ms(log->config.clock), fields, err)) {
+        return false;
+    }
+    pthread_mutex_lock(&log->mutex);
+    bool ok = submit_is_open(log, err) &&
+              audit_segment_end_due(log, draft.pending->time_ms, &closing, err);
+    if (closing != NULL) {
+        audit_log_enqueue(log, closing);
+    }
+    ok = ok && audit_draft_place(log, &draft, &pending, err);
+    if (ok) {
+        pending->cb = cb;
+        pending->context = context;
+        audit_log_enqueue(log, pending);
+    }
     pthread_mutex_unlock(&log->mutex);
     audit_draft_release(&draft);
+    return ok;
+}
+
+bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context, struct err *err)
+{
+    struct audit_pending *closing = NULL;
+    pthread_mutex_lock(&log->mutex);
+    uint64_t last = log->next_index - 1;
+    bool is_empty = log->segment.until_ms == 0;
+    bool ok = submit_is_open(log, err) && (is_empty || audit_segment_end(log, &closing, err));
+    if (closing != NULL) {
+        closing->cb = cb;
+        closing->context = context;
+        audit_log_enqueue(log, closing);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    if (ok && is_empty && cb != NULL) {
+        const struct audit_commit commit = {.ok = true, .index = last};
+        cb(context, &commit);
+    }
     return ok;
 }

@@ -15,6 +15,7 @@
 #include "audit/entries.h"
 #include "audit/io.h"
 #include "audit/note.h"
+#include "audit/segments.h"
 #include "audit/tree.h"
 #include "audit/unanswered.h"
 #include "base/list.h"
@@ -49,6 +50,7 @@ struct audit_pending {
     struct list link;
     audit_commit_cb cb; /* NULL: nobody waits */
     void *context;
+    bool ends_segment; /* the last one of its batch */
     uint64_t index;
     int64_t time_ms;
     uint64_t submitted_ns;
@@ -103,7 +105,14 @@ struct audit_log {
     bool dead;
     uint64_t next_index;
     uint8_t prev[AUDIT_HASH_BYTES];
+    struct audit_range placed; /* the tree of all entries that have a place */
     struct audit_unanswered unanswered;
+    struct {              /* that the next entry will lie in */
+        uint64_t first;   /* its index */
+        uint64_t bytes;   /* placed */
+        int64_t until_ms; /* the end of its month; 0: it has no entries yet */
+    } segment;
+    struct audit_segments segments; /* that are on the disk */
 
     struct {
         uint64_t size;
@@ -128,6 +137,9 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
                    struct audit_log **out, struct err *err) MUST_CHECK;
 /* The writer must have ended. NULL is fine. */
 void audit_log_free(struct audit_log *log);
+
+/* Behind all that wait. Holds the mutex. */
+void audit_log_enqueue(struct audit_log *log, struct audit_pending *pending);
 
 /* ---- writer.c ---- */
 
@@ -155,6 +167,20 @@ bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err
 bool audit_log_save(struct audit_log *log, struct err *err) MUST_CHECK;
 /* Calls back each entry of the batch, with proof (ok) or without, and frees it. */
 void audit_log_answer(struct audit_log *log, struct list *batch, bool ok);
+
+/* ---- rotate.c ---- */
+
+/* Ends the segment with the next entry. Holds the mutex or is alone. */
+bool audit_segment_end(struct audit_log *log, struct audit_pending **closing,
+                       struct err *err) MUST_CHECK;
+/* The same if it is full or its month is over; *closing stays NULL if not. */
+bool audit_segment_end_due(struct audit_log *log, int64_t time_ms, struct audit_pending **closing,
+                           struct err *err) MUST_CHECK;
+/* An entry of that time and size belongs to the segment. */
+void audit_segment_count(struct audit_log *log, int64_t time_ms, size_t leaf_size);
+/* Makes the file for the entries from check.size on, and writes there from now on. The writer, or
+ * who is alone. */
+bool audit_segment_begin(struct audit_log *log, struct err *err) MUST_CHECK;
 
 /* ---- recover.c ---- */
 

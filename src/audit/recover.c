@@ -159,44 +159,13 @@ static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out,
 
 struct scan {
     struct audit_log *log;
+    const struct audit_checkpoint *checkpoint;
     struct audit_entry_reader reader;
-    uint64_t last_stored; /* leaves */
+    char name[AUDIT_SEGMENT_NAME_CHARS + 1]; /* of the segment that is read */
+    uint64_t last_stored;                    /* leaves */
+    bool is_closed;                          /* the last entry is a SEGMENT_CLOSE */
+    uint64_t unsigned_from; /* offset in this segment of what is not signed; UINT64_MAX: none is */
 };
-
-/* Reads, links and hashes the next entry. False with a reason: it is not an entry. */
-static bool scan_accept(struct scan *scan, struct bytes bytes, uint64_t offset, const char **why,
-                        struct err *err)
-{
-    struct audit_log *log = scan->log;
-    struct audit_leaf leaf;
-    if (!audit_leaf_parse(bytes, &leaf, why)) {
-        return false;
-    }
-    if (leaf.index != log->check.size) {
-        *why = "it carries another index";
-        return false;
-    }
-    if (memcmp(leaf.prev, log->check_prev, sizeof(leaf.prev)) != 0) {
-        *why = "it does not name the entry before it";
-        return false;
-    }
-    if (!audit_unanswered_apply(&log->unanswered, &leaf, err)) {
-        *why = err->code == ERR_TAMPERED ? "it answers what was not asked" : NULL;
-        return false;
-    }
-    audit_leaf_hash(bytes, log->check_prev);
-    audit_range_append(&log->check, log->check_prev, NULL);
-    if (!audit_tree_append(&log->tree, log->check_prev, err)) {
-        *why = NULL;
-        return false;
-    }
-    if (!audit_offsets_add(&log->committed.offsets, leaf.index, offset)) {
-        *why = NULL;
-        err_set(err, ERR_NO_MEMORY, "no memory for the index of the log");
-        return false;
-    }
-    return true;
-}
 
 static bool scan_store(struct scan *scan, struct err *err)
 {
@@ -208,25 +177,85 @@ static bool scan_store(struct scan *scan, struct err *err)
     return true;
 }
 
-static bool root_compare(const struct scan *scan, const struct audit_checkpoint *checkpoint,
-                         struct err *err)
+static bool root_compare(const struct scan *scan, struct err *err)
 {
     uint8_t root[AUDIT_HASH_BYTES];
     audit_range_root(&scan->log->check, root);
-    if (memcmp(root, checkpoint->root, sizeof(root)) != 0) {
+    if (memcmp(root, scan->checkpoint->root, sizeof(root)) != 0) {
         return err_set(err, ERR_TAMPERED,
-                       "the first %" PRIu64 " entries of %s/%s are not those that the checkpoint "
+                       "the first %" PRIu64 " entries of %s are not those that the checkpoint "
                        "signs: " ADVICE,
-                       checkpoint->size, scan->log->config.directory, AUDIT_ENTRIES_FILE);
+                       scan->checkpoint->size, scan->log->config.directory);
     }
     return true;
 }
 
-/* Takes entries up to `size`, or, without a bound, as long as they are whole and link. */
-static bool scan_until(struct scan *scan, uint64_t size, bool bounded, struct err *err)
+/* The next leaf enters the trees. */
+static bool scan_count(struct scan *scan, const uint8_t hash[static AUDIT_HASH_BYTES],
+                       struct err *err)
 {
     struct audit_log *log = scan->log;
-    while (!bounded || log->check.size < size) {
+    memcpy(log->check_prev, hash, AUDIT_HASH_BYTES);
+    audit_range_append(&log->check, hash, NULL);
+    if (!audit_tree_append(&log->tree, hash, err)) {
+        return false;
+    }
+    if (log->check.size - scan->last_stored == AUDIT_BATCH_ENTRIES_MAX && !scan_store(scan, err)) {
+        return false;
+    }
+    return log->check.size != scan->checkpoint->size || root_compare(scan, err);
+}
+
+/* Links the next entry. False with a reason: it is not an entry; without: it failed. */
+static bool scan_accept(struct scan *scan, struct bytes bytes, uint64_t offset, const char **why,
+                        struct err *err)
+{
+    struct audit_log *log = scan->log;
+    struct audit_leaf leaf;
+    uint8_t hash[AUDIT_HASH_BYTES];
+    if (!audit_leaf_parse(bytes, &leaf, why)) {
+        return false;
+    }
+    if (leaf.index != log->check.size) {
+        *why = "it carries another index";
+        return false;
+    }
+    if (memcmp(leaf.prev, log->check_prev, sizeof(leaf.prev)) != 0) {
+        *why = "it does not name the entry before it";
+        return false;
+    }
+    if (scan->is_closed && offset > 0) {
+        *why = "the segment ended before it";
+        return false;
+    }
+    if (!audit_unanswered_apply(&log->unanswered, &leaf, err)) {
+        *why = err->code == ERR_TAMPERED ? "it answers what was not asked" : NULL;
+        return false;
+    }
+    *why = NULL;
+    if (!audit_offsets_add(&log->committed.offsets, leaf.index, offset)) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the index of the log");
+    }
+    scan->is_closed = leaf.kind_is_known && leaf.kind == AUDIT_SEGMENT_CLOSE;
+    if (!scan->is_closed) {
+        audit_segment_count(log, leaf.time_ms, bytes.size);
+    }
+    audit_leaf_hash(bytes, hash);
+    if (!scan_count(scan, hash, err)) {
+        return false;
+    }
+    if (log->check.size == scan->checkpoint->size) {
+        scan->unsigned_from = scan->reader.offset;
+    }
+    return true;
+}
+
+/* Takes entries until the index `end`. What is signed, and what another segment follows, must be
+ * there; else they end where the first is not whole or does not link. */
+static bool scan_until(struct scan *scan, uint64_t end, struct err *err)
+{
+    struct audit_log *log = scan->log;
+    while (log->check.size < end) {
         struct bytes bytes;
         const char *why = "the file ends before it does";
         uint64_t offset = scan->reader.offset;
@@ -237,33 +266,58 @@ static bool scan_until(struct scan *scan, uint64_t size, bool bounded, struct er
         if (result == AUDIT_ENTRY_TOO_LONG) {
             why = "its length is over the limit";
         }
-        if (result != AUDIT_ENTRY_WHOLE || !scan_accept(scan, bytes, offset, &why, err)) {
-            scan->reader.offset = offset;
-            if (why == NULL) {
-                return false;
-            }
-            if (!bounded) {
-                return true;
-            }
-            return err_set(err, ERR_TAMPERED,
-                           "%s/%s is not what the checkpoint signs (%" PRIu64
-                           " entries): entry %" PRIu64 ": %s; " ADVICE,
-                           log->config.directory, AUDIT_ENTRIES_FILE, size, log->check.size, why);
+        if (result == AUDIT_ENTRY_WHOLE && scan_accept(scan, bytes, offset, &why, err)) {
+            continue;
         }
-        if (log->check.size - scan->last_stored == AUDIT_BATCH_ENTRIES_MAX &&
-            !scan_store(scan, err)) {
+        scan->reader.offset = offset;
+        if (result == AUDIT_ENTRY_WHOLE && why == NULL) {
             return false;
         }
+        if (log->check.size >= scan->checkpoint->size && end == UINT64_MAX) {
+            return true;
+        }
+        return err_set(
+            err, ERR_TAMPERED,
+            "%s/%s: the checkpoint signs %" PRIu64 " entries; entry %" PRIu64 ": %s; " ADVICE,
+            log->config.directory, scan->name, scan->checkpoint->size, log->check.size, why);
     }
     return true;
 }
 
-static bool cut_tail(struct audit_log *log, uint64_t size, struct audit_recovery *recovery,
-                     struct err *err)
+/* Writes what is not signed once more, so that the sync after it means something: a process that
+ * was killed may not have synced it, and after a sync that failed the system shows what is not on
+ * the disk, and takes it for clean. (Asking the system to forget it would be but a hint.) */
+static bool write_again(const struct scan *scan, struct err *err)
 {
+    const struct audit_log *log = scan->log;
+    const uint64_t to = scan->reader.offset;
+    uint8_t chunk[16 * 1024];
+    size_t size = 0;
+    if (scan->unsigned_from >= to) {
+        return true;
+    }
+    for (uint64_t from = scan->unsigned_from; from < to; from += size) {
+        size_t wanted = to - from < sizeof(chunk) ? (size_t)(to - from) : sizeof(chunk);
+        if (!audit_io_read_most(log->io, log->entries_fd, chunk, wanted, from, &size, err) ||
+            !audit_io_write_all(log->io, log->entries_fd, bytes_of(chunk, size), from, err)) {
+            return err_wrap(err, "%s", scan->name);
+        }
+        if (size == 0) {
+            return err_set(err, ERR_IO, "%s: it was cut meanwhile", scan->name);
+        }
+    }
+    return log->io->sync(log->io->context, log->entries_fd) == 0 ||
+           err_set(err, ERR_IO, "%s: fsync: %s", scan->name, strerror(errno));
+}
+
+static bool cut_tail(struct scan *scan, struct audit_recovery *recovery, struct err *err)
+{
+    struct audit_log *log = scan->log;
+    const struct audit_io *io = log->io;
+    const uint64_t size = scan->reader.offset;
     struct stat status;
     if (fstat(log->entries_fd, &status) != 0) {
-        return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_FILE, strerror(errno));
+        return err_set(err, ERR_IO, "%s: %s", scan->name, strerror(errno));
     }
     log->file_size = size;
     recovery->torn_bytes_cut = (uint64_t)status.st_size - size;
@@ -274,69 +328,95 @@ static bool cut_tail(struct audit_log *log, uint64_t size, struct audit_recovery
         return err_set(err, ERR_TAMPERED,
                        "%s/%s: %" PRIu64 " bytes after entry %" PRIu64
                        " are no entries of this log, and more than a crash can leave: " ADVICE,
-                       log->config.directory, AUDIT_ENTRIES_FILE, recovery->torn_bytes_cut,
+                       log->config.directory, scan->name, recovery->torn_bytes_cut,
                        log->check.size - 1);
     }
-    if (log->io->truncate(log->io->context, log->entries_fd, (off_t)size) != 0 ||
-        log->io->sync(log->io->context, log->entries_fd) != 0) {
-        return err_set(err, ERR_IO, "%s: cutting the torn tail: %s", AUDIT_ENTRIES_FILE,
-                       strerror(errno));
+    if (io->truncate(io->context, log->entries_fd, (off_t)size) != 0 ||
+        io->sync(io->context, log->entries_fd) != 0) {
+        return err_set(err, ERR_IO, "%s: cutting the torn tail: %s", scan->name, strerror(errno));
     }
     return true;
 }
 
-/* Writes what is in [from, to) once more, so that the sync after it means something: a process that
- * was killed may not have synced it, and after a sync that failed the system shows what is not on
- * the disk, and takes it for clean. (Asking the system to forget it would be but a hint.) */
-static bool write_again(struct audit_log *log, uint64_t from, uint64_t to, struct err *err)
+/* A segment that another one follows ends with its SEGMENT_CLOSE and nothing more. */
+static bool check_end(const struct scan *scan, struct err *err)
 {
-    uint8_t chunk[16 * 1024];
-    size_t size = 0;
-    if (from == to) {
-        return true;
+    struct stat status;
+    if (fstat(scan->log->entries_fd, &status) != 0) {
+        return err_set(err, ERR_IO, "%s: %s", scan->name, strerror(errno));
     }
-    for (; from < to; from += size) {
-        size_t wanted = to - from < sizeof(chunk) ? (size_t)(to - from) : sizeof(chunk);
-        if (!audit_io_read_most(log->io, log->entries_fd, chunk, wanted, from, &size, err) ||
-            !audit_io_write_all(log->io, log->entries_fd, bytes_of(chunk, size), from, err)) {
-            return err_wrap(err, "%s", AUDIT_ENTRIES_FILE);
-        }
-        if (size == 0) {
-            return err_set(err, ERR_IO, "%s: it was cut meanwhile", AUDIT_ENTRIES_FILE);
-        }
+    return ((uint64_t)status.st_size == scan->reader.offset && scan->is_closed) ||
+           err_set(err, ERR_TAMPERED, "%s/%s does not end where the next segment begins: " ADVICE,
+                   scan->log->config.directory, scan->name);
+}
+
+/* Nothing is known of the segment that begins here. */
+static void segment_forget(struct audit_log *log)
+{
+    log->segment.first = log->check.size;
+    log->segment.bytes = 0;
+    log->segment.until_ms = 0;
+}
+
+static bool scan_segment(struct scan *scan, size_t number, struct audit_recovery *recovery,
+                         struct err *err)
+{
+    struct audit_log *log = scan->log;
+    const struct audit_segments *segments = &log->segments;
+    bool is_last = number + 1 == segments->count;
+    bool ok = false;
+    audit_segment_name(segments->firsts[number], AUDIT_SEGMENT_ENTRIES, scan->name);
+    if (segments->firsts[number] != log->check.size) {
+        return err_set(err, ERR_TAMPERED,
+                       "%s/%s should begin with entry %" PRIu64 ": a segment is gone; " ADVICE,
+                       log->config.directory, scan->name, log->check.size);
     }
-    return log->io->sync(log->io->context, log->entries_fd) == 0 ||
-           err_set(err, ERR_IO, "%s: fsync: %s", AUDIT_ENTRIES_FILE, strerror(errno));
+    if (log->entries_fd >= 0) {
+        close(log->entries_fd);
+    }
+    segment_forget(log);
+    scan->unsigned_from = log->check.size >= scan->checkpoint->size ? 0 : UINT64_MAX;
+    log->entries_fd = log->io->open(log->io->context, log->directory_fd, scan->name, O_RDWR, 0);
+    if (log->entries_fd < 0) {
+        return err_set(err, ERR_IO, "%s/%s: %s", log->config.directory, scan->name,
+                       strerror(errno));
+    }
+    if (!audit_entry_reader_open(&scan->reader, log->io, log->entries_fd, 0, err)) {
+        return false;
+    }
+    ok = scan_until(scan, is_last ? UINT64_MAX : segments->firsts[number + 1], err) &&
+         (is_last ? cut_tail(scan, recovery, err) : check_end(scan, err)) && write_again(scan, err);
+    audit_entry_reader_close(&scan->reader);
+    return ok;
 }
 
 static bool read_entries(struct audit_log *log, const struct audit_checkpoint *checkpoint,
                          struct audit_recovery *recovery, struct err *err)
 {
-    struct scan scan = {.log = log};
-    bool ok = false;
-    if (!audit_entry_reader_open(&scan.reader, log->io, log->entries_fd, 0, err)) {
+    struct scan scan = {.log = log, .checkpoint = checkpoint};
+    if (!audit_segments_list(log->directory_fd, AUDIT_SEGMENT_ENTRIES, &log->segments, err)) {
         return false;
     }
-    if (!scan_until(&scan, checkpoint->size, true, err) || !root_compare(&scan, checkpoint, err)) {
-        goto out;
+    if (log->segments.count == 0) {
+        return missing(log, AUDIT_ENTRIES_DIRECTORY, err);
     }
-    uint64_t signed_bytes = scan.reader.offset;
-    if (!scan_until(&scan, 0, false, err) || !scan_store(&scan, err)) {
-        goto out;
+    for (size_t i = 0; i < log->segments.count; i++) {
+        if (!scan_segment(&scan, i, recovery, err)) {
+            return false;
+        }
+    }
+    if (!scan_store(&scan, err)) {
+        return false;
     }
     if (log->check.size == 0) {
-        missing(log, "entry", err);
-        goto out;
-    }
-    if (!cut_tail(log, scan.reader.offset, recovery, err) ||
-        !write_again(log, signed_bytes, scan.reader.offset, err)) {
-        goto out;
+        return missing(log, "entry", err);
     }
     recovery->unsigned_entries = log->check.size - checkpoint->size;
-    ok = true;
-out:
-    audit_entry_reader_close(&scan.reader);
-    return ok;
+    if (!scan.is_closed || log->segment.first == log->check.size) {
+        return true;
+    }
+    segment_forget(log);
+    return audit_segment_begin(log, err);
 }
 
 /* ---- what a crash left open ---- */
@@ -403,18 +483,11 @@ bool audit_log_recover(struct audit_log *log, struct audit_recovery *recovery, s
         !read_checkpoint(log, &checkpoint, &found, err)) {
         return false;
     }
-    log->entries_fd =
-        log->io->open(log->io->context, log->directory_fd, AUDIT_ENTRIES_FILE, O_RDWR, 0);
-    if (log->entries_fd < 0) {
-        return errno == ENOENT || errno == ENOTDIR
-                   ? missing(log, AUDIT_ENTRIES_FILE, err)
-                   : err_set(err, ERR_IO, "%s/%s: %s", log->config.directory, AUDIT_ENTRIES_FILE,
-                             strerror(errno));
-    }
     if (!read_entries(log, &checkpoint, &found, err)) {
         return false;
     }
     log->next_index = log->check.size;
+    log->placed = log->check;
     memcpy(log->prev, log->check_prev, sizeof(log->prev));
     buffer_append_bytes(&log->committed.note, buffer_bytes(&log->note));
     log->committed.size = checkpoint.size;

@@ -96,6 +96,10 @@ bool audit_unanswered_apply(struct audit_unanswered *set, const struct audit_lea
         return apply_recovered(set, leaf, err);
     case AUDIT_INIT:
     case AUDIT_EPOCH:
+    case AUDIT_SEGMENT_CLOSE:
+    case AUDIT_KEY_ROTATE:
+    case AUDIT_PRUNE:
+    case AUDIT_AUTH_FAILURES:
         return true;
     }
     return true;

@@ -49,8 +49,11 @@ static void writer_take(struct audit_log *log, struct list *batch)
 {
     writer_gather(log);
     size_t count = 0;
-    while (count < log->config.batch_entries_max && !list_is_empty(&log->queue)) {
-        list_push_back(batch, list_pop_front(&log->queue));
+    bool ends_segment = false;
+    while (count < log->config.batch_entries_max && !list_is_empty(&log->queue) && !ends_segment) {
+        struct list *link = list_pop_front(&log->queue);
+        ends_segment = LIST_ENTRY(link, struct audit_pending, link)->ends_segment;
+        list_push_back(batch, link);
         count++;
     }
     log->queue_count -= count;
@@ -100,6 +103,13 @@ static void writer_die(struct audit_log *log, struct list *batch, const struct e
     audit_log_answer(log, batch, false);
 }
 
+static bool writer_commit(struct audit_log *log, struct list *batch, struct err *err)
+{
+    const struct audit_pending *last = LIST_ENTRY(batch->prev, struct audit_pending, link);
+    return audit_log_commit(log, batch, err) &&
+           (!last->ends_segment || (audit_segment_begin(log, err) && audit_log_save(log, err)));
+}
+
 void *audit_writer_run(void *context)
 {
     struct audit_log *log = context;
@@ -110,7 +120,7 @@ void *audit_writer_run(void *context)
     do {
         work = writer_next(log, &batch);
         bool ok =
-            work == WRITER_COMMIT ? audit_log_commit(log, &batch, &err) : audit_log_save(log, &err);
+            work == WRITER_COMMIT ? writer_commit(log, &batch, &err) : audit_log_save(log, &err);
         if (!ok) {
             err_wrap(&err, "the audit log %s stops", log->config.directory);
             writer_die(log, &batch, &err);

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,17 +34,27 @@ void directory_make(char out[static PATH_BYTES])
     cr_assert_not_null(mkdtemp(out));
 }
 
+static void folder_empty(const char *path)
+{
+    DIR *list = opendir(path);
+    const struct dirent *entry;
+    while (list != NULL && (entry = readdir(list)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            unlinkat(dirfd(list), entry->d_name, 0);
+        }
+    }
+    if (list != NULL) {
+        closedir(list);
+    }
+}
+
 void directory_remove(const char *directory)
 {
-    static const char *const names[] = {"checkpoint", "checkpoint.tmp",           "signing-key.pem",
-                                        "log.vkey",   "entries/000000000000.log", "hashes.scratch"};
     char path[PATH_BYTES];
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        path_join(path, directory, names[i]);
-        unlink(path);
-    }
     path_join(path, directory, "entries");
+    folder_empty(path);
     rmdir(path);
+    folder_empty(directory);
     rmdir(directory);
 }
 
@@ -80,20 +91,33 @@ void file_write(const char *directory, const char *name, const void *ptr, size_t
     close(fd);
 }
 
-void log_copy(const char *from, const char *to)
+static void folder_copy(const char *from, const char *to)
 {
-    static const char *const names[] = {"checkpoint", "signing-key.pem", "log.vkey",
-                                        "entries/000000000000.log"};
-    char path[PATH_BYTES];
-    path_join(path, to, "entries");
-    mkdir(path, 0700);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    DIR *list = opendir(from);
+    const struct dirent *entry;
+    cr_assert_not_null(list);
+    while ((entry = readdir(list)) != NULL) {
         size_t size = 0;
-        uint8_t *content = file_read(from, names[i], &size);
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "entries") == 0) {
+            continue;
+        }
+        uint8_t *content = file_read(from, entry->d_name, &size);
         cr_assert_not_null(content);
-        file_write(to, names[i], content, size);
+        file_write(to, entry->d_name, content, size);
         heap_free(content);
     }
+    closedir(list);
+}
+
+void log_copy(const char *from, const char *to)
+{
+    char from_entries[PATH_BYTES];
+    char to_entries[PATH_BYTES];
+    path_join(from_entries, from, "entries");
+    path_join(to_entries, to, "entries");
+    mkdir(to_entries, 0700);
+    folder_copy(from, to);
+    folder_copy(from_entries, to_entries);
 }
 
 void waiter_init(struct waiter *waiter, const char *vkey)

@@ -32,6 +32,7 @@ struct fault {
     int fail_at; /* 0: never */
     int calls;
     bool fired;
+    bool rotates; /* the run ends a segment in its middle */
     /* What a power cut may take back. */
     char directory[PATH_BYTES];
     off_t synced_size; /* of the entry file */
@@ -224,16 +225,33 @@ static void count_fatal(void *context, const struct err *err)
     outcome->code = err->code;
 }
 
-static void run_entries(struct audit_log *log, struct outcome *outcome)
+/* False: the log is dead. */
+static bool run_rotation(struct audit_log *log)
+{
+    struct waiter waiter;
+    struct err err;
+    waiter_init(&waiter, NULL);
+    bool submitted = audit_log_rotate(log, waiter_cb, &waiter, &err);
+    if (submitted) {
+        waiter_wait(&waiter, 1);
+    }
+    bool ok = submitted && waiter.ok_count == 1;
+    waiter_release(&waiter);
+    return ok;
+}
+
+static void run_entries(struct audit_log *log, const struct fault *fault, struct outcome *outcome)
 {
     struct err err;
+    bool is_dead = false;
     for (size_t i = 0; i < RUN_ENTRIES; i++) {
         struct one one;
+        is_dead = is_dead || (fault->rotates && i == 1 && !run_rotation(log));
         json_t *fields = json_pack("{s:i}", "n", (int)i);
         waiter_init(&one.waiter, audit_log_vkey(log));
         bool submitted = audit_log_submit(log, AUDIT_EPOCH, fields, one_cb, &one, &err);
         json_decref(fields);
-        if (outcome->acknowledged < i) {
+        if (outcome->acknowledged < i || is_dead) {
             cr_assert(!submitted && err.code == ERR_CLOSED, "a dead log refuses");
             waiter_release(&one.waiter);
             continue;
@@ -265,7 +283,7 @@ static struct outcome run(struct fault *fault)
         outcome.code = err.code;
         return outcome;
     }
-    run_entries(log, &outcome);
+    run_entries(log, fault, &outcome);
     audit_log_close(log);
     return outcome;
 }
@@ -330,6 +348,7 @@ static void sweep(enum fault_mode mode)
         char directory[PATH_BYTES];
         copy_crashed(base, directory);
         fault_init(&fault, directory, mode, runs + 1);
+        fault.rotates = true;
         struct outcome outcome = run(&fault);
         fired = fault.fired;
         if (!outcome.opened) {

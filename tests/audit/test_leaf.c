@@ -192,7 +192,7 @@ Test(audit_leaf, reads_what_it_need_not_know)
 {
     struct audit_leaf leaf;
     const char *why = NULL;
-    const char *text = LEAF("7", "SEGMENT_CLOSE",
+    const char *text = LEAF("7", "OF_TOMORROW",
                             "\"a\":\"\\u001f\\\"x\",\"b\":false,\"c\":[1,2],"
                             "\"d\":-12,");
     cr_assert(audit_leaf_parse(bytes_of_string(text), &leaf, &why), "%s", why);

@@ -1,10 +1,11 @@
-/* stress_audit_log.c: many threads submit, prove, read and verify one log at once, for
- * ThreadSanitizer.
+/* stress_audit_log.c: many threads submit, end segments, prove, read and verify one log at once,
+ * for ThreadSanitizer.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "audit/audit.h"
 
+#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -95,6 +96,7 @@ static void *read_run(void *context)
         buffer_init(&proof, 16384);
         check(audit_log_prove(audit_log, turn % size, &leaf, &proof, &err), "no proof");
         check(audit_log_checkpoint(audit_log, &leaf), "no checkpoint");
+        check(audit_log_rotate(audit_log, NULL, NULL, &err), "no rotation");
         check(audit_log_each(audit_log, 0, count_visit, &count, &err) && count >= size,
               "entries are missing");
         read_tiles(size, turn);
@@ -113,16 +115,12 @@ static void verify(uint64_t size_min)
           "the directory does not verify");
 }
 
-static void remove_log(void)
+static int remove_entry(const char *path, const struct stat *status, int flag, struct FTW *at)
 {
-    static const char *const names[] = {"checkpoint", "signing-key.pem", "log.vkey",
-                                        "entries/000000000000.log", "entries"};
-    char path[2 * PATH_BYTES];
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
-        (void)remove(path);
-    }
-    (void)rmdir(directory);
+    (void)status;
+    (void)flag;
+    (void)at;
+    return remove(path);
 }
 
 int main(void)
@@ -150,6 +148,6 @@ int main(void)
     audit_log_close(audit_log);
     check(atomic_load(&committed) == SUBMITTERS * ENTRIES_EACH, "callbacks are missing");
     verify(1 + SUBMITTERS * ENTRIES_EACH);
-    remove_log();
+    (void)nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
