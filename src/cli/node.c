@@ -23,7 +23,7 @@ enum {
     ANSWERS_MS = 2000, /* for the answers to what was cancelled */
 };
 
-static const int node_signals[NODE_SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
+static const int node_signals[NODE_SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 /* ---- the handler: net's side of the service, also after the service's end ---- */
 
@@ -169,6 +169,24 @@ static void wake_cb(uv_async_t *wake)
     drained_check(node);
 }
 
+/* Comes from the log's writer thread, or at once. */
+static void rotate_cb(void *context, const struct audit_commit *commit)
+{
+    (void)context;
+    if (commit->ok) {
+        log_write(LOG_INFO, "audit_rotated", NULL,
+                  "a segment of the audit log ends with entry %" PRIu64, commit->index);
+    }
+}
+
+static void rotate(struct node *node)
+{
+    struct err err;
+    if (node->log != NULL && !audit_log_rotate(node->log, rotate_cb, NULL, &err)) {
+        log_write(LOG_ERROR, "audit_rotated", NULL, "no segment was ended: %s", err.message);
+    }
+}
+
 static void signal_cb(uv_signal_t *handle, int number)
 {
     struct node *node = handle->data;
@@ -177,6 +195,10 @@ static void signal_cb(uv_signal_t *handle, int number)
         if (!log_reopen(&err)) {
             log_write(LOG_ERROR, "log_reopen", NULL, "%s", err.message);
         }
+        return;
+    }
+    if (number == SIGUSR1) {
+        rotate(node);
         return;
     }
     if (node->phase == NODE_SERVING) {

@@ -14,7 +14,7 @@
  * Every step may be skipped, none is taken back. */
 enum node_phase { NODE_SERVING, NODE_DRAINING, NODE_CANCELLED, NODE_CLOSING };
 
-enum { NODE_SIGNAL_COUNT = 3, NODE_ID_BYTES = 16, NODE_BUILD_ID_CHARS_MAX = 128 };
+enum { NODE_SIGNAL_COUNT = 4, NODE_ID_BYTES = 16, NODE_BUILD_ID_CHARS_MAX = 128 };
 
 struct node {
     const struct config *config;

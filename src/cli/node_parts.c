@@ -131,11 +131,14 @@ static bool log_part_open(struct node *node, struct err *err)
     if (!log_part_make(node, err)) {
         return false;
     }
-    struct audit_config config = {.directory = node->directory.audit,
-                                  .batch_delay_ms_max = 2,
-                                  .batch_entries_max = 1024,
-                                  .pending_entries_max = 8192,
-                                  .clock = &clock_system};
+    struct audit_config config = {
+        .directory = node->directory.audit,
+        .batch_delay_ms_max = 2,
+        .batch_entries_max = 1024,
+        .pending_entries_max = 8192,
+        .rotates_monthly = config_number(node->config, CONFIG_AUDIT_MONTHLY) != 0,
+        .segment_bytes_max = config_number(node->config, CONFIG_AUDIT_SEGMENT) << 20,
+        .clock = &clock_system};
     if (!audit_log_open(&config, log_fatal, node, &node->log, &node->recovery, err)) {
         return err_wrap(err, "audit log '%s'", node->directory.audit);
     }
