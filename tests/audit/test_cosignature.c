@@ -23,6 +23,22 @@ static const char known_note[] =
     " witness.example/w1 BNLYMwAAAABkGFDL24uIeJYJoANxjwUXw5yueSrmJXFAPGWjm0imqhYXgNkRPeGm8rxb+Cb/ib"
     "+8La3g+XiRhl39HlmvPJex6QtvAg==\n";
 
+/* A checkpoint that github.com/transparency-dev/distributor (README.md) shows, cosigned by two
+ * ArmoredWitness devices; their keys are in its config/, as keys of type 1. */
+static const char armored_note[] =
+    "transparency.dev/armored-witness/firmware_transparency/ci/3\n59\n"
+    "kOFMkeamIdrYFLx5zbWFhflak6dlEEDOU++fxYEZMBw=\n\n" DASH
+    " transparency.dev-aw-ftlog-ci-3 P2iVIt3Jsaha3E2i0MHdKZ6fgYJTgXO86nUsxKPVq6uTwRSclTSh/ELnDGbNL+"
+    "XDyD3EkWIdL2AGGNmbN7IN2rB/7gE=\n" DASH
+    " ArmoredWitness-weathered-rain CnjfIAAAAABnGRrHjQi7IZQqVea4YnU/ADsv844r1ezGjvubUy1MMJm4as9bRiT"
+    "70xNWQ67RCA76LMy7SdX4qJNIzL3eSS1BGFWqCw==\n" DASH
+    " ArmoredWitness-floral-sky x88LbQAAAABnGRrDEq4Tfy7IIVPqkdXbcufUkCzRRbE3fABZ/jvtg5aFHVMuMR8cV6d"
+    "VqECDBiH1zRxhNaCQOXSwNLSeJs+NzWt1BA==\n";
+static const char *const armored_vkeys[] = {
+    "ArmoredWitness-weathered-rain+0a78df20+BGLblKp5JuiyrgRh6ev2nNJ5XAd+sc/mM2D2HW/b4d5S",
+    "ArmoredWitness-floral-sky+c7cf0b6d+BOkCmTmKTTnQMNqIigkj7PFnhogawSJD23PJ8M8qLYDm",
+};
+
 /* The examples of c2sp.org/tlog-cosignature and tlog-witness; their keys are not published. */
 static const char spec_note[] =
     "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n" DASH
@@ -64,6 +80,21 @@ Test(audit_cosignature, verifies_one_made_elsewhere)
     cr_assert_eq(time_s, 1679315147);
     audit_key_format(&key, text);
     cr_assert_str_eq(text, known_vkey);
+}
+
+Test(audit_cosignature, verifies_those_of_witnesses_in_the_wild)
+{
+    uint64_t time_s = 0;
+    size_t count = 0;
+    const struct audit_key keys[] = {cosigner_of(armored_vkeys[0]), cosigner_of(armored_vkeys[1]),
+                                     cosigner_of(known_vkey)};
+    struct audit_policy policy = {.cosigners = keys, .count = 3, .threshold = 2};
+    cr_expect_eq(verify(armored_note, armored_vkeys[0], &time_s), AUDIT_OK);
+    cr_expect_eq(time_s, 1729698503);
+    cr_expect_eq(verify(armored_note, armored_vkeys[1], &time_s), AUDIT_OK);
+    cr_expect_eq(time_s, 1729698499);
+    cr_expect_eq(audit_policy_check(&policy, bytes_of_string(armored_note), &count), AUDIT_OK);
+    cr_expect_eq(count, 2);
 }
 
 Test(audit_cosignature, who_did_not_cosign_is_unverifiable_and_sets_no_time)
