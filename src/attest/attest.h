@@ -223,6 +223,25 @@ extern const struct attest_bit attest_platform_bits[];
 /* Appends every field, one a line and bits below it. FORMAT: not ATTEST_REPORT_BYTES. */
 bool attest_report_describe(struct bytes report, struct buffer *out, struct err *err) MUST_CHECK;
 
+/* ---- The measurement to expect ---- */
+
+struct attest_launch {
+    struct bytes firmware; /* OVMF.fd */
+    /* Without: the firmware finds what it starts by itself, unmeasured. With: QEMU puts the digests
+     * of the next three into the guest (kernel-hashes=on). */
+    bool has_kernel;
+    struct bytes kernel;
+    struct bytes initrd;
+    const char *command_line; /* NULL: empty */
+    uint32_t vcpus;
+    uint32_t vcpu_signature; /* CPUID 1, EAX, of QEMU's CPU model */
+    uint64_t guest_features; /* sev_features: 1 is SNP alone */
+};
+
+/* The launch digest under QEMU and KVM. FORMAT: the firmware is not made for that. */
+bool attest_launch_measure(const struct attest_launch *launch,
+                           uint8_t out[static CRYPTO_SHA384_BYTES], struct err *err) MUST_CHECK;
+
 /* ---- What an epoch signed ---- */
 
 /* Verifies what attest_epoch_sign gives, under a verified epoch; *payload (a new reference) is the

@@ -156,3 +156,23 @@ Test(cli_attest, show_tells_fields_and_bits)
     text = temporary_write(&directory, "json", "{\"report\":null}");
     expect(PROGRAM_RUN("attest", "show", text), 13, "", "no report in this evidence");
 }
+
+Test(cli_attest, measure_prints_what_a_policy_takes)
+{
+    const char *firmware = WH_SOURCE_DIR "/tests/attest/vectors/ovmf_amdsev_tail.bin";
+    const char *empty = temporary_write(&directory, "empty", "");
+    expect(
+        PROGRAM_RUN("attest", "measure", firmware, "--kernel", empty, "--initrd", empty, "--append",
+                    "console=ttyS0 loglevel=7"),
+        0,
+        "6d287813eb5222d770f75005c664e34c204f385ce832cc2ce7d0d6f354454362f390ef83a92046c042e70636"
+        "3b4b08fa\n",
+        "");
+    expect(PROGRAM_RUN("attest", "measure", firmware, "--kernel", empty, "--vcpus", "4",
+                       "--vcpu-type", "EPYC-v4", "--guest-features", "33"),
+           0, "4953b1fb416fa874980e8442b3706d345926d5f38879134e", "");
+    expect(PROGRAM_RUN("attest", "measure", firmware, "--append", "x"), 2, "", "need --kernel");
+    expect(PROGRAM_RUN("attest", "measure", firmware, "--vcpu-type", "x"), 2, "", "EPYC-Genoa");
+    expect(PROGRAM_RUN("attest", "measure", firmware, "--vcpus", "0"), 2, "", "from 1 to 4096");
+    expect(PROGRAM_RUN("attest", "measure", empty), 2, "", "whole number of pages");
+}

@@ -25,11 +25,11 @@ static void setup(void)
 TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
-    "serve",        "exec",         "run",           "load",
-    "inspect",      "audit verify", "audit init",    "audit checkpoint",
-    "audit prove",  "audit export", "audit show",    "key new",
-    "key list",     "key revoke",   "attest verify", "attest show",
-    "attest report"};
+    "serve",         "exec",          "run",           "load",
+    "inspect",       "audit verify",  "audit init",    "audit checkpoint",
+    "audit prove",   "audit export",  "audit show",    "key new",
+    "key list",      "key revoke",    "attest verify", "attest show",
+    "attest report", "attest measure"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */
@@ -173,6 +173,7 @@ Test(cli_program, what_is_missing_is_asked_for)
     expect(PROGRAM_RUN("key", "revoke"), 2, "", "which key?");
     expect(PROGRAM_RUN("attest", "verify"), 2, "", "which report?");
     expect(PROGRAM_RUN("attest", "show"), 2, "", "which report?");
+    expect(PROGRAM_RUN("attest", "measure"), 2, "", "which firmware?");
 }
 
 Test(cli_program, what_is_too_much_is_refused)
