@@ -280,7 +280,14 @@ void audit_log_enqueue(struct audit_log *log, struct audit_pending *pending)
     pending->submitted_ns = now_ns();
     list_push_back(&log->queue, &pending->link);
     log->queue_count++;
-    if (log->queue_count >= log->wake_at) {
+}
+
+/* Leaves the mutex, and then wakes the writer if there is enough for it: it needs it at once. */
+static void submit_leave(struct audit_log *log)
+{
+    bool wakes = log->queue_count > 0 && log->queue_count >= log->wake_at;
+    pthread_mutex_unlock(&log->mutex);
+    if (wakes) {
         pthread_cond_signal(&log->wake);
     }
 }
@@ -308,7 +315,7 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
         pending->context = context;
         audit_log_enqueue(log, pending);
     }
-    pthread_mutex_unlock(&log->mutex);
+    submit_leave(log);
     audit_draft_release(&draft);
     return ok;
 }
@@ -325,7 +332,7 @@ bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context, 
         closing->context = context;
         audit_log_enqueue(log, closing);
     }
-    pthread_mutex_unlock(&log->mutex);
+    submit_leave(log);
     if (ok && is_empty && cb != NULL) {
         const struct audit_commit commit = {.ok = true, .index = last};
         cb(context, &commit);

@@ -2,9 +2,9 @@
  * file is replaced.
  *
  * Group commit: while one batch is being synced the next one gathers. An idle log commits the first
- * entry at once. Only when the last batch was larger, and has just been answered, does a batch wait
- * a little for as many again: whoever submitted them is about to submit anew, and one sync serves
- * all of them as well as one.
+ * entry at once. Only when the last batch was larger, and no small one, and has just been answered,
+ * does a batch wait a little for as many again: whoever submitted them is about to submit anew, and
+ * one sync serves all of them as well as one.
  *
  * The file is replaced when it has lagged for AUDIT_SAVE_MS_MIN and nothing waits, or for
  * AUDIT_SAVE_MS_MAX whatever waits. An idle log whose file is up to date sleeps.
@@ -15,7 +15,11 @@
 
 #include <time.h>
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum {
+    WORTH_WAITING = 4, /* entries: a commit for fewer takes less than waiting for them */
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
+};
 
 /* Waiting is real whatever clock stamps the entries. */
 static uint64_t now_ns(void)
@@ -36,8 +40,8 @@ static void writer_gather(struct audit_log *log)
 {
     const struct audit_pending *first = LIST_ENTRY(log->queue.next, struct audit_pending, link);
     uint64_t delay_ns = (uint64_t)log->config.batch_delay_ms_max * NS_PER_MS;
-    if (now_ns() - log->last_commit_ns > delay_ns) {
-        return; /* the log was idle: nobody else is about to come */
+    if (log->last_batch_count < WORTH_WAITING || now_ns() - log->last_commit_ns > delay_ns) {
+        return; /* the log was idle, or nearly so: nobody else is about to come */
     }
     log->wake_at = log->last_batch_count;
     while (log->queue_count < log->last_batch_count && !log->closing &&
