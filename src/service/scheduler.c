@@ -9,6 +9,11 @@
  * where each access meets a new page. So a step gets so little gas that even then it is over in a
  * few milliseconds, the clock is looked at after each, and a run whose steps take long gets less.
  *
+ * After a slice the worker offers its processor to whoever waits for it. Endless loops would keep
+ * it for as long as the kernel lets them, several milliseconds, while the loop has an answer to
+ * send, or the log a sync that is done. Where other busy processes share the node's control group
+ * it leaves them more than half.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/scheduler.h"
@@ -188,6 +193,9 @@ static void worker_run(struct scheduler *scheduler, struct scheduler_run *run)
     uint64_t began_ns = run->taken_ns;
     scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
     enum scheduler_verdict verdict = worker_slice(scheduler, run, began_ns);
+    if (verdict == SCHEDULER_AGAIN) {
+        (void)sched_yield();
+    }
     pthread_mutex_lock(&scheduler->lock);
     if (verdict != SCHEDULER_LEFT) {
         scheduler_queue_put(&scheduler->queue, run, verdict, scheduler_now_ns(scheduler));
