@@ -13,29 +13,19 @@
 #include "base/arena.h"
 #include "base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { SEGMENTS_MAX = 65536, SEGMENT_DIGITS = 12, SEGMENT_NAME_CHARS = 64 };
-
-struct segments {
-    uint64_t *firsts; /* indexes, rising */
-    size_t count;
-};
 
 struct audit_directory {
     const struct audit_io *io;
     int directory_fd;
     bool is_listed; /* only when entries are asked for, so after the checkpoint was read */
-    struct segments segments;
-    struct segments hashes; /* files of pruned segments */
-    size_t segment;         /* that is open */
-    int fd;                 /* of it; -1: none */
+    struct audit_segments segments;
+    struct audit_segments hashes; /* files of pruned segments */
+    size_t segment;               /* that is open */
+    int fd;                       /* of it; -1: none */
     bool has_reader;
     struct audit_entry_reader reader;
     uint64_t index;      /* of the entry that the reader comes to */
@@ -45,84 +35,16 @@ struct audit_directory {
 
 /* ---- the list of segments ---- */
 
-static bool segment_name_read(const char *name, const char *suffix, uint64_t *first)
-{
-    size_t digits = strspn(name, "0123456789");
-    if (digits != SEGMENT_DIGITS || strcmp(name + digits, suffix) != 0) {
-        return false;
-    }
-    *first = strtoull(name, NULL, 10);
-    return true;
-}
-
-static int segments_compare(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a;
-    uint64_t right = *(const uint64_t *)b;
-    return (left > right) - (left < right);
-}
-
-static bool segments_add(struct segments *segments, uint64_t first, struct err *err)
-{
-    size_t count = segments->count;
-    if (count == SEGMENTS_MAX) {
-        return err_set(err, ERR_LIMIT, "%s: more than %d segments", AUDIT_ENTRIES_DIRECTORY,
-                       SEGMENTS_MAX);
-    }
-    if ((count & (count - 1)) == 0) { /* grows at powers of two */
-        size_t room = count == 0 ? 1 : 2 * count;
-        uint64_t *grown = heap_resize(segments->firsts, room * sizeof(*grown));
-        if (grown == NULL) {
-            return err_set(err, ERR_NO_MEMORY, "no memory for the list of segments");
-        }
-        segments->firsts = grown;
-    }
-    segments->firsts[segments->count++] = first;
-    return true;
-}
-
-static void segments_sort(struct segments *segments)
-{
-    if (segments->count > 0) {
-        qsort(segments->firsts, segments->count, sizeof(segments->firsts[0]), segments_compare);
-    }
-}
-
 static bool segments_list(struct audit_directory *directory, struct err *err)
 {
-    bool ok = false;
-    DIR *list = NULL;
     if (directory->is_listed) {
         return true;
     }
     directory->is_listed = true;
-    int fd = openat(directory->directory_fd, AUDIT_ENTRIES_DIRECTORY,
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT || errno == ENOTDIR ||
-               err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
-    }
-    list = fdopendir(fd);
-    if (list == NULL) {
-        close(fd);
-        return err_set(err, ERR_IO, "%s: %s", AUDIT_ENTRIES_DIRECTORY, strerror(errno));
-    }
-    const struct dirent *entry;
-    while ((entry = readdir(list)) != NULL) {
-        uint64_t first = 0;
-        if ((segment_name_read(entry->d_name, ".log", &first) &&
-             !segments_add(&directory->segments, first, err)) ||
-            (segment_name_read(entry->d_name, ".hashes", &first) &&
-             !segments_add(&directory->hashes, first, err))) {
-            goto out;
-        }
-    }
-    segments_sort(&directory->segments);
-    segments_sort(&directory->hashes);
-    ok = true;
-out:
-    closedir(list);
-    return ok;
+    return audit_segments_list(directory->directory_fd, AUDIT_SEGMENT_ENTRIES, &directory->segments,
+                               err) &&
+           audit_segments_list(directory->directory_fd, AUDIT_SEGMENT_HASHES, &directory->hashes,
+                               err);
 }
 
 /* ---- reading ---- */
@@ -139,17 +61,11 @@ static void segment_leave(struct audit_directory *directory)
     }
 }
 
-static void segment_name(uint64_t first, const char *suffix, char out[static SEGMENT_NAME_CHARS])
-{
-    (void)snprintf(out, SEGMENT_NAME_CHARS, AUDIT_ENTRIES_DIRECTORY "/%0*" PRIu64 "%s",
-                   SEGMENT_DIGITS, first, suffix);
-}
-
 static bool segment_enter(struct audit_directory *directory, size_t segment, struct err *err)
 {
-    char name[SEGMENT_NAME_CHARS];
+    char name[AUDIT_SEGMENT_NAME_CHARS + 1];
     segment_leave(directory);
-    segment_name(directory->segments.firsts[segment], ".log", name);
+    audit_segment_name(directory->segments.firsts[segment], AUDIT_SEGMENT_ENTRIES, name);
     directory->fd =
         directory->io->open(directory->io->context, directory->directory_fd, name, O_RDONLY, 0);
     if (directory->fd < 0) {
@@ -164,22 +80,6 @@ static bool segment_enter(struct audit_directory *directory, size_t segment, str
     directory->mark_index = directory->index;
     directory->mark_offset = 0;
     return true;
-}
-
-/* The number of the segment that `index` lies in; there is one. */
-static size_t segments_find(const struct segments *segments, uint64_t index)
-{
-    size_t low = 0;
-    size_t high = segments->count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (segments->firsts[middle] <= index) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
 }
 
 /* The index at which the open segment must end: where the next one begins. */
@@ -230,7 +130,7 @@ static bool entry_read(struct audit_directory *directory, struct bytes *leaf, co
 static bool seek(struct audit_directory *directory, uint64_t index, bool *found,
                  const char **problem, struct err *err)
 {
-    size_t segment = segments_find(&directory->segments, index);
+    size_t segment = audit_segments_find(&directory->segments, index);
     bool ahead = directory->has_reader && directory->index <= index &&
                  directory->segment + 1 >= segment && directory->segment <= segment;
     bool marked = directory->has_reader && directory->segment == segment &&
@@ -258,18 +158,18 @@ static bool seek(struct audit_directory *directory, uint64_t index, bool *found,
 static bool hashes_read(struct audit_directory *directory, uint64_t first, size_t count,
                         uint8_t *out, size_t *found, struct err *err)
 {
-    char name[SEGMENT_NAME_CHARS];
+    char name[AUDIT_SEGMENT_NAME_CHARS + 1];
     size_t size = 0;
     *found = 0;
     if (directory->hashes.count == 0 || first < directory->hashes.firsts[0]) {
         return true;
     }
-    size_t file = segments_find(&directory->hashes, first);
+    size_t file = audit_segments_find(&directory->hashes, first);
     uint64_t offset = (first - directory->hashes.firsts[file]) * AUDIT_HASH_BYTES;
     if (file + 1 < directory->hashes.count && directory->hashes.firsts[file + 1] - first < count) {
         count = (size_t)(directory->hashes.firsts[file + 1] - first);
     }
-    segment_name(directory->hashes.firsts[file], ".hashes", name);
+    audit_segment_name(directory->hashes.firsts[file], AUDIT_SEGMENT_HASHES, name);
     int fd =
         directory->io->open(directory->io->context, directory->directory_fd, name, O_RDONLY, 0);
     if (fd < 0) {
@@ -361,7 +261,7 @@ static bool directory_segment(void *context, uint64_t index)
 {
     const struct audit_directory *directory = context;
     return directory->segments.count > 0 &&
-           directory->segments.firsts[segments_find(&directory->segments, index)] == index;
+           directory->segments.firsts[audit_segments_find(&directory->segments, index)] == index;
 }
 
 bool audit_directory_open(const char *path, struct audit_directory **out,
@@ -400,7 +300,7 @@ void audit_directory_close(struct audit_directory *directory)
     }
     segment_leave(directory);
     close(directory->directory_fd);
-    heap_free(directory->segments.firsts);
-    heap_free(directory->hashes.firsts);
+    audit_segments_release(&directory->segments);
+    audit_segments_release(&directory->hashes);
     heap_free(directory);
 }

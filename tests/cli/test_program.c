@@ -25,11 +25,11 @@ static void setup(void)
 TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
-    "serve",         "exec",          "run",           "load",
-    "inspect",       "audit verify",  "audit init",    "audit checkpoint",
-    "audit prove",   "audit export",  "audit show",    "key new",
-    "key list",      "key revoke",    "attest verify", "attest show",
-    "attest report", "attest measure"};
+    "serve",       "exec",          "run",           "load",
+    "inspect",     "audit verify",  "audit init",    "audit checkpoint",
+    "audit prove", "audit export",  "audit show",    "audit rotate",
+    "key new",     "key list",      "key revoke",    "attest verify",
+    "attest show", "attest report", "attest measure"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */
@@ -161,6 +161,7 @@ Test(cli_program, what_is_missing_is_asked_for)
     expect(PROGRAM_RUN("inspect"), 2, "", "which module?");
     expect(PROGRAM_RUN("audit", "verify"), 2, "", "which log?");
     expect(PROGRAM_RUN("audit", "init"), 2, "", "which log?");
+    expect(PROGRAM_RUN("audit", "rotate"), 2, "", "which log?");
     expect(PROGRAM_RUN("audit", "prove"), 2, "", "which entry?");
     expect(PROGRAM_RUN("audit", "prove", "x"), 2, "", "neither an index nor a request id");
     expect(PROGRAM_RUN("audit", "show"), 2, "", "which request?");
@@ -327,10 +328,13 @@ Test(cli_program, a_log_is_made_read_and_verified)
     const char *kept = temporary_write(&directory, "kept", checkpoint.out);
     expect(PROGRAM_RUN("audit", "verify", log), 0, "\nOK", "");
     expect(PROGRAM_RUN("audit", "verify", log, "--since", kept), 0, "\nOK", "");
-    struct program_result report = PROGRAM_RUN("audit", "verify", log, "--json");
+    expect(PROGRAM_RUN("audit", "rotate", log), 0, "entry 1 ends the segment", "");
+    expect(PROGRAM_RUN("audit", "rotate", log), 0, "entry 1 ends the segment", "");
+    struct program_result report = PROGRAM_RUN("audit", "verify", log, "--since", kept, "--json");
     json_t *json = program_json(&report);
     cr_expect_str_eq(json_string_value(json_object_get(json, "verdict")), "OK");
-    cr_expect_eq(json_integer_value(json_object_get(json, "size")), 1);
+    cr_expect_eq(json_integer_value(json_object_get(json, "size")), 2);
+    cr_expect_eq(json_integer_value(json_object_get(json, "segments_closed")), 1);
     cr_expect(json_is_null(json_object_get(json, "bad_index")));
     json_decref(json);
     program_result_release(&report);

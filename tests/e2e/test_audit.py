@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -342,6 +343,7 @@ class Live(unittest.TestCase):
         try:
             for _ in range(5):
                 since = ("--since", kept) if sizes else ()
+                self.node.process.send_signal(signal.SIGUSR1)  # ends the segment
                 for target in (self.url, os.path.join(self.node.data, "audit")):
                     done = audit("verify", target, "--vkey", self.vkey, "--json", *since)
                     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -354,6 +356,9 @@ class Live(unittest.TestCase):
                 thread.join()
         self.assertEqual(failures, [])
         self.assertGreater(sizes[-1], sizes[0])
+        for target in (self.url, os.path.join(self.node.data, "audit")):
+            done = audit("verify", target, "--vkey", self.vkey, "--json", "--since", kept)
+            self.assertGreater(json.loads(done.stdout)["segments_closed"], 0, done.stdout)
 
     def test_show_and_prove_ask_the_node(self):
         environment = {**os.environ, "WASM_HYPERVISOR_URL": self.url}
