@@ -224,6 +224,61 @@ Test(audit_tiles, bundles_hold_the_entries, .init = served_open, .fini = served_
     }
 }
 
+static void rotate(void)
+{
+    struct waiter waiter;
+    struct err err;
+    waiter_init(&waiter, audit_log_vkey(served));
+    cr_assert(audit_log_rotate(served, waiter_cb, &waiter, &err), "%s", err.message);
+    waiter_wait(&waiter, 1);
+    waiter_release(&waiter);
+}
+
+/* The entries of the bundle have the hashes of the tile. */
+static void expect_pair(const char *number)
+{
+    char path[AUDIT_TILE_PATH_CHARS_MAX + 1];
+    uint8_t hashes[AUDIT_TILE_WIDTH * AUDIT_HASH_BYTES];
+    struct err err;
+    size_t at = 0;
+    (void)snprintf(path, sizeof(path), "0/%s", number);
+    cr_assert(fetch(path, &err), "%s", err.message);
+    size_t size = tile_bytes.size;
+    memcpy(hashes, tile_bytes.ptr, size);
+    (void)snprintf(path, sizeof(path), "entries/%s", number);
+    cr_assert(fetch(path, &err), "%s", err.message);
+    struct reader reader = reader_of(buffer_bytes(&tile_bytes));
+    for (; reader_left(&reader) > 0; at += AUDIT_HASH_BYTES) {
+        uint16_t leaf_size = 0;
+        struct bytes leaf;
+        uint8_t hash[AUDIT_HASH_BYTES];
+        cr_assert(reader_u16be(&reader, &leaf_size) && reader_take(&reader, leaf_size, &leaf));
+        audit_leaf_hash(leaf, hash);
+        cr_assert(at < size && memcmp(hashes + at, hash, sizeof(hash)) == 0);
+    }
+    cr_assert_eq(at, size);
+}
+
+Test(audit_tiles, bundles_reach_over_the_ends_of_segments, .init = served_open,
+     .fini = served_close)
+{
+    rotate(); /* entry 601; the next segment begins with 602 */
+    expect_pair("002.p/90");
+    for (int i = 0; i < 10; i++) {
+        (void)log_admit(served, i);
+    }
+    expect_pair("002.p/100");
+    rotate(); /* with 613 */
+    (void)log_admit(served, 11);
+    rotate(); /* with 615: a segment of two entries */
+    (void)log_admit(served, 12);
+    expect_pair("002.p/105");
+    expect_pair("002.p/91");
+    audit_log_close(served);
+    served = log_open(directory, &clock_system, NULL);
+    expect_pair("002.p/105");
+}
+
 Test(audit_tiles, what_the_checkpoint_does_not_cover_is_not_there, .init = served_open,
      .fini = served_close)
 {
