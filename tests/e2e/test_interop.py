@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -19,7 +20,7 @@ import urllib.error
 import urllib.request
 
 from client import verify_key
-from node import BUILD, SOURCE, Node, example
+from node import BUILD, SOURCE, Node, example, until
 
 ENTRIES = int(os.environ.get("WH_INTEROP_ENTRIES") or 700)
 EVERY = 1 << max(0, (ENTRIES // 700).bit_length() - 1)  # of a longer log not all entries are proved each time
@@ -142,11 +143,14 @@ class Go(Log):
         count = int(re.search(r"checkpoint: (\d+) entries", read.stdout).group(1))
         self.assertGreaterEqual(count, ENTRIES)
         self.assertIn(f"entries: {count} read, {count} proved", read.stdout)
-        self.grow(30)
+        self.grow(15)
+        self.node.process.send_signal(signal.SIGUSR1)  # a new segment, begun with one more entry
+        self.grow(15)
+        until(lambda: int(self.client.call("GET", "/v1/log/checkpoint").body.split(b"\n")[1]) >= count + 61)
         read = self.read("-old", old, "-every", "7")
         print(read.stdout, end="")
         self.assertEqual(read.returncode, 0, read.stderr)
-        self.assertRegex(read.stdout, rf"consistent: {count + 60} entries continue the {count} of the older checkpoint")
+        self.assertRegex(read.stdout, rf"consistent: {count + 61} entries continue the {count} of the older checkpoint")
 
     def test_notices_whatever_a_mirror_changes(self):
         full, last = r"/tile/0/001$", r"/tile/0/[x0-9/]+\.p/"
