@@ -20,6 +20,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "audit/log.h"
+#include "audit/verify.h"
 
 #include "base/arena.h"
 
@@ -161,6 +162,7 @@ struct scan {
     struct audit_log *log;
     const struct audit_checkpoint *checkpoint;
     struct audit_entry_reader reader;
+    struct audit_control control;            /* what the control entries amount to */
     char name[AUDIT_SEGMENT_NAME_CHARS + 1]; /* of the segment that is read */
     uint64_t last_stored;                    /* leaves */
     bool is_closed;                          /* the last entry is a SEGMENT_CLOSE */
@@ -206,6 +208,38 @@ static bool scan_count(struct scan *scan, const uint8_t hash[static AUDIT_HASH_B
     return log->check.size != scan->checkpoint->size || root_compare(scan, err);
 }
 
+/* What a verifier would hold against a control entry; NULL: nothing. Signing it would make the log
+ * bad for ever. */
+static const char *scan_breach(struct scan *scan, const struct audit_leaf *leaf, struct bytes bytes)
+{
+    uint8_t said[AUDIT_HASH_BYTES];
+    uint8_t root[AUDIT_HASH_BYTES];
+    if (!audit_leaf_is_control(leaf)) {
+        return NULL;
+    }
+    const char *why = audit_control_apply(&scan->control, leaf, bytes);
+    if (why == NULL && audit_control_closes(leaf, bytes, said)) {
+        audit_range_root(&scan->log->check, root);
+        why =
+            memcmp(said, root, sizeof(root)) == 0 ? NULL : "it closes a segment with another root";
+    }
+    return why;
+}
+
+/* The entries' last key is the one that is about to sign. */
+static bool scan_key_fits(const struct scan *scan, struct err *err)
+{
+    const struct audit_log *log = scan->log;
+    const struct audit_key *key = audit_chain_at(&scan->control.chain, UINT64_MAX);
+    if (key != NULL &&
+        (strcmp(key->name, log->key.name) != 0 ||
+         memcmp(key->public_key, log->key.public_key, sizeof(key->public_key)) != 0)) {
+        return err_set(err, ERR_TAMPERED, "the entries in %s name another key than %s: " ADVICE,
+                       log->config.directory, AUDIT_VKEY_FILE);
+    }
+    return true;
+}
+
 /* Links the next entry. False with a reason: it is not an entry; without: it failed. */
 static bool scan_accept(struct scan *scan, struct bytes bytes, uint64_t offset, const char **why,
                         struct err *err)
@@ -226,6 +260,10 @@ static bool scan_accept(struct scan *scan, struct bytes bytes, uint64_t offset, 
     }
     if (scan->is_closed && offset > 0) {
         *why = "the segment ended before it";
+        return false;
+    }
+    *why = scan_breach(scan, &leaf, bytes);
+    if (*why != NULL) {
         return false;
     }
     if (!audit_unanswered_apply(&log->unanswered, &leaf, err)) {
@@ -393,19 +431,20 @@ static bool scan_segment(struct scan *scan, size_t number, struct audit_recovery
 static bool read_entries(struct audit_log *log, const struct audit_checkpoint *checkpoint,
                          struct audit_recovery *recovery, struct err *err)
 {
-    struct scan scan = {.log = log, .checkpoint = checkpoint};
+    struct scan scan = {.log = log, .checkpoint = checkpoint, .control = {.origin = log->key.name}};
     if (!audit_segments_list(log->directory_fd, AUDIT_SEGMENT_ENTRIES, &log->segments, err)) {
         return false;
     }
     if (log->segments.count == 0) {
         return missing(log, AUDIT_ENTRIES_DIRECTORY, err);
     }
-    for (size_t i = 0; i < log->segments.count; i++) {
-        if (!scan_segment(&scan, i, recovery, err)) {
-            return false;
-        }
+    bool ok = audit_chain_init(&scan.control.chain, err);
+    for (size_t i = 0; ok && i < log->segments.count; i++) {
+        ok = scan_segment(&scan, i, recovery, err);
     }
-    if (!scan_store(&scan, err)) {
+    ok = ok && scan_key_fits(&scan, err) && scan_store(&scan, err);
+    audit_chain_release(&scan.control.chain);
+    if (!ok) {
         return false;
     }
     if (log->check.size == 0) {

@@ -13,6 +13,7 @@ import http.client
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -49,6 +50,7 @@ class Life:
         self.answers = []
         self.failures = []
         self.judgement = None
+        self.changed = threading.Condition()
         audit = os.path.join(self.data, "audit")
         fails = self.data + ".fails"
         environment = {"LD_PRELOAD": f"{RECORD} {FAIL}", "WH_RECORD_DIRECTORY": audit, "WH_RECORD_FILE": self.recording}
@@ -81,9 +83,13 @@ class Life:
         os.unlink(fails)
 
     def load(self, node):
+        done = len(self.answers)
         threads = [threading.Thread(target=self.drive, args=(node.client(),)) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
+        with self.changed:
+            self.changed.wait_for(lambda: len(self.answers) >= done + CLIENTS * REQUESTS // 2 or self.failures)
+        node.process.send_signal(signal.SIGUSR1)  # a new segment, in the middle of it all
         for thread in threads:
             thread.join()
         if self.failures:
@@ -93,9 +99,13 @@ class Life:
         try:
             for _ in range(REQUESTS):
                 answer, _ = client.run(example("primes"), "nth", [5])
-                self.answers.append(answer.json)
+                with self.changed:
+                    self.answers.append(answer.json)
+                    self.changed.notify()
         except Exception as failure:  # pylint: disable=broad-except
-            self.failures.append(failure)
+            with self.changed:
+                self.failures.append(failure)
+                self.changed.notify()
         finally:
             client.close()
 
@@ -128,6 +138,8 @@ class PowerCut(unittest.TestCase):
         self.assertGreater(entries, 2 * executions, "ADMIT and RESULT of each")
         self.assertGreater(promises, executions, "an entry each, and checkpoints")
         self.assertGreater(states, executions)
+        segments = os.listdir(os.path.join(self.life(end).data, "audit", "entries"))
+        self.assertGreater(len(segments), 1)
 
     def test_a_server_that_was_killed_keeps_its_promises(self):
         self.check("kill")
@@ -138,10 +150,12 @@ class PowerCut(unittest.TestCase):
     def test_a_server_whose_sync_failed_keeps_its_promises(self):
         self.check("broken")
 
-    def test_a_server_that_does_not_sync_its_entries_is_found(self):
-        status, text = replay(self.life("kill").recording, "--forget", "data")
-        self.assertEqual(status, 1, text)
-        shutil.rmtree(text.rsplit("see ", 1)[1].strip())
+    def test_a_server_that_does_not_sync_is_found(self):
+        for what in ("data", "names"):
+            with self.subTest(what=what):
+                status, text = replay(self.life("kill").recording, "--forget", what)
+                self.assertEqual(status, 1, text)
+                shutil.rmtree(text.rsplit("see ", 1)[1].strip())
 
     def test_a_node_starts_from_what_is_left_and_rebuilds_its_index(self):
         life = self.life("kill")
