@@ -2,7 +2,8 @@
  * docs/audit-log.md, which has just these rows.
  *
  * A life opens a log that a crash left (a torn tail, an open ADMIT), submits entries in bursts,
- * lets the checkpoint file follow, submits more, and closes. Each occurrence of each
+ * begins a segment, lets the checkpoint file
+ * follow, submits more, and closes. Each occurrence of each
  * operation on each file fails in turn: without having taken effect, with it, and a write by half.
  * Whatever happens: it is said once, everybody who waits is answered, and the next opening finds
  * all that was acknowledged.
@@ -296,6 +297,18 @@ static void burst(struct audit_log *log, struct promised *promised)
     waiter_release(&waiter);
 }
 
+/* Ends the segment and begins the next, if the log lives. */
+static void rotate(struct audit_log *log)
+{
+    struct waiter waiter;
+    struct err err;
+    waiter_init(&waiter, NULL);
+    bool ok = audit_log_rotate(log, waiter_cb, &waiter, &err);
+    cr_assert(ok || err.code == ERR_CLOSED, "%s", err.message);
+    waiter_wait(&waiter, ok);
+    waiter_release(&waiter);
+}
+
 static void wait_until_saved(void)
 {
     pthread_mutex_lock(&disk.lock);
@@ -326,6 +339,7 @@ static enum outcome live(const char *directory, struct promised *promised)
     }
     phase_set(PHASE_RUNNING);
     burst(log, promised);
+    rotate(log);
     burst(log, promised);
     if (disk.place == PLACE_CHECKPOINT || disk.place == PLACE_DIRECTORY) {
         wait_until_saved(); /* it takes its time; else it comes when the log is closed */
