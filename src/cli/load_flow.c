@@ -17,6 +17,7 @@ static_assert((int)ERR_CODE_COUNT <= 64, "codes are bits of load_flow.allowed");
 
 static const uint64_t grace_ns = UINT64_C(30000000000); /* for answers, after the end */
 static const uint64_t pause_ns = 50000000;              /* of a closed loop that was refused */
+static const uint64_t in_time_ns = 100000000;           /* after a window, for what came in it */
 static const uint64_t ramp_step_ns = 1000000;
 static const uint64_t line_ns = 200000000; /* between redrawings of the live line */
 static const uint64_t ns_per_ms = 1000000;
@@ -52,9 +53,12 @@ static void complain(struct load_tally *tally, const struct load_session *sessio
     }
 }
 
+/* Of a stream with a rate, what came in the last moment may be answered in the next: nothing was on
+ * its way when the window began. A closed loop is as full at its end as it was all the time. */
 static bool is_in_window(const struct load_flow *flow, uint64_t moment_ns)
 {
-    return moment_ns >= flow->measure_ns && moment_ns < flow->end_ns;
+    uint64_t late_ns = flow->rate > 0 ? in_time_ns : 0;
+    return moment_ns >= flow->measure_ns && moment_ns < flow->end_ns + late_ns;
 }
 
 /* The overrun of what was stopped at its deadline. Nobody may be stopped before. */

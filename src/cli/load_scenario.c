@@ -14,6 +14,8 @@
 enum { MIX_STEPS = 100 };
 
 static const double ns_per_s = 1e9;
+static const double steady_goal = 1500;    /* answers a second */
+static const double steady_in_time = 0.99; /* of what comes, where that is less */
 
 static uint64_t now_ns(void)
 {
@@ -104,6 +106,20 @@ static bool steady_cost(struct load *load, const struct load_tally *tally, doubl
     return true;
 }
 
+/* More than came cannot be answered: at random, fewer may come than the rate says. */
+static void steady_throughput(struct load *load, const struct load_tally *tally, double rate,
+                              double seconds)
+{
+    double answered = (double)tally->answered_in_window / seconds;
+    double goal = steady_goal;
+    if (rate > 0) {
+        double came = (double)tally->started / seconds;
+        load_figure_add(load, "executions that came", came, "/s");
+        goal = fmin(goal, came * steady_in_time);
+    }
+    load_figure_goal(load, "throughput", answered, "/s", goal, true);
+}
+
 static bool steady(struct load *load, struct err *err)
 {
     const struct load_options *options = load->options;
@@ -127,8 +143,7 @@ static bool steady(struct load *load, struct err *err)
         load_usage_read(load, &after);
         checkpoints = checkpoints_count(load) - checkpoints;
         load_tally_count(load, tally);
-        load_figure_goal(load, "throughput", (double)tally->answered_in_window / seconds, "/s",
-                         1500, true);
+        steady_throughput(load, tally, flow.rate, seconds);
         load_tally_report(load, "small programs", tally);
         ok = steady_cost(load, tally, after.cpu_seconds - before.cpu_seconds, own_seconds,
                          checkpoints, err);
