@@ -137,6 +137,10 @@ bool audit_io_read_file(const struct audit_io *io, int directory_fd, const char 
         }
         buffer_append(out, chunk, size);
         offset += size;
+        if (out->failed && offset <= out->size_max) {
+            err_set(err, ERR_NO_MEMORY, "%s: no memory for reading it", name);
+            goto out;
+        }
         if (out->failed) {
             err_set(err, ERR_FORMAT, "%s: longer than %zu bytes", name, out->size_max);
             goto out;

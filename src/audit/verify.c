@@ -450,6 +450,9 @@ static bool verify_entries(struct audit_verifier *verifier, struct err *err)
     if (!take_signed(verifier, &go_on, err)) {
         return false;
     }
+    if (verifier->control.failed) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for verifying the log");
+    }
     if (!go_on || !compare_root(verifier)) {
         return true;
     }

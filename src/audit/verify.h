@@ -93,6 +93,7 @@ struct audit_control {
     struct audit_chain chain;
     uint64_t prune_claimed; /* as far as PRUNE entries say */
     uint64_t segment_count;
+    bool failed; /* there was no memory, so that whatever was found means nothing */
 };
 
 bool audit_leaf_is_control(const struct audit_leaf *leaf);

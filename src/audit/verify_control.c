@@ -147,6 +147,7 @@ static const char *apply_rotate(struct audit_control *control, const struct audi
     bool is_signed = !text.failed &&
                      member_signed(object, "old_signature", &old, buffer_bytes(&text)) &&
                      member_signed(object, "new_signature", &new, buffer_bytes(&text));
+    control->failed = control->failed || text.failed;
     buffer_release(&text);
     if (!is_signed) {
         return "the old and the new key did not both sign it";
@@ -220,10 +221,11 @@ bool audit_leaf_is_control(const struct audit_leaf *leaf)
 const char *audit_control_apply(struct audit_control *control, const struct audit_leaf *leaf,
                                 struct bytes bytes)
 {
-    struct err ignored;
+    struct err err;
     json_t *object = NULL;
     const char *why = NULL;
-    if (!json_text_parse(bytes, &object, &ignored)) {
+    if (!json_text_parse(bytes, &object, &err)) {
+        control->failed = control->failed || err.code == ERR_NO_MEMORY;
         return "it is not JSON"; /* what is inside strings, the quick scanner does not look at */
     }
     if (type_is(leaf, "INIT")) {
@@ -241,19 +243,22 @@ const char *audit_control_apply(struct audit_control *control, const struct audi
     return why;
 }
 
+/* Read without jansson, and so without memory. Inside of a string a quote is escaped, so the
+ * member's name with its quotes and colon occurs once. */
 bool audit_control_closes(const struct audit_leaf *leaf, struct bytes bytes,
                           uint8_t root[static AUDIT_HASH_BYTES])
 {
-    struct err ignored;
-    json_t *object = NULL;
-    if (!type_is(leaf, "SEGMENT_CLOSE") || !json_text_parse(bytes, &object, &ignored)) {
+    static const char name[] = "\"root\":\"";
+    const size_t name_size = sizeof(name) - 1;
+    const size_t hex_size = (size_t)2 * AUDIT_HASH_BYTES;
+    if (!type_is(leaf, "SEGMENT_CLOSE")) {
         return false;
     }
-    const char *hex = json_string_value(json_object_get(object, "root"));
-    memset(root, 0, AUDIT_HASH_BYTES);
-    if (hex == NULL || !text_hex_decode(hex, strlen(hex), root, AUDIT_HASH_BYTES)) {
+    const uint8_t *member = memmem(bytes.ptr, bytes.size, name, name_size);
+    size_t left = member == NULL ? 0 : bytes.size - (size_t)(member - bytes.ptr) - name_size;
+    if (left <= hex_size || member[name_size + hex_size] != '"' ||
+        !text_hex_decode((const char *)member + name_size, hex_size, root, AUDIT_HASH_BYTES)) {
         memset(root, 0, AUDIT_HASH_BYTES); /* the root of no tree */
     }
-    json_decref(object);
     return true;
 }

@@ -203,7 +203,8 @@ static bool prove(struct prover *prover, const struct audit_checkpoint *checkpoi
                                err)) {
         return false;
     }
-    if (!audit_inclusion_verify(index, checkpoint->size, leaf_hash, proof, hash_count, checkpoint->root)) {
+    if (!audit_inclusion_verify(index, checkpoint->size, leaf_hash, proof, hash_count,
+                                checkpoint->root)) {
         return err_set(err, ERR_TAMPERED,
                        "entry %" PRIu64 " is not in the tree that the checkpoint signs", index);
     }

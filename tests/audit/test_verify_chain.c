@@ -639,3 +639,26 @@ Test(audit_verify_chain, every_entry_of_a_directory_can_be_proved)
     buffer_release(&note);
     history_release(&history);
 }
+
+Test(audit_verify_chain, without_memory_there_is_no_verdict)
+{
+    struct history history;
+    size_t refusals = 0;
+    history_segments(&history);
+    for (size_t n = 1;; n++) {
+        struct audit_report report;
+        struct err err;
+        heap_fail_after(n);
+        bool ok = audit_verify_directory(history.directory, history.vkeys[0], bytes_of(NULL, 0),
+                                         NULL, NULL, &report, &err);
+        heap_fail_after(0);
+        if (ok) {
+            cr_expect_eq(report.verdict, AUDIT_OK, "%zu: %s", n, report.detail);
+            break;
+        }
+        cr_expect_eq(err.code, ERR_NO_MEMORY, "%zu: %s", n, err.message);
+        refusals++;
+    }
+    cr_expect_gt(refusals, 10);
+    history_release(&history);
+}
