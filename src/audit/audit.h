@@ -253,6 +253,13 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
 bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context,
                       struct err *err) MUST_CHECK;
 
+/* Replaces the key that signs by a new one, with a KEY_ROTATE entry that both sign. May block for
+ * some disk writes. BUSY while another one is under way, LIMIT after 64 keys. When cb comes with
+ * ok, the new key is the log's and the old private key is gone; audit_log_vkey says another text
+ * then, the old one stays valid until close. Fails as submit, or with IO. */
+bool audit_log_rotate_key(struct audit_log *log, audit_commit_cb cb, void *context,
+                          struct err *err) MUST_CHECK;
+
 /* Reads a committed entry and proves it under the current checkpoint. NOT_FOUND beyond the end. */
 bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
                      struct buffer *tlog_proof, struct err *err) MUST_CHECK;

@@ -181,8 +181,8 @@ static bool batch_write(struct audit_log *log, struct err *err)
 }
 
 /* Step 4. */
-static bool batch_sign(struct audit_log *log, const uint8_t root[static AUDIT_HASH_BYTES],
-                       struct err *err)
+static bool batch_sign(struct audit_log *log, const struct list *batch,
+                       const uint8_t root[static AUDIT_HASH_BYTES], struct err *err)
 {
     struct audit_checkpoint checkpoint = {.size = log->check.size};
     memcpy(checkpoint.origin, log->key.name, sizeof(checkpoint.origin));
@@ -193,7 +193,15 @@ static bool batch_sign(struct audit_log *log, const uint8_t root[static AUDIT_HA
     if (log->text.failed) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
     }
-    return audit_note_sign(buffer_bytes(&log->text), &log->key, log->signer, &log->note, err);
+    if (!audit_note_sign(buffer_bytes(&log->text), &log->key, log->signer, &log->note, err)) {
+        return false;
+    }
+    /* An empty batch with a next key: opening goes on with what a crash cut off. */
+    bool changes_key =
+        list_is_empty(batch)
+            ? log->next_signer != NULL
+            : LIST_ENTRY(batch->prev, struct audit_pending, link)->after == AUDIT_AFTER_SWITCH_KEY;
+    return !changes_key || audit_key_cosign(log, err);
 }
 
 /* Step 5, for readers. */
@@ -222,7 +230,7 @@ bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err
 {
     uint8_t root[AUDIT_HASH_BYTES];
     return batch_build(log, batch, err) && batch_check(log, root, err) && batch_write(log, err) &&
-           batch_sign(log, root, err) && batch_publish(log, batch, err);
+           batch_sign(log, batch, root, err) && batch_publish(log, batch, err);
 }
 
 bool audit_log_save(struct audit_log *log, struct err *err)

@@ -54,6 +54,7 @@ static void origin_make(char out[static AUDIT_ORIGIN_CHARS_MAX + 1])
 static bool keys_make(struct audit_log *log, const char *origin, struct err *err)
 {
     uint8_t public_key[128];
+    struct audit_key key;
     struct buffer path;
     struct buffer line;
     bool ok = false;
@@ -69,9 +70,11 @@ static bool keys_make(struct audit_log *log, const char *origin, struct err *err
         goto out;
     }
     (void)crypto_signer_public(log->signer, public_key);
-    audit_key_init(&log->key, origin, public_key);
-    audit_key_format(&log->key, log->vkey);
-    buffer_printf(&line, "%s\n", log->vkey);
+    audit_key_init(&key, origin, public_key);
+    if (!audit_key_set(log, &key, err)) {
+        goto out;
+    }
+    buffer_printf(&line, "%s\n", audit_log_vkey(log));
     if (line.failed) {
         err_set(err, ERR_NO_MEMORY, "no memory for the verifier key");
         goto out;
@@ -102,7 +105,7 @@ static bool first_commit(struct audit_log *log, struct err *err)
     json_t *fields = json_object();
     list_init(&batch);
     if (json_object_set_new(fields, "origin", json_string(log->key.name)) != 0 ||
-        json_object_set_new(fields, "vkey", json_string(log->vkey)) != 0) {
+        json_object_set_new(fields, "vkey", json_string(audit_log_vkey(log))) != 0) {
         err_set(err, ERR_NO_MEMORY, "no memory for the first log entry");
         goto out;
     }

@@ -7,6 +7,8 @@
  */
 #include "audit/log.h"
 
+#include "audit/verify.h"
+
 #include "base/arena.h"
 
 #include <assert.h>
@@ -151,6 +153,12 @@ void audit_log_free(struct audit_log *log)
     }
     assert(!log->writer_runs && list_is_empty(&log->queue));
     crypto_signer_free(log->signer);
+    crypto_signer_free(log->next_signer);
+    for (struct audit_vkey *vkey = atomic_load(&log->vkey); vkey != NULL;) {
+        struct audit_vkey *older = vkey->older;
+        heap_free(vkey);
+        vkey = older;
+    }
     audit_tree_close(&log->tree);
     if (log->entries_fd >= 0) {
         close(log->entries_fd);
@@ -230,7 +238,7 @@ const char *audit_log_origin(const struct audit_log *log)
 
 const char *audit_log_vkey(const struct audit_log *log)
 {
-    return log->vkey;
+    return atomic_load(&log->vkey)->text;
 }
 
 uint64_t audit_log_size(struct audit_log *log)
@@ -337,5 +345,35 @@ bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context, 
         const struct audit_commit commit = {.ok = true, .index = last};
         cb(context, &commit);
     }
+    return ok;
+}
+
+bool audit_log_rotate_key(struct audit_log *log, audit_commit_cb cb, void *context, struct err *err)
+{
+    struct audit_pending *rotating = NULL;
+    pthread_mutex_lock(&log->mutex);
+    bool ok = submit_is_open(log, err) &&
+              (!log->is_rotating_key ||
+               err_set(err, ERR_BUSY, "the key of the audit log is being replaced already")) &&
+              (log->key_count < AUDIT_TRUSTED_KEYS_MAX ||
+               err_set(err, ERR_LIMIT, "the audit log has had %zu keys", log->key_count));
+    log->is_rotating_key = log->is_rotating_key || ok;
+    pthread_mutex_unlock(&log->mutex);
+    if (!ok) {
+        return false;
+    }
+    ok = audit_key_begin(log, err);
+    pthread_mutex_lock(&log->mutex);
+    ok = ok && submit_is_open(log, err) && audit_key_place(log, &rotating, err);
+    if (ok) {
+        log->key_count++;
+        rotating->cb = cb;
+        rotating->context = context;
+        audit_log_enqueue(log, rotating);
+    } else {
+        audit_key_abandon(log);
+        log->is_rotating_key = false;
+    }
+    submit_leave(log);
     return ok;
 }

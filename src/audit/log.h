@@ -39,18 +39,27 @@ enum {
 enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 1000 };
 
 #define AUDIT_KEY_FILE "signing-key.pem"
+#define AUDIT_NEXT_KEY_FILE "signing-key.next.pem"
 #define AUDIT_VKEY_FILE "log.vkey"
+#define AUDIT_VKEY_TEMPORARY "log.vkey.tmp"
 #define AUDIT_CHECKPOINT_FILE "checkpoint"
 #define AUDIT_CHECKPOINT_TEMPORARY "checkpoint.tmp"
 #define AUDIT_WITNESSED_FILE "checkpoint.witnessed"
 #define AUDIT_WITNESSED_TEMPORARY "checkpoint.witnessed.tmp"
+
+#define AUDIT_ADVICE                                                                               \
+    "keep the directory as evidence, run `wasm-hypervisor audit verify` on it, and go on from a "  \
+    "copy that it calls OK"
+
+/* What the writer does once the last entry of a batch is committed. */
+enum audit_after { AUDIT_AFTER_NOTHING, AUDIT_AFTER_BEGIN_SEGMENT, AUDIT_AFTER_SWITCH_KEY };
 
 /* A leaf between submit and callback. */
 struct audit_pending {
     struct list link;
     audit_commit_cb cb; /* NULL: nobody waits */
     void *context;
-    bool ends_segment; /* the last one of its batch */
+    enum audit_after after; /* not NOTHING: it is the last one of its batch */
     uint64_t index;
     int64_t time_ms;
     uint64_t submitted_ns;
@@ -66,14 +75,22 @@ struct audit_draft {
     struct audit_leaf_places places;
 };
 
+/* Verifier keys stay until the log is closed: readers hold the text. */
+struct audit_vkey {
+    struct audit_vkey *older;
+    char text[AUDIT_VKEY_CHARS_MAX + 1];
+};
+
 struct audit_log {
     const struct audit_io *io;
     struct audit_config config; /* defaults filled in; directory is owned */
     int directory_fd;           /* also holds the lock */
     int entries_fd;
-    struct crypto_signer *signer;
+    struct crypto_signer *signer;      /* the writer's, and under the mutex */
+    struct crypto_signer *next_signer; /* of a key that is being brought in; else NULL */
     struct audit_key key;
-    char vkey[AUDIT_VKEY_CHARS_MAX + 1];
+    struct audit_key next_key;
+    _Atomic(struct audit_vkey *) vkey;
 
     /* the writer's */
     struct audit_tree tree;
@@ -103,6 +120,8 @@ struct audit_log {
     size_t pending_count; /* queued or being committed */
     bool closing;
     bool dead;
+    bool is_rotating_key;
+    size_t key_count; /* that the log has had */
     uint64_t next_index;
     uint8_t prev[AUDIT_HASH_BYTES];
     struct audit_range placed; /* the tree of all entries that have a place */
@@ -167,6 +186,31 @@ bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err
 bool audit_log_save(struct audit_log *log, struct err *err) MUST_CHECK;
 /* Calls back each entry of the batch, with proof (ok) or without, and frees it. */
 void audit_log_answer(struct audit_log *log, struct list *batch, bool ok);
+
+/* ---- keys.c ---- */
+
+/* A part of the directory; its absence is a missing log. */
+bool audit_part_missing(const struct audit_log *log, const char *name, struct err *err);
+bool audit_part_read(const struct audit_log *log, const char *name, struct buffer *out,
+                     struct err *err) MUST_CHECK;
+/* The verifier key and the private one, and the next one if there is any. */
+bool audit_keys_read(struct audit_log *log, struct err *err) MUST_CHECK;
+/* `last`: the key that the entries name last, if they name any. Removes a next key that it is not;
+ * TAMPERED if it is neither the log's nor the next one. */
+bool audit_keys_settle(struct audit_log *log, const struct audit_key *last,
+                       struct err *err) MUST_CHECK;
+bool audit_key_set(struct audit_log *log, const struct audit_key *key, struct err *err) MUST_CHECK;
+/* Makes the next key and keeps it on the disk. Whoever set is_rotating_key. */
+bool audit_key_begin(struct audit_log *log, struct err *err) MUST_CHECK;
+/* Undoes that. */
+void audit_key_abandon(struct audit_log *log);
+/* The entry that brings it in. Holds the mutex. */
+bool audit_key_place(struct audit_log *log, struct audit_pending **rotating,
+                     struct err *err) MUST_CHECK;
+/* Adds the next key's signature to the note. The writer, or who is alone; so is the next. */
+bool audit_key_cosign(struct audit_log *log, struct err *err) MUST_CHECK;
+/* The checkpoint is signed by both keys: makes the next one the log's. */
+bool audit_key_switch(struct audit_log *log, struct err *err) MUST_CHECK;
 
 /* ---- rotate.c ---- */
 

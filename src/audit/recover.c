@@ -31,97 +31,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ADVICE                                                                                     \
-    "keep the directory as evidence, run `wasm-hypervisor audit verify` on it, and go on from a "  \
-    "copy that it calls OK"
-
-static bool missing(const struct audit_log *log, const char *name, struct err *err)
-{
-    return err_set(err, ERR_TAMPERED,
-                   "%s has no %s: if no log was ever kept there, empty it and run `wasm-hypervisor "
-                   "audit init`; else a part of the log is gone, so " ADVICE,
-                   log->config.directory, name);
-}
-
-/* A small file of the log; its absence is a missing log. */
-static bool read_part(const struct audit_log *log, const char *name, struct buffer *out,
-                      struct err *err)
-{
-    if (audit_io_read_file(log->io, log->directory_fd, name, out, err)) {
-        return true;
-    }
-    if (err->code == ERR_NOT_FOUND) {
-        return missing(log, name, err);
-    }
-    if (err->code == ERR_FORMAT) {
-        return err_set(err, ERR_TAMPERED, "%s/%s is too long: " ADVICE, log->config.directory,
-                       name);
-    }
-    return err_wrap(err, "%s", log->config.directory);
-}
-
-static bool read_vkey(struct audit_log *log, struct err *err)
-{
-    struct buffer text;
-    struct err why;
-    bool ok = false;
-    buffer_init(&text, AUDIT_VKEY_CHARS_MAX + 1);
-    if (!read_part(log, AUDIT_VKEY_FILE, &text, err)) {
-        goto out;
-    }
-    if (text.size == 0 || text.ptr[text.size - 1] != '\n' ||
-        !audit_key_parse(bytes_of(text.ptr, text.size - 1), &log->key, &why)) {
-        err_set(err, ERR_TAMPERED, "%s/%s is not a verifier key: restore it from a copy",
-                log->config.directory, AUDIT_VKEY_FILE);
-        goto out;
-    }
-    audit_key_format(&log->key, log->vkey);
-    ok = true;
-out:
-    buffer_release(&text);
-    return ok;
-}
-
-/* The private key must be ours alone and belong to the verifier key. */
-static bool read_signer(struct audit_log *log, struct err *err)
-{
-    uint8_t public_key[128];
-    struct stat status;
-    bool ok = false;
-    char *path = NULL;
-    struct buffer name;
-    buffer_init(&name, 64 * 1024);
-    buffer_printf(&name, "%s/%s", log->config.directory, AUDIT_KEY_FILE);
-    path = (char *)buffer_detach(&name, &(size_t){0});
-    if (path == NULL) {
-        err_set(err, ERR_NO_MEMORY, "no memory for a path");
-        goto out;
-    }
-    if (fstatat(log->directory_fd, AUDIT_KEY_FILE, &status, 0) != 0) {
-        missing(log, AUDIT_KEY_FILE, err);
-        goto out;
-    }
-    if ((status.st_mode & 077) != 0) {
-        err_set(err, ERR_CONFIG, "%s can be read by others: chmod 600 it", path);
-        goto out;
-    }
-    if (!crypto_signer_load(path, &log->signer, err)) {
-        goto out;
-    }
-    if (crypto_signer_algorithm(log->signer) != CRYPTO_ED25519 ||
-        crypto_signer_public(log->signer, public_key) != CRYPTO_ED25519_PUBLIC_BYTES ||
-        memcmp(public_key, log->key.public_key, CRYPTO_ED25519_PUBLIC_BYTES) != 0) {
-        err_set(err, ERR_TAMPERED, "%s is not the key that %s names: restore the right one", path,
-                AUDIT_VKEY_FILE);
-        goto out;
-    }
-    ok = true;
-out:
-    heap_free(path);
-    buffer_release(&name);
-    return ok;
-}
-
 static bool is_all_zeros(struct bytes bytes)
 {
     for (size_t i = 0; i < bytes.size; i++) {
@@ -136,7 +45,7 @@ static bool is_all_zeros(struct bytes bytes)
 static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out,
                             struct audit_recovery *recovery, struct err *err)
 {
-    if (!read_part(log, AUDIT_CHECKPOINT_FILE, &log->note, err)) {
+    if (!audit_part_read(log, AUDIT_CHECKPOINT_FILE, &log->note, err)) {
         return false;
     }
     recovery->checkpoint_lost = is_all_zeros(buffer_bytes(&log->note));
@@ -148,7 +57,7 @@ static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out,
     }
     enum audit_verdict verdict = audit_checkpoint_open(buffer_bytes(&log->note), &log->key, out);
     if (verdict != AUDIT_OK) {
-        return err_set(err, ERR_TAMPERED, "%s/%s %s: " ADVICE, log->config.directory,
+        return err_set(err, ERR_TAMPERED, "%s/%s %s: " AUDIT_ADVICE, log->config.directory,
                        AUDIT_CHECKPOINT_FILE,
                        verdict == AUDIT_UNVERIFIABLE ? "is not signed by the log's key"
                                                      : "is malformed or its signature is bad");
@@ -186,7 +95,7 @@ static bool root_compare(const struct scan *scan, struct err *err)
     if (memcmp(root, scan->checkpoint->root, sizeof(root)) != 0) {
         return err_set(err, ERR_TAMPERED,
                        "the first %" PRIu64 " entries of %s are not those that the checkpoint "
-                       "signs: " ADVICE,
+                       "signs: " AUDIT_ADVICE,
                        scan->checkpoint->size, scan->log->config.directory);
     }
     return true;
@@ -224,20 +133,6 @@ static const char *scan_breach(struct scan *scan, const struct audit_leaf *leaf,
             memcmp(said, root, sizeof(root)) == 0 ? NULL : "it closes a segment with another root";
     }
     return why;
-}
-
-/* The entries' last key is the one that is about to sign. */
-static bool scan_key_fits(const struct scan *scan, struct err *err)
-{
-    const struct audit_log *log = scan->log;
-    const struct audit_key *key = audit_chain_at(&scan->control.chain, UINT64_MAX);
-    if (key != NULL &&
-        (strcmp(key->name, log->key.name) != 0 ||
-         memcmp(key->public_key, log->key.public_key, sizeof(key->public_key)) != 0)) {
-        return err_set(err, ERR_TAMPERED, "the entries in %s name another key than %s: " ADVICE,
-                       log->config.directory, AUDIT_VKEY_FILE);
-    }
-    return true;
 }
 
 /* Links the next entry. False with a reason: it is not an entry; without: it failed. */
@@ -316,7 +211,7 @@ static bool scan_until(struct scan *scan, uint64_t end, struct err *err)
         }
         return err_set(
             err, ERR_TAMPERED,
-            "%s/%s: the checkpoint signs %" PRIu64 " entries; entry %" PRIu64 ": %s; " ADVICE,
+            "%s/%s: the checkpoint signs %" PRIu64 " entries; entry %" PRIu64 ": %s; " AUDIT_ADVICE,
             log->config.directory, scan->name, scan->checkpoint->size, log->check.size, why);
     }
     return true;
@@ -363,11 +258,11 @@ static bool cut_tail(struct scan *scan, struct audit_recovery *recovery, struct 
         return true;
     }
     if (recovery->torn_bytes_cut > AUDIT_TORN_BYTES_MAX) {
-        return err_set(err, ERR_TAMPERED,
-                       "%s/%s: %" PRIu64 " bytes after entry %" PRIu64
-                       " are no entries of this log, and more than a crash can leave: " ADVICE,
-                       log->config.directory, scan->name, recovery->torn_bytes_cut,
-                       log->check.size - 1);
+        return err_set(
+            err, ERR_TAMPERED,
+            "%s/%s: %" PRIu64 " bytes after entry %" PRIu64
+            " are no entries of this log, and more than a crash can leave: " AUDIT_ADVICE,
+            log->config.directory, scan->name, recovery->torn_bytes_cut, log->check.size - 1);
     }
     if (io->truncate(io->context, log->entries_fd, (off_t)size) != 0 ||
         io->sync(io->context, log->entries_fd) != 0) {
@@ -384,7 +279,8 @@ static bool check_end(const struct scan *scan, struct err *err)
         return err_set(err, ERR_IO, "%s: %s", scan->name, strerror(errno));
     }
     return ((uint64_t)status.st_size == scan->reader.offset && scan->is_closed) ||
-           err_set(err, ERR_TAMPERED, "%s/%s does not end where the next segment begins: " ADVICE,
+           err_set(err, ERR_TAMPERED,
+                   "%s/%s does not end where the next segment begins: " AUDIT_ADVICE,
                    scan->log->config.directory, scan->name);
 }
 
@@ -406,7 +302,8 @@ static bool scan_segment(struct scan *scan, size_t number, struct audit_recovery
     audit_segment_name(segments->firsts[number], AUDIT_SEGMENT_ENTRIES, scan->name);
     if (segments->firsts[number] != log->check.size) {
         return err_set(err, ERR_TAMPERED,
-                       "%s/%s should begin with entry %" PRIu64 ": a segment is gone; " ADVICE,
+                       "%s/%s should begin with entry %" PRIu64
+                       ": a segment is gone; " AUDIT_ADVICE,
                        log->config.directory, scan->name, log->check.size);
     }
     if (log->entries_fd >= 0) {
@@ -436,19 +333,21 @@ static bool read_entries(struct audit_log *log, const struct audit_checkpoint *c
         return false;
     }
     if (log->segments.count == 0) {
-        return missing(log, AUDIT_ENTRIES_DIRECTORY, err);
+        return audit_part_missing(log, AUDIT_ENTRIES_DIRECTORY, err);
     }
     bool ok = audit_chain_init(&scan.control.chain, err);
     for (size_t i = 0; ok && i < log->segments.count; i++) {
         ok = scan_segment(&scan, i, recovery, err);
     }
-    ok = ok && scan_key_fits(&scan, err) && scan_store(&scan, err);
+    ok = ok && audit_keys_settle(log, audit_chain_at(&scan.control.chain, UINT64_MAX), err) &&
+         scan_store(&scan, err);
+    log->key_count = scan.control.chain.count;
     audit_chain_release(&scan.control.chain);
     if (!ok) {
         return false;
     }
     if (log->check.size == 0) {
-        return missing(log, "entry", err);
+        return audit_part_missing(log, "entry", err);
     }
     recovery->unsigned_entries = log->check.size - checkpoint->size;
     if (!scan.is_closed || log->segment.first == log->check.size) {
@@ -503,11 +402,13 @@ static bool commit_open_ends(struct audit_log *log, struct audit_recovery *recov
 {
     struct list batch;
     bool ok = true;
-    bool unsigned_entries = recovery->unsigned_entries > 0;
+    bool unsigned_entries = recovery->unsigned_entries > 0 || log->next_signer != NULL;
     list_init(&batch);
     recovery->unanswered_count = log->unanswered.count;
     while (ok && (unsigned_entries || log->unanswered.count > 0)) {
-        ok = batch_recovered(log, &batch, err) && audit_log_commit(log, &batch, err);
+        ok = (log->next_signer != NULL || batch_recovered(log, &batch, err)) &&
+             audit_log_commit(log, &batch, err) &&
+             (log->next_signer == NULL || audit_key_switch(log, err));
         audit_log_answer(log, &batch, ok);
         unsigned_entries = false;
     }
@@ -518,8 +419,7 @@ bool audit_log_recover(struct audit_log *log, struct audit_recovery *recovery, s
 {
     struct audit_checkpoint checkpoint;
     struct audit_recovery found = {0};
-    if (!read_vkey(log, err) || !read_signer(log, err) ||
-        !read_checkpoint(log, &checkpoint, &found, err)) {
+    if (!audit_keys_read(log, err) || !read_checkpoint(log, &checkpoint, &found, err)) {
         return false;
     }
     if (!read_entries(log, &checkpoint, &found, err)) {

@@ -45,7 +45,7 @@ bool audit_segment_end(struct audit_log *log, struct audit_pending **closing, st
     if (!ok) {
         return false;
     }
-    (*closing)->ends_segment = true;
+    (*closing)->after = AUDIT_AFTER_BEGIN_SEGMENT;
     log->segment.first = log->next_index;
     log->segment.bytes = 0;
     log->segment.until_ms = 0;

@@ -53,10 +53,11 @@ static void writer_take(struct audit_log *log, struct list *batch)
 {
     writer_gather(log);
     size_t count = 0;
-    bool ends_segment = false;
-    while (count < log->config.batch_entries_max && !list_is_empty(&log->queue) && !ends_segment) {
+    enum audit_after after = AUDIT_AFTER_NOTHING;
+    while (count < log->config.batch_entries_max && !list_is_empty(&log->queue) &&
+           after == AUDIT_AFTER_NOTHING) {
         struct list *link = list_pop_front(&log->queue);
-        ends_segment = LIST_ENTRY(link, struct audit_pending, link)->ends_segment;
+        after = LIST_ENTRY(link, struct audit_pending, link)->after;
         list_push_back(batch, link);
         count++;
     }
@@ -109,9 +110,18 @@ static void writer_die(struct audit_log *log, struct list *batch, const struct e
 
 static bool writer_commit(struct audit_log *log, struct list *batch, struct err *err)
 {
-    const struct audit_pending *last = LIST_ENTRY(batch->prev, struct audit_pending, link);
-    return audit_log_commit(log, batch, err) &&
-           (!last->ends_segment || (audit_segment_begin(log, err) && audit_log_save(log, err)));
+    if (!audit_log_commit(log, batch, err)) {
+        return false;
+    }
+    switch (LIST_ENTRY(batch->prev, struct audit_pending, link)->after) {
+    case AUDIT_AFTER_NOTHING:
+        return true;
+    case AUDIT_AFTER_BEGIN_SEGMENT:
+        return audit_segment_begin(log, err) && audit_log_save(log, err);
+    case AUDIT_AFTER_SWITCH_KEY:
+        return audit_key_switch(log, err);
+    }
+    return true;
 }
 
 void *audit_writer_run(void *context)

@@ -5,6 +5,7 @@
  */
 #include "audit/log.h"
 #include "audit/support.h"
+#include "audit/verify.h"
 #include "base/arena.h"
 
 #include <criterion/criterion.h>
@@ -287,5 +288,244 @@ Test(audit_rotate, a_checkpoint_in_an_earlier_segment_is_caught_up_with)
     audit_log_close(log);
     check_directory(directory, 11, 2);
     heap_free(note);
+    directory_remove(directory);
+}
+
+/* ---- the key ---- */
+
+static void rotate_key(struct audit_log *log)
+{
+    struct waiter waiter;
+    struct err err;
+    waiter_init(&waiter, NULL);
+    cr_assert(audit_log_rotate_key(log, waiter_cb, &waiter, &err), "%s", err.message);
+    waiter_wait(&waiter, 1);
+    cr_assert_eq(waiter.ok_count, 1);
+    waiter_release(&waiter);
+}
+
+static enum audit_verdict verify_with(const char *directory, const char *vkey)
+{
+    struct audit_report report;
+    struct err err;
+    cr_assert(audit_verify_directory(directory, vkey, bytes_of(NULL, 0), NULL, NULL, &report, &err),
+              "%s", err.message);
+    return report.verdict;
+}
+
+Test(audit_rotate, every_key_of_the_chain_verifies_the_log_and_no_other_does)
+{
+    char directory[PATH_BYTES];
+    char other[PATH_BYTES];
+    char vkeys[3][512];
+    struct audit_recovery recovery;
+    directory_make(directory);
+    directory_make(other);
+    log_make(directory, 3);
+    log_make(other, 3);
+    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    for (int i = 0; i < 3; i++) {
+        snprintf(vkeys[i], sizeof(vkeys[i]), "%s", audit_log_vkey(log));
+        if (i < 2) {
+            const char *held = audit_log_vkey(log);
+            rotate_key(log);
+            cr_assert_str_eq(held, vkeys[i], "it stays what it was");
+            log_result(log, log_admit(log, i));
+            rotate(log);
+        }
+    }
+    check_all(log);
+    audit_log_close(log);
+    log = log_open(directory, &clock_system, &recovery);
+    cr_assert_eq(recovery.size, 3 + 2 * 4);
+    cr_assert_str_eq(audit_log_vkey(log), vkeys[2]);
+    log_result(log, log_admit(log, 7));
+    audit_log_close(log);
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(verify_with(directory, vkeys[i]), AUDIT_OK, "key %d", i);
+    }
+    log = log_open(other, &clock_system, NULL);
+    cr_assert_eq(verify_with(directory, audit_log_vkey(log)), AUDIT_UNVERIFIABLE);
+    audit_log_close(log);
+    size_t size = 0;
+    char expected[3 * 512];
+    snprintf(expected, sizeof(expected), "%s\n%s\n%s\n", vkeys[2], vkeys[1], vkeys[0]);
+    uint8_t *lines = file_read(directory, "log.vkey", &size);
+    cr_assert(size == strlen(expected) && memcmp(lines, expected, size) == 0);
+    heap_free(lines);
+    cr_assert_null(file_read(directory, "signing-key.next.pem", &size));
+    directory_remove(directory);
+    directory_remove(other);
+}
+
+static void file_copy(const char *from, const char *from_name, const char *to, const char *name)
+{
+    size_t size = 0;
+    uint8_t *content = file_read(from, from_name, &size);
+    cr_assert_not_null(content);
+    file_write(to, name, content, size);
+    heap_free(content);
+}
+
+/* The directory as a crash between the steps of a change leaves it, from one before and one after
+ * it: what is there of the new key is the entry, or more. */
+Test(audit_rotate, a_crash_between_the_steps_of_a_change_of_the_key_is_mended)
+{
+    char before[PATH_BYTES];
+    char after[PATH_BYTES];
+    char vkeys[2][512];
+    directory_make(before);
+    directory_make(after);
+    log_make(before, 5);
+    log_copy(before, after);
+    struct audit_log *log = log_open(after, &clock_system, NULL);
+    snprintf(vkeys[0], sizeof(vkeys[0]), "%s", audit_log_vkey(log));
+    rotate_key(log);
+    snprintf(vkeys[1], sizeof(vkeys[1]), "%s", audit_log_vkey(log));
+    audit_log_close(log);
+    for (int steps = 1; steps <= 5; steps++) {
+        char directory[PATH_BYTES];
+        size_t size = 0;
+        directory_make(directory);
+        log_copy(before, directory);
+        file_copy(after, "signing-key.pem", directory,
+                  steps < 5 ? "signing-key.next.pem" : "signing-key.pem");
+        if (steps >= 2) {
+            file_copy(after, "entries/000000000000.log", directory, "entries/000000000000.log");
+        }
+        if (steps >= 3) {
+            file_copy(after, "checkpoint", directory, "checkpoint");
+        }
+        if (steps >= 4) {
+            file_copy(after, "log.vkey", directory, "log.vkey");
+        }
+        log = log_open(directory, &clock_system, NULL);
+        cr_assert_str_eq(audit_log_vkey(log), vkeys[steps >= 2], "step %d", steps);
+        log_result(log, log_admit(log, 1));
+        rotate_key(log);
+        audit_log_close(log);
+        cr_assert_null(file_read(directory, "signing-key.next.pem", &size));
+        cr_assert_eq(verify_with(directory, vkeys[0]), AUDIT_OK, "step %d", steps);
+        cr_assert_eq(verify_with(directory, vkeys[1]), steps >= 2 ? AUDIT_OK : AUDIT_UNVERIFIABLE);
+        directory_remove(directory);
+    }
+    directory_remove(before);
+    directory_remove(after);
+}
+
+Test(audit_rotate, a_key_that_the_entries_do_not_name_is_refused)
+{
+    char before[PATH_BYTES];
+    char after[PATH_BYTES];
+    directory_make(before);
+    directory_make(after);
+    log_make(before, 5);
+    log_copy(before, after);
+    struct audit_log *log = log_open(after, &clock_system, NULL);
+    rotate_key(log);
+    audit_log_close(log);
+    file_copy(before, "log.vkey", after, "log.vkey"); /* the old key, and its file */
+    file_copy(before, "signing-key.pem", after, "signing-key.pem");
+    log_expect_refused(after, ERR_TAMPERED);
+    directory_remove(before);
+    directory_remove(after);
+}
+
+Test(audit_rotate, one_change_of_the_key_at_a_time)
+{
+    char directory[PATH_BYTES];
+    struct waiter waiter;
+    struct err err;
+    directory_make(directory);
+    log_make(directory, 1);
+    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    file_write(directory, "signing-key.next.pem", "x", 1); /* in the way */
+    cr_assert_not(audit_log_rotate_key(log, NULL, NULL, &err));
+    waiter_init(&waiter, NULL);
+    cr_assert(audit_log_rotate_key(log, waiter_cb, &waiter, &err), "%s", err.message);
+    bool second = audit_log_rotate_key(log, waiter_cb, &waiter, &err);
+    cr_assert(second || err.code == ERR_BUSY);
+    waiter_wait(&waiter, 1 + second);
+    cr_assert_eq(waiter.failed_count, 0);
+    waiter_release(&waiter);
+    audit_log_close(log);
+    cr_assert_eq(log_verdict(directory), AUDIT_OK);
+    directory_remove(directory);
+}
+
+Test(audit_rotate, a_log_has_as_many_keys_as_a_verifier_follows)
+{
+    char directory[PATH_BYTES];
+    struct err err;
+    directory_make(directory);
+    log_make(directory, 1);
+    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    for (int i = 1; i < AUDIT_TRUSTED_KEYS_MAX; i++) {
+        rotate_key(log);
+    }
+    cr_assert_not(audit_log_rotate_key(log, NULL, NULL, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+    audit_log_close(log);
+    log = log_open(directory, &clock_system, NULL);
+    cr_assert_not(audit_log_rotate_key(log, NULL, NULL, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+    log_result(log, log_admit(log, 1));
+    audit_log_close(log);
+    cr_assert_eq(log_verdict(directory), AUDIT_OK);
+    directory_remove(directory);
+}
+
+/* ---- under load ---- */
+
+enum { LOAD_THREADS = 4, LOAD_ENTRIES = 200, LOAD_ROTATIONS = 10 };
+
+struct load {
+    struct audit_log *log;
+    struct waiter waiter;
+};
+
+static void *load_run(void *context)
+{
+    struct load *load = context;
+    struct err err;
+    for (int i = 0; i < LOAD_ENTRIES; i++) {
+        json_t *fields = json_pack("{s:i}", "n", i);
+        cr_assert(audit_log_submit(load->log, AUDIT_EPOCH, fields, waiter_cb, &load->waiter, &err));
+        json_decref(fields);
+    }
+    return NULL;
+}
+
+Test(audit_rotate, under_load_nothing_is_lost_and_all_keys_verify)
+{
+    char directory[PATH_BYTES];
+    char first_vkey[512];
+    char last_vkey[512];
+    struct load load;
+    pthread_t threads[LOAD_THREADS];
+    directory_make(directory);
+    log_make(directory, 1);
+    load.log = log_open(directory, &clock_system, NULL);
+    snprintf(first_vkey, sizeof(first_vkey), "%s", audit_log_vkey(load.log));
+    waiter_init(&load.waiter, NULL);
+    for (int i = 0; i < LOAD_THREADS; i++) {
+        pthread_create(&threads[i], NULL, load_run, &load);
+    }
+    for (int i = 0; i < LOAD_ROTATIONS; i++) {
+        rotate(load.log);
+        rotate_key(load.log);
+    }
+    for (int i = 0; i < LOAD_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    waiter_wait(&load.waiter, LOAD_THREADS * LOAD_ENTRIES);
+    cr_assert(load.waiter.ok_count == LOAD_THREADS * LOAD_ENTRIES && load.waiter.in_order);
+    cr_assert_eq(audit_log_size(load.log), 1 + LOAD_THREADS * LOAD_ENTRIES + 2 * LOAD_ROTATIONS);
+    check_all(load.log);
+    snprintf(last_vkey, sizeof(last_vkey), "%s", audit_log_vkey(load.log));
+    audit_log_close(load.log);
+    cr_assert_eq(verify_with(directory, first_vkey), AUDIT_OK);
+    cr_assert_eq(verify_with(directory, last_vkey), AUDIT_OK);
+    waiter_release(&load.waiter);
     directory_remove(directory);
 }

@@ -34,9 +34,13 @@ static void committed_cb(void *context, const struct audit_commit *commit)
     uint64_t index = 0;
     struct audit_checkpoint checkpoint;
     check(commit->ok, "a commit failed");
-    check(audit_tlog_proof_verify(commit->tlog_proof, audit_log_vkey(audit_log), commit->leaf_hash,
-                                  &index, &checkpoint) == AUDIT_OK,
-          "a proof does not verify");
+    struct bytes note;
+    check(audit_tlog_proof_open(commit->tlog_proof, commit->leaf_hash, &index, &note) &&
+              index == commit->index,
+          "a proof does not prove");
+    /* This thread is the one that changes the key, and has done so before it calls. */
+    check(audit_checkpoint_verify(note, audit_log_vkey(audit_log), &checkpoint) == AUDIT_OK,
+          "a checkpoint does not verify");
     atomic_fetch_add(&committed, 1);
 }
 
@@ -97,6 +101,9 @@ static void *read_run(void *context)
         check(audit_log_prove(audit_log, turn % size, &leaf, &proof, &err), "no proof");
         check(audit_log_checkpoint(audit_log, &leaf), "no checkpoint");
         check(audit_log_rotate(audit_log, NULL, NULL, &err), "no rotation");
+        check(audit_log_rotate_key(audit_log, NULL, NULL, &err) || err.code == ERR_BUSY ||
+                  err.code == ERR_LIMIT,
+              "no new key");
         check(audit_log_each(audit_log, 0, count_visit, &count, &err) && count >= size,
               "entries are missing");
         read_tiles(size, turn);
