@@ -348,7 +348,7 @@ Test(audit_rotate, every_key_of_the_chain_verifies_the_log_and_no_other_does)
     cr_assert_eq(verify_with(directory, audit_log_vkey(log)), AUDIT_UNVERIFIABLE);
     audit_log_close(log);
     size_t size = 0;
-    char expected[3 * 512];
+    char expected[3 * 512 + 8];
     snprintf(expected, sizeof(expected), "%s\n%s\n%s\n", vkeys[2], vkeys[1], vkeys[0]);
     uint8_t *lines = file_read(directory, "log.vkey", &size);
     cr_assert(size == strlen(expected) && memcmp(lines, expected, size) == 0);
