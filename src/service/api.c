@@ -361,6 +361,9 @@ static bool check_head(struct api_call *call, struct err *err)
     }
     if ((route->scope & call->identity.scopes) != route->scope &&
         (call->identity.scopes & STORE_SCOPE_ADMIN) == 0) {
+        if (strcmp(call->identity.key_id, AUTH_ANONYMOUS) != 0) {
+            auth_count_missing_scope(service->auth);
+        }
         return err_set(err, ERR_FORBIDDEN, "the API key has not the scope that this path needs");
     }
     uint64_t size = declared_size(request);

@@ -26,7 +26,7 @@ struct auth {
     struct store_api_key *keys; /* by id */
     size_t key_count;
     uint64_t version;
-    _Atomic uint64_t failures;
+    _Atomic uint64_t failures[AUTH_FAILURE_KINDS];
 };
 
 /* ---- the text of a secret ---- */
@@ -196,10 +196,30 @@ static struct store_api_key auth_find(struct auth *auth, const char *secret)
     return found;
 }
 
+static bool auth_has_expired(const struct auth *auth, const struct store_api_key *key)
+{
+    return key->expires_ms != 0 && key->expires_ms <= clock_wall_ms(auth->clock);
+}
+
 static bool auth_is_live(const struct auth *auth, const struct store_api_key *key)
 {
-    return key->id[0] != 0 && key->revoked_ms == 0 &&
-           (key->expires_ms == 0 || key->expires_ms > clock_wall_ms(auth->clock));
+    return key->id[0] != 0 && key->revoked_ms == 0 && !auth_has_expired(auth, key);
+}
+
+static void auth_count(struct auth *auth, enum auth_failure kind)
+{
+    atomic_fetch_add_explicit(&auth->failures[kind], 1, memory_order_relaxed);
+}
+
+/* Of a key that is_live does not call live, or whose secret is wrong. */
+static void auth_count_refused(struct auth *auth, const struct store_api_key *key, bool is_equal)
+{
+    if (!is_equal || key->id[0] == 0) {
+        auth_count(auth, AUTH_FAILURE_UNKNOWN_KEY);
+    } else {
+        auth_count(auth,
+                   key->revoked_ms != 0 ? AUTH_FAILURE_REVOKED_KEY : AUTH_FAILURE_EXPIRED_KEY);
+    }
 }
 
 bool auth_check(struct auth *auth, const struct message_request *request, struct identity *out,
@@ -207,7 +227,7 @@ bool auth_check(struct auth *auth, const struct message_request *request, struct
 {
     const char *secret = "";
     if (!auth_presented(request, &secret, err)) {
-        atomic_fetch_add(&auth->failures, 1);
+        auth_count(auth, AUTH_FAILURE_MALFORMED);
         return false;
     }
     if (secret[0] == 0) {
@@ -224,7 +244,7 @@ bool auth_check(struct auth *auth, const struct message_request *request, struct
     bool is_equal = crypto_equal(bytes_of(hash, sizeof(hash)),
                                  bytes_of(key.secret_hash, sizeof(key.secret_hash)));
     if (!is_equal || !auth_is_live(auth, &key)) {
-        atomic_fetch_add(&auth->failures, 1);
+        auth_count_refused(auth, &key, is_equal);
         return err_set(err, ERR_UNAUTHENTICATED, "the API key is not valid");
     }
     memcpy(out->key_id, key.id, sizeof(out->key_id));
@@ -232,9 +252,27 @@ bool auth_check(struct auth *auth, const struct message_request *request, struct
     return true;
 }
 
+void auth_count_missing_scope(struct auth *auth)
+{
+    auth_count(auth, AUTH_FAILURE_MISSING_SCOPE);
+}
+
+void auth_failures_by_kind(const struct auth *auth, uint64_t out[static AUTH_FAILURE_KINDS])
+{
+    for (size_t i = 0; i < AUTH_FAILURE_KINDS; i++) {
+        out[i] = atomic_load_explicit(&auth->failures[i], memory_order_relaxed);
+    }
+}
+
 uint64_t auth_failures(const struct auth *auth)
 {
-    return atomic_load(&auth->failures);
+    uint64_t kinds[AUTH_FAILURE_KINDS];
+    uint64_t count = 0;
+    auth_failures_by_kind(auth, kinds);
+    for (size_t i = 0; i < AUTH_FAILURE_KINDS; i++) {
+        count += i == AUTH_FAILURE_MISSING_SCOPE ? 0 : kinds[i];
+    }
+    return count;
 }
 
 uint64_t auth_key_count(struct auth *auth)

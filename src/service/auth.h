@@ -21,6 +21,17 @@ struct identity {
     uint32_t scopes;                     /* of enum store_scope */
 };
 
+/* Why a presented key was refused. An unknown id and a wrong secret are one reason, as they are one
+ * answer: the counts of both together do not tell which ids there are. */
+enum auth_failure {
+    AUTH_FAILURE_MALFORMED, /* two different keys, or another scheme than Bearer */
+    AUTH_FAILURE_UNKNOWN_KEY,
+    AUTH_FAILURE_EXPIRED_KEY,
+    AUTH_FAILURE_REVOKED_KEY,
+    AUTH_FAILURE_MISSING_SCOPE, /* a good key, but not for this */
+    AUTH_FAILURE_KINDS,
+};
+
 struct auth;
 
 /* Reads all keys. `required` false: a request without a key is AUTH_ANONYMOUS with the scopes
@@ -35,7 +46,11 @@ bool auth_is_presented(const struct message_request *request);
 /* UNAUTHENTICATED: no key, unknown, wrong, expired, revoked, or two different ones. */
 bool auth_check(struct auth *auth, const struct message_request *request, struct identity *out,
                 struct err *err) MUST_CHECK;
-/* Bad secrets presented since the start (requests without any do not count). */
+/* Counts a key that was good, but not for what was asked. */
+void auth_count_missing_scope(struct auth *auth);
+/* Refusals since the start, by reason (requests without a key do not count). */
+void auth_failures_by_kind(const struct auth *auth, uint64_t out[static AUTH_FAILURE_KINDS]);
+/* Bad secrets among them: all but MISSING_SCOPE. */
 uint64_t auth_failures(const struct auth *auth);
 /* How many keys are good now. */
 uint64_t auth_key_count(struct auth *auth);

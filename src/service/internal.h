@@ -44,6 +44,11 @@ struct service {
     _Atomic bool tick_is_running;
     uint64_t marked_ns; /* when the store's index was last marked; the tick job's */
     uint64_t expired_ns;
+    struct {
+        uint64_t logged_ns; /* when it was last looked whether there were any; the tick job's */
+        int64_t since_ms;   /* the next entry counts from here on */
+        uint64_t counts[AUTH_FAILURE_KINDS]; /* that are in the log */
+    } failures;
     _Atomic uint32_t webhooks_pending;
     _Atomic uint64_t ended; /* executions, so far */
     uint64_t ended_at_tick; /* the tick job's, as the next */
@@ -219,6 +224,12 @@ struct store_execution answer_store_row(const struct session *session);
 void answer_send_again(struct api_call *call, int status, struct bytes text);
 /* Puts the session's row, without an answer, into the store. */
 void answer_store_admitted(struct session *session);
+
+/* failures.c: from here on they are counted. */
+void failures_begin(struct service *service);
+/* Writes an AUTH_FAILURES entry if API keys were refused since the last one. Without an entry they
+ * are in the next one. */
+void failures_log(struct service *service);
 
 /* rebuild.c: brings the store's index up to the log. */
 bool rebuild_index(struct service *service, struct err *err) MUST_CHECK;

@@ -12,9 +12,10 @@
 enum {
     TOMBSTONES_PER_KEY = 4,
     TOMBSTONE_MS = 3600 * 1000,
-    MARK_INTERVAL_S = 60,   /* how much of the log is read again after a crash */
-    EXPIRE_INTERVAL_S = 60, /* of stored answers */
-    WAIT_S_MAX = 60,        /* Retry-After says no more */
+    MARK_INTERVAL_S = 60,     /* how much of the log is read again after a crash */
+    EXPIRE_INTERVAL_S = 60,   /* of stored answers */
+    FAILURES_INTERVAL_S = 60, /* of entries about refused API keys */
+    WAIT_S_MAX = 60,          /* Retry-After says no more */
 };
 
 static const uint64_t ns_per_s = 1000000000;
@@ -145,6 +146,7 @@ bool service_open(const struct service_config *config, const struct service_part
     service->started_ns = clock_monotonic_ns(parts->clock);
     service->marked_ns = service->started_ns;
     service->expired_ns = service->started_ns;
+    failures_begin(service);
     pthread_mutex_init(&service->gone_lock, NULL);
     if (!open_parts(service, err)) {
         service_free(service);
@@ -221,6 +223,9 @@ static void tick_job(void *context)
     if (is_due(&service->expired_ns, now_ns, EXPIRE_INTERVAL_S)) {
         expire_answers(service);
     }
+    if (is_due(&service->failures.logged_ns, now_ns, FAILURES_INTERVAL_S)) {
+        failures_log(service);
+    }
     witnesses_tick(service->parts.witnesses);
     trim_when_idle(service);
     atomic_store(&service->tick_is_running, false);
@@ -273,6 +278,7 @@ void service_close(struct service *service)
     }
     /* Only the loop's thread, which is this one, gives answers back from now on. */
     budget_on_release(&service->parts.memory->answers, NULL, NULL);
+    failures_log(service);
     /* Nothing is live: whatever the log holds by now is in the store. */
     mark_index(service);
     service_free(service);
