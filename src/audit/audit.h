@@ -203,6 +203,8 @@ void audit_log_close(struct audit_log *log);
 
 const char *audit_log_origin(const struct audit_log *log);
 const char *audit_log_vkey(const struct audit_log *log);
+/* The key that the log began with, which no audit_log_rotate_key changes. */
+const char *audit_log_first_vkey(const struct audit_log *log);
 uint64_t audit_log_size(struct audit_log *log);    /* committed */
 uint64_t audit_log_pending(struct audit_log *log); /* submitted and not yet */
 

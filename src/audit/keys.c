@@ -75,25 +75,34 @@ bool audit_key_set(struct audit_log *log, const struct audit_key *key, struct er
     return true;
 }
 
-static bool read_vkey(struct audit_log *log, struct err *err)
+/* The last line is the log's first key: from there up, so that the current one is taken last. */
+static bool take_vkeys(struct audit_log *log, struct bytes text, struct err *err)
 {
-    struct buffer text;
     struct err why;
     struct audit_key key;
-    bool ok = false;
+    size_t end = text.size;
+    bool is_good = end > 0 && text.ptr[end - 1] == '\n';
+    while (is_good && end > 0) {
+        const uint8_t *before = memrchr(text.ptr, '\n', end - 1);
+        size_t begin = before == NULL ? 0 : (size_t)(before - text.ptr) + 1;
+        is_good = audit_key_parse(bytes_of(text.ptr + begin, end - 1 - begin), &key, &why);
+        if (is_good && !audit_key_set(log, &key, err)) {
+            return false;
+        }
+        end = begin;
+    }
+    return is_good ||
+           err_set(err, ERR_TAMPERED,
+                   "%s/%s holds something else than verifier keys: restore it from a copy",
+                   log->config.directory, AUDIT_VKEY_FILE);
+}
+
+static bool read_vkeys(struct audit_log *log, struct err *err)
+{
+    struct buffer text;
     buffer_init(&text, AUDIT_VKEYS_BYTES_MAX);
-    if (!audit_part_read(log, AUDIT_VKEY_FILE, &text, err)) {
-        goto out;
-    }
-    const uint8_t *end = text.size == 0 ? NULL : memchr(text.ptr, '\n', text.size);
-    if (end == NULL || text.ptr[text.size - 1] != '\n' ||
-        !audit_key_parse(bytes_of(text.ptr, (size_t)(end - text.ptr)), &key, &why)) {
-        err_set(err, ERR_TAMPERED, "%s/%s is not a verifier key: restore it from a copy",
-                log->config.directory, AUDIT_VKEY_FILE);
-        goto out;
-    }
-    ok = audit_key_set(log, &key, err);
-out:
+    bool ok = audit_part_read(log, AUDIT_VKEY_FILE, &text, err) &&
+              take_vkeys(log, buffer_bytes(&text), err);
     buffer_release(&text);
     return ok;
 }
@@ -166,7 +175,7 @@ bool audit_keys_read(struct audit_log *log, struct err *err)
 {
     struct audit_key key;
     struct stat status;
-    if (!read_vkey(log, err) || !read_signer(log, AUDIT_KEY_FILE, &log->signer, &key, err)) {
+    if (!read_vkeys(log, err) || !read_signer(log, AUDIT_KEY_FILE, &log->signer, &key, err)) {
         return false;
     }
     if (fstatat(log->directory_fd, AUDIT_NEXT_KEY_FILE, &status, 0) == 0 &&

@@ -241,6 +241,15 @@ const char *audit_log_vkey(const struct audit_log *log)
     return atomic_load(&log->vkey)->text;
 }
 
+const char *audit_log_first_vkey(const struct audit_log *log)
+{
+    const struct audit_vkey *first = atomic_load(&log->vkey);
+    while (first->older != NULL) {
+        first = first->older;
+    }
+    return first->text;
+}
+
 uint64_t audit_log_size(struct audit_log *log)
 {
     pthread_mutex_lock(&log->mutex);

@@ -224,7 +224,7 @@ const struct cli_command cli_command_audit_verify = {
     .notes = AUDIT_EXIT_HELP
     "\nEXAMPLES\n"
     "  wasm-hypervisor audit checkpoint http://127.0.0.1:3000 > june.checkpoint\n"
-    "  wasm-hypervisor audit verify http://127.0.0.1:3000 --vkey \"$(cat log.vkey)\" --since "
+    "  wasm-hypervisor audit verify http://127.0.0.1:3000 --vkey \"$(head -n 1 log.vkey)\" --since "
     "may.checkpoint\n"
     "  wasm-hypervisor audit verify /mnt/copy/audit --policy policy.yaml --json\n",
     .run = audit_verify_main,

@@ -84,6 +84,9 @@ static int take_flag(const struct cli_options *options, int id, const char *text
     case AUDIT_REQUEST:
         request->wants_request = true;
         return -1;
+    case AUDIT_KEY:
+        request->wants_key = true;
+        return -1;
     default: /* AUDIT_JSON: the tables hold no other */
         request->json = true;
         return -1;

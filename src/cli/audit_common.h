@@ -41,6 +41,7 @@ enum audit_flag {
     AUDIT_TYPE,
     AUDIT_REQUEST,
     AUDIT_OUT,
+    AUDIT_KEY,
 };
 
 enum { AUDIT_WORDS_MAX = 2, AUDIT_KEYS_MAX = 16 };
@@ -59,6 +60,7 @@ struct audit_request { /* as typed; NULL: not given */
     uint64_t from;
     uint64_t to; /* UINT64_MAX: the end */
     bool wants_request;
+    bool wants_key;
     bool json;
 };
 

@@ -45,11 +45,12 @@ static bool build_id_make(char out[static NODE_BUILD_ID_CHARS_MAX], struct err *
     return true;
 }
 
-/* The log's key names the node: both are made once and kept together. */
+/* The log's first key names the node: it is made once, and stays the first when the log gets a new
+ * one. */
 static void node_id_make(struct node *node)
 {
     uint8_t hash[CRYPTO_SHA256_BYTES];
-    crypto_sha256(bytes_of_string(audit_log_vkey(node->log)), hash);
+    crypto_sha256(bytes_of_string(audit_log_first_vkey(node->log)), hash);
     text_hex_encode(bytes_of(hash, NODE_ID_BYTES), node->node_id);
 }
 

@@ -333,12 +333,14 @@ Test(audit_rotate, every_key_of_the_chain_verifies_the_log_and_no_other_does)
             log_result(log, log_admit(log, i));
             rotate(log);
         }
+        cr_assert_str_eq(audit_log_first_vkey(log), vkeys[0]);
     }
     check_all(log);
     audit_log_close(log);
     log = log_open(directory, &clock_system, &recovery);
     cr_assert_eq(recovery.size, 3 + 2 * 4);
     cr_assert_str_eq(audit_log_vkey(log), vkeys[2]);
+    cr_assert_str_eq(audit_log_first_vkey(log), vkeys[0]);
     log_result(log, log_admit(log, 7));
     audit_log_close(log);
     for (int i = 0; i < 3; i++) {
@@ -429,6 +431,37 @@ Test(audit_rotate, a_key_that_the_entries_do_not_name_is_refused)
     log_expect_refused(after, ERR_TAMPERED);
     directory_remove(before);
     directory_remove(after);
+}
+
+Test(audit_rotate, each_line_of_the_keys_must_be_one)
+{
+    static const char *const ends[] = {"", "\n", "x\n", "x"};
+    char directory[PATH_BYTES];
+    char text[1024];
+    directory_make(directory);
+    log_make(directory, 1);
+    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    snprintf(text, sizeof(text), "%s\n", audit_log_vkey(log));
+    size_t old_size = strlen(text);
+    rotate_key(log);
+    audit_log_close(log);
+    size_t size = 0;
+    char *keys = (char *)file_read(directory, "log.vkey", &size);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        snprintf(text, sizeof(text), "%.*s%s", (int)(size - 1), keys, ends[i]);
+        file_write(directory, "log.vkey", text, strlen(text));
+        if (strcmp(ends[i], "\n") != 0) {
+            log_expect_refused(directory, ERR_TAMPERED);
+        }
+    }
+    file_write(directory, "log.vkey", keys, size - old_size); /* the first key is forgotten */
+    audit_log_close(log_open(directory, &clock_system, NULL));
+    file_write(directory, "log.vkey", "", 0);
+    log_expect_refused(directory, ERR_TAMPERED);
+    file_write(directory, "log.vkey", keys, size);
+    audit_log_close(log_open(directory, &clock_system, NULL));
+    heap_free(keys);
+    directory_remove(directory);
 }
 
 Test(audit_rotate, one_change_of_the_key_at_a_time)

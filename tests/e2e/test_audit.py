@@ -17,7 +17,7 @@ import unittest
 import urllib.parse
 
 from client import leaf_hash, open_tlog_proof, tree_root
-from node import BINARY, BUILD, Node, command, example
+from node import BINARY, BUILD, EXAMPLES, Node, command, example
 
 MAKE_LOG = os.path.join(BUILD, "tests", "audit", "make_log")
 ENTRIES = 700
@@ -386,6 +386,65 @@ class Live(unittest.TestCase):
         done = audit("show", made_request(5), f"{parts.scheme}://{parts.netloc}/mirror")
         self.assertEqual(done.returncode, 2)
         self.assertIn("only nodes find requests by their ids", done.stderr)
+
+
+class Stopped(unittest.TestCase):
+    """A node that an operator stops."""
+
+    def test_refused_keys_are_counted_and_not_named(self):
+        with Node() as node:
+            client = node.client()
+            other = "wh_" + "0" * 16 + "_" + "A" * 43
+            for _ in range(3):
+                self.assertEqual(client.call("GET", "/metrics", headers={"X-API-Key": other}).status, 401)
+            self.assertEqual(client.call("GET", "/metrics", headers={"Authorization": "Basic eDp5"}).status, 401)
+            self.assertEqual(client.call("GET", "/metrics").status, 200)
+            client.close()
+            self.assertEqual(node.stop(), 0)
+            done = audit("export", os.path.join(node.data, "audit"), "--type", "AUTH_FAILURES")
+            self.assertEqual(node.audit()[0], EXITS["OK"])
+        entries = [json.loads(line) for line in done.stdout.splitlines()]
+        total = {name: sum(entry[name] for entry in entries) for name in entries[0] if isinstance(entries[0][name], int) and name not in ("v", "index")}
+        self.assertEqual(total, {"count": 4, "unknown_key": 3, "malformed": 1, "expired_key": 0, "revoked_key": 0, "missing_scope": 0})
+        for secret in ("127.0.0.1", other[3:19]):
+            self.assertNotIn(secret, "".join(line.split('"prev"')[0] + line.split('"revoked_key"')[1] for line in done.stdout.splitlines()))
+
+    def test_a_log_gets_a_new_key(self):
+        with Node() as node:
+            log = os.path.join(node.data, "audit")
+
+            def execute():
+                client = node.client()
+                node_id = client.new_key()["node_id"]
+                client.run(example("primes"), "nth", [5])
+                client.close()
+                return node_id
+
+            old = read(log, "log.vkey").decode().strip()
+            node_id = execute()
+            busy = audit("rotate", log, "--key")
+            self.assertEqual(busy.returncode, 2, busy.stdout)
+            self.assertIn("stop the node first", busy.stderr)
+            self.assertEqual(node.stop(), 0)
+            done = audit("rotate", "--key", log)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            new = done.stdout.splitlines()[1]
+            self.assertEqual(read(log, "log.vkey").decode().splitlines(), [new, old])
+            node.start()
+            self.assertEqual(execute(), node_id)
+            for vkey, status in ((new, 0), (old, 4)):  # a single proof is signed by the key of its time
+                done = command(
+                    *("exec", os.path.join(EXAMPLES, "primes.wasm"), "--invoke", "nth", "5", "--allow-simulated", "any", "--log-vkey", vkey),
+                    check=False,
+                    env={**os.environ, "WASM_HYPERVISOR_URL": f"http://127.0.0.1:{node.port}", "WASM_HYPERVISOR_API_KEY": node.api_key},
+                )
+                self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual(node.stop(), 0)
+            other = "x.example+8c1dcdc4+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
+            for vkey, verdict in ((old, "OK"), (new, "OK"), (other, "UNVERIFIABLE")):
+                status, report = node.audit("--vkey", vkey)
+                self.assertEqual((status, report["verdict"]), (EXITS[verdict], verdict), report)
+            self.assertEqual(len(audit("export", log, "--type", "KEY_ROTATE").stdout.splitlines()), 1)
 
 
 if __name__ == "__main__":
