@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "service/internal.h"
+
 #include "support/fake_clock.h"
 #include "support/programs.h"
 #include "support/service_world.h"
@@ -171,6 +173,43 @@ Test(service_async, the_answer_is_there_after_a_restart_with_its_times)
     }
     reply_release(&again);
     reply_release(&reply);
+    flow_close(&flow);
+}
+
+Test(service_async, an_answer_is_kept_for_seven_days_and_no_longer)
+{
+    enum { MINUTE_MS = 60 * 1000, DAYS_MS = 7 * 24 * 60 * MINUTE_MS };
+    char expires[CLOCK_RFC3339_CHARS + 1];
+    struct flow flow;
+    struct err err;
+    uint64_t dropped = 99;
+    clock_rfc3339_encode(clock_wall_ms(&fake.clock) + DAYS_MS, expires);
+    flow_open(&flow, "add", "[2,40]");
+    struct reply reply = flow_send(&flow, "respond-async");
+    reply_release(&reply);
+    reply = flow_until(&flow, "COMPLETED");
+    reply_release(&reply);
+    world_stop(&world); /* now it is only in the store */
+    world_start(&world);
+    fake_clock_advance(&fake, DAYS_MS - 1);
+    reply = flow_show(&flow);
+    expect_answer(&flow, &reply, 200, "success");
+    cr_expect_str_eq(reply_text(&reply, "expires_at"), expires);
+    reply_release(&reply);
+    fake_clock_advance(&fake, 1);
+    reply = flow_show(&flow);
+    cr_expect_eq(reply.status, 200, "that it ran is still known");
+    cr_expect_str_eq(reply_text(&reply, "state"), "COMPLETED");
+    cr_expect_str_eq(reply_text(&reply, "expires_at"), expires);
+    cr_expect_null(json_object_get(reply.json, "answer"), "%s", reply.text);
+    cr_expect_null(json_object_get(reply.json, "answer_status"));
+    reply_release(&reply);
+    service_tick(world.service);
+    while (atomic_load(&world.service->tick_is_running)) {
+        sched_yield();
+    }
+    cr_assert(store_expire(world.store, &dropped, &err));
+    cr_expect_eq(dropped, 0, "the store has dropped it by itself");
     flow_close(&flow);
 }
 

@@ -131,8 +131,13 @@ Test(service_keys, are_bounded_and_expire)
     reply = world_ask(&world, "GET", target, world.other.secret, NULL);
     cr_expect_eq(reply.status, 404);
     reply_release(&reply);
-    fake_clock_advance(&fake, 3600 * 1000);
+    fake_clock_advance(&fake, 3600 * 1000 - 1);
     reply = world_ask(&world, "GET", target, world.user.secret, NULL);
+    cr_expect_str_eq(reply_text(&reply, "state"), "KEY_GENERATED");
+    reply_release(&reply);
+    fake_clock_advance(&fake, 1);
+    reply = world_ask(&world, "GET", target, world.user.secret, NULL);
+    cr_expect_eq(reply.status, 410);
     cr_expect_str_eq(reply_text(&reply, "error_code"), "KEY_EXPIRED");
     reply_release(&reply);
     reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
