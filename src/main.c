@@ -19,6 +19,7 @@ static const struct cli_command *const commands[] = {
     &cli_command_audit_export,
     &cli_command_audit_show,
     &cli_command_audit_rotate,
+    &cli_command_audit_prune,
     &cli_command_key_new,
     &cli_command_key_list,
     &cli_command_key_revoke,

@@ -262,7 +262,26 @@ bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context,
 bool audit_log_rotate_key(struct audit_log *log, audit_commit_cb cb, void *context,
                           struct err *err) MUST_CHECK;
 
-/* Reads a committed entry and proves it under the current checkpoint. NOT_FOUND beyond the end. */
+/* Removes whole segments from the beginning of a log that nobody has open (else BUSY): a PRUNE
+ * entry says so first, and the leaf hashes of the entries stay. What an earlier call was kept from
+ * finishing is finished, and no more. The last segment stays, and enough that the PRUNE entry lies
+ * in another entry bundle than the pruned ones. USAGE: so many segments cannot go. */
+struct audit_pruning {
+    size_t segments;    /* so many; 0: all that are old enough */
+    int64_t before_ms;  /* of those: their last entry but the SEGMENT_CLOSE is older */
+    const char *reason; /* for the PRUNE entry; NULL: "retention" */
+};
+struct audit_pruned {
+    size_t segments; /* that are gone now */
+    uint64_t size;   /* of the pruned beginning in entries, with what was pruned before */
+};
+bool audit_log_prune(const struct audit_config *config, const struct audit_pruning *wanted,
+                     struct audit_pruned *out, struct err *err) MUST_CHECK;
+/* The first entry that is not pruned. */
+uint64_t audit_log_first(struct audit_log *log);
+
+/* Reads a committed entry and proves it under the current checkpoint. NOT_FOUND beyond the end, and
+ * for a pruned entry. */
 bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
                      struct buffer *tlog_proof, struct err *err) MUST_CHECK;
 /* The hashes that prove the current checkpoint, which is appended to its buffer, to be of a
@@ -282,8 +301,8 @@ bool audit_log_continues(struct audit_log *log, const struct audit_checkpoint *o
 bool audit_log_keep_cosigned(struct audit_log *log, struct bytes note, struct err *err) MUST_CHECK;
 /* Appends what was kept. NOT_FOUND: nothing was. */
 bool audit_log_read_cosigned(struct audit_log *log, struct buffer *out, struct err *err) MUST_CHECK;
-/* Calls `visit` for committed entries from `first` on, until it returns false. For rebuilding the
- * index. */
+/* Calls `visit` for committed entries from `first` on, until it returns false; pruned ones are left
+ * out. For rebuilding the index. */
 bool audit_log_each(struct audit_log *log, uint64_t first,
                     bool (*visit)(void *context, uint64_t index, struct bytes leaf), void *context,
                     struct err *err) MUST_CHECK;
@@ -311,8 +330,8 @@ void audit_tile_format(const struct audit_tile *tile,
                        char out[static AUDIT_TILE_PATH_CHARS_MAX + 1]);
 /* How wide that tile is in a tree of that size: 0 (there is none) to 256. */
 unsigned audit_tile_width(uint64_t size, unsigned level, uint64_t number);
-/* Appends the hashes or entries. Any thread. NOT_FOUND: the current checkpoint does not cover it.
- */
+/* Appends the hashes or entries. Any thread. NOT_FOUND: the current checkpoint does not cover it,
+ * or some of its entries were pruned. */
 bool audit_log_tile(struct audit_log *log, const struct audit_tile *tile, struct buffer *out,
                     struct err *err) MUST_CHECK;
 

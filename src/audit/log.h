@@ -132,6 +132,7 @@ struct audit_log {
         int64_t until_ms; /* the end of its month; 0: it has no entries yet */
     } segment;
     struct audit_segments segments; /* that are on the disk */
+    uint64_t prune_claimed;         /* PRUNE entries allow those before it to be gone */
 
     struct {
         uint64_t size;
@@ -225,6 +226,19 @@ void audit_segment_count(struct audit_log *log, int64_t time_ms, size_t leaf_siz
 /* Makes the file for the entries from check.size on, and writes there from now on. The writer, or
  * who is alone. */
 bool audit_segment_begin(struct audit_log *log, struct err *err) MUST_CHECK;
+
+/* New and removed names in the folder of the entries are on the disk. */
+bool audit_segments_sync(struct audit_log *log, struct err *err) MUST_CHECK;
+
+/* ---- prune.c ---- */
+
+/* The leaf hashes of what was pruned, in order, as far as they are there. Who is alone. */
+bool audit_pruned_each(struct audit_log *log,
+                       bool (*visit)(void *context, const uint8_t *leaf_hash, struct err *err),
+                       void *context, struct err *err) MUST_CHECK;
+bool audit_log_prune_with(const struct audit_io *io, const struct audit_config *config,
+                          const struct audit_pruning *wanted, struct audit_pruned *out,
+                          struct err *err) MUST_CHECK;
 
 /* ---- recover.c ---- */
 

@@ -23,12 +23,12 @@ struct position {
 static bool position_find(struct audit_log *log, uint64_t index, struct buffer *note,
                           struct audit_key *key, struct position *out, struct err *err)
 {
-    bool found = false;
+    const struct audit_segments *segments = &log->segments;
     pthread_mutex_lock(&log->mutex);
     out->size = log->committed.size;
-    found = index < out->size;
+    bool is_pruned = index < segments->firsts[0];
+    bool found = index < out->size && !is_pruned;
     if (found) {
-        const struct audit_segments *segments = &log->segments;
         size_t i = audit_segments_find(segments, index);
         out->segment_first = segments->firsts[i];
         out->segment_end = i + 1 < segments->count ? segments->firsts[i + 1] : UINT64_MAX;
@@ -43,7 +43,18 @@ static bool position_find(struct audit_log *log, uint64_t index, struct buffer *
         *key = log->key;
     }
     pthread_mutex_unlock(&log->mutex);
-    return found || err_set(err, ERR_NOT_FOUND, "the log has no entry %" PRIu64, index);
+    return found ||
+           err_set(err, ERR_NOT_FOUND,
+                   is_pruned ? "entry %" PRIu64 " was pruned" : "the log has no entry %" PRIu64,
+                   index);
+}
+
+uint64_t audit_log_first(struct audit_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    uint64_t first = log->segments.firsts[0];
+    pthread_mutex_unlock(&log->mutex);
+    return first;
 }
 
 struct visit {
@@ -121,6 +132,8 @@ bool audit_log_each(struct audit_log *log, uint64_t first,
 {
     struct position position;
     struct err beyond;
+    uint64_t kept = audit_log_first(log);
+    first = first < kept ? kept : first;
     if (!position_find(log, first, NULL, NULL, &position, &beyond)) {
         return true; /* nothing from there on */
     }

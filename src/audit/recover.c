@@ -14,6 +14,9 @@
  * entries are then unsigned ones. It gives nothing away: who could empty the file could as well put
  * an older checkpoint there. Any other content that does not verify is refused.
  *
+ * In the place of segments that were pruned their leaf hashes are read; a PRUNE entry must allow
+ * it.
+ *
  * Requests that were admitted and never answered are named in RECOVERED leaves, so that the log
  * itself says what a crash left open.
  *
@@ -325,6 +328,27 @@ static bool scan_segment(struct scan *scan, size_t number, struct audit_recovery
     return ok;
 }
 
+static bool scan_pruned(void *context, const uint8_t *leaf_hash, struct err *err)
+{
+    struct scan *scan = context;
+    struct audit_log *log = scan->log;
+    return (audit_offsets_add(&log->committed.offsets, log->check.size, 0) ||
+            err_set(err, ERR_NO_MEMORY, "no memory for the index of the log")) &&
+           scan_count(scan, leaf_hash, err);
+}
+
+/* After all entries were read. */
+static bool check_pruned(const struct scan *scan, struct err *err)
+{
+    struct audit_log *log = scan->log;
+    log->prune_claimed = scan->control.prune_claimed;
+    return log->segments.firsts[0] <= log->prune_claimed ||
+           err_set(err, ERR_TAMPERED,
+                   "the entries of %s before %" PRIu64
+                   " are gone, and no PRUNE entry says why: " AUDIT_ADVICE,
+                   log->config.directory, log->segments.firsts[0]);
+}
+
 static bool read_entries(struct audit_log *log, const struct audit_checkpoint *checkpoint,
                          struct audit_recovery *recovery, struct err *err)
 {
@@ -335,11 +359,14 @@ static bool read_entries(struct audit_log *log, const struct audit_checkpoint *c
     if (log->segments.count == 0) {
         return audit_part_missing(log, AUDIT_ENTRIES_DIRECTORY, err);
     }
-    bool ok = audit_chain_init(&scan.control.chain, err);
+    log->unanswered.pruned = log->segments.firsts[0];
+    bool ok = audit_chain_init(&scan.control.chain, err) &&
+              audit_pruned_each(log, scan_pruned, &scan, err);
     for (size_t i = 0; ok && i < log->segments.count; i++) {
         ok = scan_segment(&scan, i, recovery, err);
     }
-    ok = ok && audit_keys_settle(log, audit_chain_at(&scan.control.chain, UINT64_MAX), err) &&
+    ok = ok && check_pruned(&scan, err) &&
+         audit_keys_settle(log, audit_chain_at(&scan.control.chain, UINT64_MAX), err) &&
          scan_store(&scan, err);
     log->key_count = scan.control.chain.count;
     audit_chain_release(&scan.control.chain);

@@ -72,7 +72,7 @@ void audit_segment_count(struct audit_log *log, int64_t time_ms, size_t leaf_siz
     }
 }
 
-static bool folder_sync(struct audit_log *log, struct err *err)
+bool audit_segments_sync(struct audit_log *log, struct err *err)
 {
     const struct audit_io *io = log->io;
     int fd = io->open(io->context, log->directory_fd, AUDIT_ENTRIES_DIRECTORY,
@@ -96,7 +96,7 @@ bool audit_segment_begin(struct audit_log *log, struct err *err)
     if (fd < 0) {
         return err_set(err, ERR_IO, "%s: %s", name, strerror(errno));
     }
-    if (!folder_sync(log, err)) {
+    if (!audit_segments_sync(log, err)) {
         close(fd);
         return false;
     }

@@ -198,6 +198,10 @@ static bool entries_read(struct audit_log *log, const struct audit_tile *tile, s
                          struct err *err)
 {
     struct bundle bundle = {.out = out, .left = tile->width};
+    if (tile->number * AUDIT_TILE_WIDTH < audit_log_first(log)) {
+        return err_set(err, ERR_NOT_FOUND, "entries of bundle %" PRIu64 " were pruned",
+                       tile->number);
+    }
     if (!audit_log_each(log, tile->number * AUDIT_TILE_WIDTH, bundle_add, &bundle, err)) {
         return false;
     }

@@ -17,10 +17,15 @@ static bool is_set(const struct audit_unanswered *set, uint64_t index)
     return word < set->word_count && (set->words[word] >> (index % WORD_BITS) & 1) != 0;
 }
 
-static void clear(struct audit_unanswered *set, uint64_t index)
+/* False: it is not known. */
+static bool clear(struct audit_unanswered *set, uint64_t index)
 {
+    if (index < set->pruned) {
+        return false;
+    }
     set->words[index / WORD_BITS] &= ~((uint64_t)1 << (index % WORD_BITS));
     set->count--;
+    return true;
 }
 
 static bool insert(struct audit_unanswered *set, uint64_t index, struct err *err)
@@ -44,7 +49,7 @@ static bool insert(struct audit_unanswered *set, uint64_t index, struct err *err
 static bool check_open(const struct audit_unanswered *set, const struct audit_leaf *leaf,
                        uint64_t index, struct err *err)
 {
-    if (!is_set(set, index)) {
+    if (index >= set->pruned && !is_set(set, index)) {
         return err_set(err, ERR_TAMPERED,
                        "entry %" PRIu64 " answers entry %" PRIu64
                        ", which is not an ADMIT that waits for an answer",
@@ -71,8 +76,7 @@ static bool apply_recovered(struct audit_unanswered *set, const struct audit_lea
         before = index;
     }
     for (struct bytes left = leaf->admits; audit_leaf_next_admit(&left, &index);) {
-        clear(set, index);
-        set->recovered++;
+        set->recovered += clear(set, index);
     }
     return true;
 }
@@ -90,7 +94,7 @@ bool audit_unanswered_apply(struct audit_unanswered *set, const struct audit_lea
         if (!check_open(set, leaf, leaf->admit, err)) {
             return false;
         }
-        clear(set, leaf->admit);
+        (void)clear(set, leaf->admit);
         return true;
     case AUDIT_RECOVERED:
         return apply_recovered(set, leaf, err);

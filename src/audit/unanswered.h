@@ -15,6 +15,7 @@ struct audit_unanswered {
     size_t word_count;
     uint64_t count;     /* bits set */
     uint64_t recovered; /* bits that RECOVERED leaves cleared */
+    uint64_t pruned;    /* entries at the beginning: answers to them are not looked for */
 };
 
 /* TAMPERED if the leaf names an index that is not an unanswered ADMIT (nothing is changed then), or

@@ -142,28 +142,6 @@ static void check_link(struct audit_verifier *verifier, const struct audit_block
     audit_range_append(&verifier->claimed, claim, NULL);
 }
 
-/* Answers to what was pruned are not looked for. */
-static bool apply_answers(struct audit_verifier *verifier, const struct audit_leaf *leaf,
-                          struct err *err)
-{
-    struct audit_leaf kept = *leaf;
-    uint64_t pruned = verifier->report->pruned_entries;
-    if (pruned > 0 && leaf->kind_is_known) {
-        uint64_t admit = 0;
-        struct bytes left = leaf->admits;
-        if (leaf->kind == AUDIT_RESULT && leaf->admit < pruned) {
-            return true;
-        }
-        while (left.size > 0 && audit_leaf_next_admit(&left, &admit) && admit < pruned) {
-            kept.admits = left;
-        }
-        if (leaf->kind == AUDIT_RECOVERED && kept.admits.size == 0) {
-            return true;
-        }
-    }
-    return audit_unanswered_apply(&verifier->unanswered, &kept, err);
-}
-
 /* Segments are closed by an entry, and by nothing else. */
 static void check_segment(struct audit_verifier *verifier, const struct audit_leaf *leaf)
 {
@@ -199,7 +177,8 @@ static bool take_entry(struct audit_verifier *verifier, const struct audit_block
         }
         verifier->last_closes = verifier->control.segment_count > segments;
     }
-    if (!apply_answers(verifier, leaf, &why)) {
+    verifier->unanswered.pruned = verifier->report->pruned_entries;
+    if (!audit_unanswered_apply(&verifier->unanswered, leaf, &why)) {
         if (why.code != ERR_TAMPERED) {
             *err = why;
             return false;
@@ -319,6 +298,10 @@ static bool compare_rules(struct audit_verifier *verifier)
 {
     uint64_t pruned = verifier->report->pruned_entries;
     uint64_t claimed = verifier->control.prune_claimed;
+    uint64_t rest = claimed % AUDIT_TILE_WIDTH;
+    if (verifier->source->segment == NULL && rest > 0) {
+        claimed += AUDIT_TILE_WIDTH - rest; /* a bundle is there as a whole or not at all */
+    }
     bool is_broken = verifier->broken_index != UINT64_MAX;
     bool breaks_rule = verifier->rule_index != UINT64_MAX;
     if (!is_broken && !breaks_rule && pruned <= claimed) {

@@ -77,6 +77,16 @@ static int take_flag(const struct cli_options *options, int id, const char *text
     case AUDIT_OUT:
         request->out = text;
         return -1;
+    case AUDIT_BEFORE:
+        request->before = text;
+        return -1;
+    case AUDIT_REASON:
+        request->reason = text;
+        return -1;
+    case AUDIT_SEGMENTS:
+        return cli_options_number(options, "segments", text, 1, 65536, &request->segments)
+                   ? -1
+                   : CLI_USAGE;
     case AUDIT_FROM:
         return take_number(options, "from", text, &request->from);
     case AUDIT_TO:

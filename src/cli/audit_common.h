@@ -42,6 +42,9 @@ enum audit_flag {
     AUDIT_REQUEST,
     AUDIT_OUT,
     AUDIT_KEY,
+    AUDIT_BEFORE,
+    AUDIT_SEGMENTS,
+    AUDIT_REASON,
 };
 
 enum { AUDIT_WORDS_MAX = 2, AUDIT_KEYS_MAX = 16 };
@@ -57,6 +60,9 @@ struct audit_request { /* as typed; NULL: not given */
     const char *format;
     const char *type;
     const char *out;
+    const char *before;
+    const char *reason;
+    uint64_t segments; /* 0: not given */
     uint64_t from;
     uint64_t to; /* UINT64_MAX: the end */
     bool wants_request;

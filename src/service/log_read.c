@@ -43,16 +43,21 @@ void log_read_witnessed(struct api_call *call)
     buffer_release(&checkpoint);
 }
 
-static bool tile_read(struct api_call *call, struct buffer *out, struct err *err)
+/* *status: of the refusal; 0: the one of its code. */
+static bool tile_read(struct api_call *call, struct buffer *out, int *status, struct err *err)
 {
     struct audit_tile tile;
+    struct audit_log *log = call->service->parts.log;
     struct metrics *metrics = &call->service->metrics;
     if (!audit_tile_parse(call->parameter, &tile)) {
         return err_set(err, ERR_MALFORMED_REQUEST,
                        "a tile's path is tile/<level>/<number> or tile/entries/<number>, with "
                        ".p/<width> if it is not full, as c2sp.org/tlog-tiles writes them");
     }
-    if (!audit_log_tile(call->service->parts.log, &tile, out, err)) {
+    if (!audit_log_tile(log, &tile, out, err)) {
+        uint64_t pruned_tiles = (audit_log_first(log) + AUDIT_TILE_WIDTH - 1) / AUDIT_TILE_WIDTH;
+        bool is_pruned = tile.is_entries && tile.number < pruned_tiles;
+        *status = is_pruned && err->code == ERR_NOT_FOUND ? 410 : 0;
         return false;
     }
     metric_add(tile.is_entries ? metrics->log_bundles : metrics->log_tiles, 1);
@@ -63,11 +68,12 @@ void log_read_tile(struct api_call *call)
 {
     struct buffer content;
     struct err err;
+    int status = 0;
     buffer_init(&content, AUDIT_TILE_BYTES_MAX);
-    if (tile_read(call, &content, &err)) {
+    if (tile_read(call, &content, &status, &err)) {
         api_answer_cached(call, "application/octet-stream", cache_for_ever, buffer_bytes(&content));
     } else {
-        api_answer_err(call, &err, NULL);
+        api_answer_err_as(call, &err, status);
     }
     buffer_release(&content);
 }

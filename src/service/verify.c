@@ -195,16 +195,20 @@ static bool wants_text(const struct message_request *request)
     return negotiate_type(request, types, 2) == 1;
 }
 
-/* Fills leaf and proof, answers on success. */
+/* Fills leaf and proof; answers on success, and that the entry was pruned. */
 static bool verify_answer(struct api_call *call, struct verify *verify, struct err *err)
 {
     json_t *leaf = NULL;
     uint8_t commitment[CRYPTO_SHA256_BYTES];
     char id[TEXT_UUID_CHARS + 1];
     text_uuid_encode(verify->id, id);
-    if (!audit_log_prove(call->service->parts.log, verify->index, &verify->leaf, &verify->proof,
-                         err)) {
-        return false;
+    struct audit_log *log = call->service->parts.log;
+    if (!audit_log_prove(log, verify->index, &verify->leaf, &verify->proof, err)) {
+        bool is_pruned = verify->index < audit_log_first(log);
+        if (is_pruned) {
+            api_answer_err_as(call, err, 410);
+        }
+        return is_pruned;
     }
     if (!json_text_parse(buffer_bytes(&verify->leaf), &leaf, err)) {
         err->code = ERR_FORMAT;

@@ -25,11 +25,11 @@ static void setup(void)
 TestSuite(cli_program, .init = setup);
 
 static const char *const command_names[] = {
-    "serve",       "exec",          "run",           "load",
-    "inspect",     "audit verify",  "audit init",    "audit checkpoint",
-    "audit prove", "audit export",  "audit show",    "audit rotate",
-    "key new",     "key list",      "key revoke",    "attest verify",
-    "attest show", "attest report", "attest measure"};
+    "serve",         "exec",         "run",           "load",
+    "inspect",       "audit verify", "audit init",    "audit checkpoint",
+    "audit prove",   "audit export", "audit show",    "audit rotate",
+    "audit prune",   "key new",      "key list",      "key revoke",
+    "attest verify", "attest show",  "attest report", "attest measure"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */

@@ -308,6 +308,57 @@ class Directory(Folder):
             self.assertIn(said, done.stderr)
 
 
+class Pruned(unittest.TestCase):
+    """A node whose first segment was pruned."""
+
+    def setUp(self):
+        self.data = tempfile.mkdtemp(prefix="wh-e2e-")
+        self.addCleanup(shutil.rmtree, self.data, True)
+        os.chmod(self.data, 0o700)
+        self.log = os.path.join(self.data, "audit")
+        make_log(self.log, ENTRIES)
+        self.assertEqual(audit("rotate", self.log).returncode, 0)
+        make_log(self.log, ENTRIES + 400)
+        self.vkey = read(self.log, "log.vkey").decode().strip()
+        self.kept = os.path.join(self.data, "kept.checkpoint")
+        with open(self.kept, "wb") as file:
+            file.write(read(self.log, "checkpoint"))
+
+    def verdict(self, target):
+        done = audit("verify", target, "--vkey", self.vkey, "--since", self.kept, "--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def test_proves_what_stays_and_says_what_went(self):
+        with Node(data=self.data) as node:  # its index knows all of them
+            client = node.client()
+            self.assertEqual(client.call("GET", f"/v1/verify/{made_request(7)}").status, 200)
+            client.close()
+            done = audit("prune", self.log, "--segments", "1")
+            self.assertEqual(done.returncode, 2, "a node is running")
+        for arguments in ((), ("--segments", "1", "--before", "2026-01"), ("--before", "2026-13"), ("--before", "2026"), ("--segments", "0"), ("--segments", "2")):
+            self.assertEqual(audit("prune", self.log, *arguments).returncode, 2, arguments)
+        done = audit("prune", self.log, "--before", "1971-01")
+        self.assertEqual((done.returncode, done.stdout[:10]), (0, "0 segments"), done.stderr)
+        done = audit("prune", self.log, "--segments", "1", "--reason", "the law")
+        self.assertEqual((done.returncode, done.stdout[:10]), (0, "1 segments"), done.stderr)
+        self.assertEqual(self.verdict(self.log)["pruned"], ENTRIES + 1)
+        self.assertIn('"reason":"the law"', audit("export", self.log, "--type", "PRUNE").stdout)
+        with Node(data=self.data) as node:
+            client = node.client()
+            paths = {"entries/000": 410, "entries/002": 410, "entries/002.p/9": 410, "entries/003": 200, "entries/900": 404, "0/000": 200, "0/002": 200, "1/000.p/4": 200}
+            for path, status in paths.items():
+                self.assertEqual(client.call("GET", f"/v1/log/tile/{path}").status, status, path)
+            for number, status in ((7, 410), (750, 200)):
+                self.assertEqual(client.call("GET", f"/v1/verify/{made_request(number)}").status, status, number)
+            client.run(example("primes"), "nth", [5])
+            client.close()
+            url = f"http://127.0.0.1:{node.port}"
+            self.assertEqual(self.verdict(url)["pruned"], 768, "a bundle is there or it is not")
+            self.assertEqual(audit("prove", made_request(7), url, "--vkey", self.vkey).returncode, EXITS["PRUNED"])
+            self.assertEqual(audit("prove", made_request(750), url, "--vkey", self.vkey).returncode, 0)
+
+
 class Live(unittest.TestCase):
     """A running node, while it works."""
 
