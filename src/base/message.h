@@ -62,8 +62,8 @@ struct message_exchange {
 
 /* The value of the first header of that (lower-case) name, or NULL. */
 const char *message_request_header(const struct message_request *request, const char *name);
-/* The decoded value of a query parameter, in the arena; NULL if absent. With a bad escape it is left
- * as it is. *duplicate tells of a second one. */
+/* The decoded value of a query parameter, in the arena; NULL if absent. With a bad escape it is
+ * left as it is. *duplicate tells of a second one. */
 const char *message_request_query(const struct message_request *request, const char *name,
                                   struct arena *arena, bool *duplicate);
 
