@@ -1,9 +1,8 @@
 /* prune.c: removing old segments, so that what they held can still be proved to have been there.
  *
- *     1. PRUNE               an entry: those before `to` may be gone, and why; its checkpoint is
- * saved
- *     2. <first>.hashes      the leaf hashes of the segment, synced, and its name too
- *     3. <first>.log         unlinked; the folder is synced. Then the next segment
+ *     1. PRUNE            an entry: those before `to` may be gone, and why; with its checkpoint
+ *     2. <first>.hashes   the leaf hashes of the segment, synced, and its name too
+ *     3. <first>.log      unlinked; the folder is synced. Then the next segment
  *
  * A crash leaves a log that opens: where both files are there, the entries count. Doing it again
  * goes on from there, under the PRUNE entry that there is. `from` is 0 always: an older PRUNE entry
