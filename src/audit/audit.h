@@ -5,7 +5,7 @@
  * it. They form one RFC 6962 tree per node, for ever; heads are C2SP checkpoints signed with
  * Ed25519 (docs/audit-log.md has the bytes). A commit batch is: build in memory, recompute and
  * compare, append to the entry file, fdatasync, sign, publish, call back. The checkpoint file
- * follows within a second.
+ * follows within ten seconds.
  * After a failed write or sync the log is dead: it says so once through `fatal` and refuses
  * everything after.
  *

@@ -36,7 +36,7 @@ enum {
 
 /* How long the checkpoint file may say less than the log: until nothing waits, but at least and at
  * most so long. */
-enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 1000 };
+enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 10000 };
 
 #define AUDIT_KEY_FILE "signing-key.pem"
 #define AUDIT_NEXT_KEY_FILE "signing-key.next.pem"
