@@ -193,12 +193,14 @@ static void worker_run(struct scheduler *scheduler, struct scheduler_run *run)
     uint64_t began_ns = run->taken_ns;
     scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
     enum scheduler_verdict verdict = worker_slice(scheduler, run, began_ns);
-    if (verdict == SCHEDULER_AGAIN) {
-        (void)sched_yield();
-    }
     pthread_mutex_lock(&scheduler->lock);
     if (verdict != SCHEDULER_LEFT) {
         scheduler_queue_put(&scheduler->queue, run, verdict, scheduler_now_ns(scheduler));
+    }
+    if (verdict == SCHEDULER_AGAIN) { /* the run is back in the queue: it does not pay for this */
+        pthread_mutex_unlock(&scheduler->lock);
+        (void)sched_yield();
+        pthread_mutex_lock(&scheduler->lock);
     }
 }
 
