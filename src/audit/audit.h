@@ -180,8 +180,8 @@ struct audit_config {
 struct audit_recovery {        /* what opening found */
     uint64_t size;             /* entries */
     uint64_t torn_bytes_cut;   /* of an entry that was not whole */
-    uint64_t unsigned_entries; /* whole entries past the checkpoint file, which lags by up to a
-                                  second: kept, and covered by a new one */
+    uint64_t unsigned_entries; /* whole entries past the checkpoint file, which lags by up to
+                                  ten seconds: kept, and covered by a new one */
     bool checkpoint_lost;      /* its file was empty or all zeros, and was made anew */
     uint64_t unanswered_count; /* ADMITs without RESULT; a RECOVERED leaf with their indexes is
                                   appended */

@@ -215,6 +215,19 @@ uint64_t log_result(struct audit_log *log, uint64_t admit)
                            json_pack("{s:I,s:s}", "admit", (json_int_t)admit, "status", "success"));
 }
 
+uint64_t log_rotate(struct audit_log *log)
+{
+    struct waiter waiter;
+    struct err err;
+    waiter_init(&waiter, NULL);
+    cr_assert(audit_log_rotate(log, waiter_cb, &waiter, &err), "%s", err.message);
+    waiter_wait(&waiter, 1);
+    cr_assert_eq(waiter.ok_count, 1);
+    uint64_t index = waiter.last_index;
+    waiter_release(&waiter);
+    return index;
+}
+
 void log_make(const char *directory, size_t size)
 {
     struct test_clock clock;

@@ -52,6 +52,8 @@ struct audit_log *log_open(const char *directory, const struct clock *clock,
 /* Submits and waits; the index. */
 uint64_t log_admit(struct audit_log *log, int number);
 uint64_t log_result(struct audit_log *log, uint64_t admit);
+/* Ends the segment and begins the next; the index of what ended it. */
+uint64_t log_rotate(struct audit_log *log);
 /* INIT and then ADMIT and RESULT in turn up to `size` entries, closed. */
 void log_make(const char *directory, size_t size);
 

@@ -15,18 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static uint64_t rotate(struct audit_log *log)
-{
-    struct waiter waiter;
-    struct err err;
-    waiter_init(&waiter, NULL);
-    cr_assert(audit_log_rotate(log, waiter_cb, &waiter, &err), "%s", err.message);
-    waiter_wait(&waiter, 1);
-    uint64_t index = waiter.last_index;
-    waiter_release(&waiter);
-    return index;
-}
-
 static void grow(struct audit_log *log, int pairs)
 {
     for (int i = 0; i < pairs; i++) {
@@ -41,14 +29,14 @@ static void make_four(const char *directory)
     log_make(directory, 299); /* INIT, ADMIT, RESULT ... RESULT */
     struct audit_log *log = log_open(directory, &clock_system, NULL);
     uint64_t admit = log_admit(log, 1);
-    cr_assert_eq(rotate(log), 300);
+    cr_assert_eq(log_rotate(log), 300);
     log_result(log, admit);
     grow(log, 4);
     admit = log_admit(log, 1);
-    cr_assert_eq(rotate(log), 311);
+    cr_assert_eq(log_rotate(log), 311);
     log_result(log, admit);
     grow(log, 143);
-    cr_assert_eq(rotate(log), 599);
+    cr_assert_eq(log_rotate(log), 599);
     grow(log, 1);
     audit_log_close(log);
 }
@@ -168,9 +156,9 @@ Test(audit_prune, an_older_prune_entry_may_itself_be_pruned)
     make_four(directory);
     cr_assert(prune(directory, 2, &pruned, &err), "%s", err.message);
     struct audit_log *log = log_open(directory, &clock_system, NULL);
-    rotate(log);
+    log_rotate(log);
     grow(log, 400);
-    rotate(log);
+    log_rotate(log);
     audit_log_close(log);
     cr_assert(prune(directory, 2, &pruned, &err), "%s", err.message);
     cr_expect_eq(pruned.size, 604);

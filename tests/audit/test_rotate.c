@@ -13,19 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static uint64_t rotate(struct audit_log *log)
-{
-    struct waiter waiter;
-    struct err err;
-    waiter_init(&waiter, NULL);
-    cr_assert(audit_log_rotate(log, waiter_cb, &waiter, &err), "%s", err.message);
-    waiter_wait(&waiter, 1);
-    cr_assert_eq(waiter.ok_count, 1);
-    uint64_t index = waiter.last_index;
-    waiter_release(&waiter);
-    return index;
-}
-
 static size_t segment_list(const char *directory, uint64_t firsts[static 8])
 {
     struct audit_segments segments;
@@ -85,11 +72,11 @@ static void make_three(const char *directory)
     log_make(directory, 39); /* ends with a RESULT */
     struct audit_log *log = log_open(directory, &clock_system, NULL);
     log_result(log, log_admit(log, 1));
-    cr_assert_eq(rotate(log), 41);
+    cr_assert_eq(log_rotate(log), 41);
     for (int i = 0; i < 4; i++) {
         log_result(log, log_admit(log, i));
     }
-    cr_assert_eq(rotate(log), 50);
+    cr_assert_eq(log_rotate(log), 50);
     log_result(log, log_admit(log, 1));
     audit_log_close(log);
 }
@@ -120,11 +107,11 @@ Test(audit_rotate, an_empty_segment_is_not_ended)
     directory_make(directory);
     log_make(directory, 3);
     struct audit_log *log = log_open(directory, &clock_system, NULL);
-    cr_assert_eq(rotate(log), 3);
-    cr_assert_eq(rotate(log), 3);
+    cr_assert_eq(log_rotate(log), 3);
+    cr_assert_eq(log_rotate(log), 3);
     audit_log_close(log);
     log = log_open(directory, &clock_system, NULL);
-    cr_assert_eq(rotate(log), 3);
+    cr_assert_eq(log_rotate(log), 3);
     audit_log_close(log);
     cr_assert_eq(segment_list(directory, firsts), 2);
     check_directory(directory, 4, 1);
@@ -209,7 +196,7 @@ Test(audit_rotate, a_closed_segment_without_a_next_one_gets_it_when_the_log_is_o
     directory_make(directory);
     log_make(directory, 3);
     struct audit_log *log = log_open(directory, &clock_system, NULL);
-    rotate(log);
+    log_rotate(log);
     audit_log_close(log);
     path_join(path, directory, "entries/000000000004.log");
     cr_assert_eq(unlink(path), 0);
@@ -276,9 +263,9 @@ Test(audit_rotate, a_checkpoint_in_an_earlier_segment_is_caught_up_with)
     log_make(directory, 5);
     note = file_read(directory, "checkpoint", &size);
     struct audit_log *log = log_open(directory, &clock_system, NULL);
-    rotate(log);
+    log_rotate(log);
     log_result(log, log_admit(log, 1));
-    rotate(log);
+    log_rotate(log);
     log_result(log, log_admit(log, 1));
     audit_log_close(log);
     file_write(directory, "checkpoint", note, size);
@@ -331,7 +318,7 @@ Test(audit_rotate, every_key_of_the_chain_verifies_the_log_and_no_other_does)
             rotate_key(log);
             cr_assert_str_eq(held, vkeys[i], "it stays what it was");
             log_result(log, log_admit(log, i));
-            rotate(log);
+            log_rotate(log);
         }
         cr_assert_str_eq(audit_log_first_vkey(log), vkeys[0]);
     }
@@ -545,7 +532,7 @@ Test(audit_rotate, under_load_nothing_is_lost_and_all_keys_verify)
         pthread_create(&threads[i], NULL, load_run, &load);
     }
     for (int i = 0; i < LOAD_ROTATIONS; i++) {
-        rotate(load.log);
+        log_rotate(load.log);
         rotate_key(load.log);
     }
     for (int i = 0; i < LOAD_THREADS; i++) {

@@ -31,16 +31,6 @@ static struct {
     size_t last_size;
 } world;
 
-static void rotate(struct audit_log *log)
-{
-    struct waiter waiter;
-    struct err err;
-    waiter_init(&waiter, audit_log_vkey(log));
-    cr_assert(audit_log_rotate(log, waiter_cb, &waiter, &err), "%s", err.message);
-    waiter_wait(&waiter, 1);
-    waiter_release(&waiter);
-}
-
 /* Requests up to `size` entries or one more; a segment ends with its eleventh entry, amid a
  * request. */
 static void go_on(const char *directory, uint64_t size, int number)
@@ -50,7 +40,7 @@ static void go_on(const char *directory, uint64_t size, int number)
         bool ends = audit_log_size(log) % 11 == 9;
         uint64_t admit = log_admit(log, number);
         if (ends) {
-            rotate(log);
+            log_rotate(log);
         }
         log_result(log, admit);
     }

@@ -224,16 +224,6 @@ Test(audit_tiles, bundles_hold_the_entries, .init = served_open, .fini = served_
     }
 }
 
-static void rotate(void)
-{
-    struct waiter waiter;
-    struct err err;
-    waiter_init(&waiter, audit_log_vkey(served));
-    cr_assert(audit_log_rotate(served, waiter_cb, &waiter, &err), "%s", err.message);
-    waiter_wait(&waiter, 1);
-    waiter_release(&waiter);
-}
-
 /* The entries of the bundle have the hashes of the tile. */
 static void expect_pair(const char *number)
 {
@@ -262,15 +252,15 @@ static void expect_pair(const char *number)
 Test(audit_tiles, bundles_reach_over_the_ends_of_segments, .init = served_open,
      .fini = served_close)
 {
-    rotate(); /* entry 601; the next segment begins with 602 */
+    log_rotate(served); /* entry 601; the next segment begins with 602 */
     expect_pair("002.p/90");
     for (int i = 0; i < 10; i++) {
         (void)log_admit(served, i);
     }
     expect_pair("002.p/100");
-    rotate(); /* with 612 */
+    log_rotate(served); /* with 612 */
     (void)log_admit(served, 11);
-    rotate(); /* with 614: a segment of two entries */
+    log_rotate(served); /* with 614: a segment of two entries */
     (void)log_admit(served, 12);
     expect_pair("002.p/104");
     expect_pair("002.p/91");
