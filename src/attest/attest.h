@@ -25,12 +25,26 @@ enum {
 
 /* ---- Providers ---- */
 
+/* What a key is derived from besides the root: the bits of GUEST_FIELD_SELECT (AMD 56860, 7.2). */
+enum { TEE_BIND_POLICY = 1 << 0, TEE_BIND_MEASUREMENT = 1 << 3 };
+
+/* A key that only a guest with the same bound fields gets again, on the same root. */
+struct tee_derived {
+    uint8_t key[32];      /* secret: the caller wipes it */
+    const char *root_key; /* "vcek", or "simulated" */
+    uint8_t measurement[CRYPTO_SHA384_BYTES];
+    uint64_t guest_policy;
+};
+
 struct tee {
     const char *name; /* "configfs-tsm", "sev-guest", "simulated", "none" */
     /* Makes a report. May block; called from one thread. `report` gets ATTEST_REPORT_BYTES;
      * certificates: DER, leaf first, each appended as u32 big endian length and bytes. */
     bool (*report)(void *context, const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
                    uint8_t *report, struct buffer *certificates, struct err *err);
+    /* Derives a key bound to those fields, of TEE_BIND_…. May block. Fails as report() does, and
+     * with CONFIG where there are no such keys. */
+    bool (*derived_key)(void *context, uint64_t fields, struct tee_derived *out, struct err *err);
     void (*free)(void *context);
     void *context;
 };
@@ -50,6 +64,33 @@ bool tee_hardware_new(enum tee_interface interface, struct tee *out, struct err 
 /* report() always fails: answers carry signatures of an epoch key that nothing vouches for, and say
  * so ("provider":"none"). */
 void tee_none_new(struct tee *out);
+
+/* ---- Sealing (seal.h) ---- */
+
+enum {
+    ATTEST_SEALED_SECRET_BYTES = 32,
+    ATTEST_SEALED_BYTES_MAX = 1024, /* of a file */
+};
+enum attest_seal_purpose { ATTEST_SEAL_LOG_KEY, ATTEST_SEAL_STORE_KEY };
+
+struct attest_sealer; /* immutable, thread-safe, wiped when freed */
+
+/* Asks the provider for a key that is bound to the guest's measurement and policy; fails with what
+ * that fails with. The provider is not needed afterwards. */
+bool attest_sealer_new(const struct tee *tee, struct attest_sealer **out,
+                       struct err *err) MUST_CHECK;
+void attest_sealer_free(struct attest_sealer *sealer); /* NULL is fine */
+/* What it seals to, in words. */
+const char *attest_sealer_bound_to(const struct attest_sealer *sealer);
+/* Appends a file. */
+bool attest_seal(const struct attest_sealer *sealer, enum attest_seal_purpose purpose,
+                 const uint8_t secret[static ATTEST_SEALED_SECRET_BYTES], struct buffer *out,
+                 struct err *err) MUST_CHECK;
+/* The secret of such a file; the caller wipes it. FORMAT (no such file), FORBIDDEN (sealed for
+ * something else, which is said) or TAMPERED. */
+bool attest_unseal(const struct attest_sealer *sealer, enum attest_seal_purpose purpose,
+                   struct bytes file, uint8_t out[static ATTEST_SEALED_SECRET_BYTES],
+                   struct err *err) MUST_CHECK;
 
 /* ---- Epochs ---- */
 

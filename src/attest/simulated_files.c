@@ -2,6 +2,7 @@
  *
  *   certificates.bin   the chain (chain.h), 0600
  *   vcek-key.pem       the VCEK's private key, 0600; written last, so that it stands for the whole
+ *   sealing-secret.bin the root of derived keys, 32 bytes, 0600; there once one was asked for
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +11,7 @@
 #include "attest/certificate.h"
 #include "attest/chain.h"
 #include "attest/simulated_make.h"
+#include "base/arena.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,8 @@ struct paths {
     char key[PATH_BYTES_MAX];
     char certificates[PATH_BYTES_MAX];
     char certificates_new[PATH_BYTES_MAX];
+    char secret[PATH_BYTES_MAX];
+    char secret_new[PATH_BYTES_MAX];
 };
 
 static bool io_failed(struct err *err, const char *what, const char *path)
@@ -43,7 +47,9 @@ static bool paths_of(struct paths *paths, const char *directory, struct err *err
 {
     return path_join(directory, "vcek-key.pem", paths->key, err) &&
            path_join(directory, "certificates.bin", paths->certificates, err) &&
-           path_join(directory, "certificates.bin.new", paths->certificates_new, err);
+           path_join(directory, "certificates.bin.new", paths->certificates_new, err) &&
+           path_join(directory, "sealing-secret.bin", paths->secret, err) &&
+           path_join(directory, "sealing-secret.bin.new", paths->secret_new, err);
 }
 
 /* The directory's descriptor, locked, or -1. */
@@ -72,18 +78,17 @@ static int directory_open(const char *directory, struct err *err)
     return -1;
 }
 
-static bool certificates_write(const struct paths *paths, struct bytes chain, int directory_fd,
-                               struct err *err)
+static bool file_replace(const char *path, const char *path_new, struct bytes content,
+                         int directory_fd, struct err *err)
 {
-    int fd = open(paths->certificates_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    int fd = open(path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
     if (fd < 0) {
-        return io_failed(err, "create", paths->certificates_new);
+        return io_failed(err, "create", path_new);
     }
     /* A chain is a few thousand bytes: a regular file takes them in one piece or not at all. */
-    bool ok = write(fd, chain.ptr, chain.size) == (ssize_t)chain.size && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok && rename(paths->certificates_new, paths->certificates) == 0 &&
-         fsync(directory_fd) == 0;
-    return ok || io_failed(err, "write", paths->certificates);
+    bool ok = write(fd, content.ptr, content.size) == (ssize_t)content.size && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok && rename(path_new, path) == 0 && fsync(directory_fd) == 0;
+    return ok || io_failed(err, "write", path);
 }
 
 static bool make(const struct paths *paths, int64_t now_ms, int directory_fd, struct err *err)
@@ -93,7 +98,8 @@ static bool make(const struct paths *paths, int64_t now_ms, int directory_fd, st
     struct crypto_signer *key = crypto_signer_generate(CRYPTO_ECDSA_P384_SHA384);
     bool ok = key != NULL || err_set(err, ERR_CRYPTO, "cannot make the simulated signer's key");
     ok = ok && simulated_make(key, now_ms, &chain, err) &&
-         certificates_write(paths, buffer_bytes(&chain), directory_fd, err) &&
+         file_replace(paths->certificates, paths->certificates_new, buffer_bytes(&chain),
+                      directory_fd, err) &&
          crypto_signer_save(key, paths->key, err);
     crypto_signer_free(key);
     buffer_release(&chain);
@@ -163,4 +169,50 @@ void simulated_files_release(struct simulated_files *files)
     crypto_signer_free(files->key);
     files->key = NULL;
     buffer_release(&files->certificates);
+}
+
+static bool secret_make(const struct paths *paths, int directory_fd, struct err *err)
+{
+    uint8_t secret[SIMULATED_SECRET_BYTES];
+    crypto_random(secret, sizeof secret);
+    bool ok = file_replace(paths->secret, paths->secret_new, bytes_of(secret, sizeof secret),
+                           directory_fd, err);
+    memory_wipe(secret, sizeof secret);
+    return ok;
+}
+
+static bool secret_read(const char *path, uint8_t out[static SIMULATED_SECRET_BYTES],
+                        struct err *err)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return io_failed(err, "open", path);
+    }
+    bool ok = fstat(fd, &status) == 0 || io_failed(err, "look at", path);
+    ok = ok && ((status.st_mode & (S_IRWXG | S_IRWXO)) == 0 ||
+                err_set(err, ERR_FORBIDDEN, "%s holds a secret but its mode is %03o; make it 600",
+                        path, (unsigned)status.st_mode & 0777U));
+    ok = ok && ((status.st_size == SIMULATED_SECRET_BYTES &&
+                 read(fd, out, SIMULATED_SECRET_BYTES) == SIMULATED_SECRET_BYTES) ||
+                err_set(err, ERR_FORMAT, "%s is not a simulated signer's secret", path));
+    close(fd);
+    return ok;
+}
+
+bool simulated_secret_open(const char *directory, uint8_t out[static SIMULATED_SECRET_BYTES],
+                           struct err *err)
+{
+    struct paths paths;
+    if (!paths_of(&paths, directory, err)) {
+        return false;
+    }
+    int fd = directory_open(directory, err);
+    if (fd < 0) {
+        return false;
+    }
+    bool ok = (access(paths.secret, F_OK) == 0 || secret_make(&paths, fd, err)) &&
+              secret_read(paths.secret, out, err);
+    close(fd);
+    return ok;
 }

@@ -23,6 +23,10 @@ struct simulated_files {
  * What is loaded is parsed, not verified. */
 bool simulated_files_open(struct simulated_files *files, const char *directory, int64_t now_ms,
                           struct err *err) MUST_CHECK;
+/* What the simulated processor derives keys from; made on first use. Secret. */
+enum { SIMULATED_SECRET_BYTES = 32 };
+bool simulated_secret_open(const char *directory, uint8_t out[static SIMULATED_SECRET_BYTES],
+                           struct err *err) MUST_CHECK;
 void simulated_files_release(struct simulated_files *files);
 
 #endif

@@ -161,6 +161,19 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
                                      certificates, err);
 }
 
+/* There are no derived keys below configfs: the same driver's device has them. */
+static bool derived_key(void *context, uint64_t fields, struct tee_derived *out, struct err *err)
+{
+    struct tee device;
+    (void)context;
+    if (!tee_sev_guest_new(&device, err)) {
+        return err_wrap(err, "configfs-tsm derives no keys, the driver's device does");
+    }
+    bool ok = device.derived_key(device.context, fields, out, err);
+    device.free(device.context);
+    return ok;
+}
+
 bool tee_configfs_new(struct tee *out, struct err *err)
 {
     if (access(TEE_CONFIGFS_ROOT, W_OK) != 0) {
@@ -170,7 +183,10 @@ bool tee_configfs_new(struct tee *out, struct err *err)
     if (request == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the provider configfs-tsm");
     }
-    *out = (struct tee){
-        .name = "configfs-tsm", .report = report, .free = heap_free, .context = request};
+    *out = (struct tee){.name = "configfs-tsm",
+                        .report = report,
+                        .derived_key = derived_key,
+                        .free = heap_free,
+                        .context = request};
     return true;
 }

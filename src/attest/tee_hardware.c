@@ -10,7 +10,6 @@
 
 #include "attest/certificate_table.h"
 #include "attest/chain.h"
-#include "attest/report.h"
 
 #include <string.h>
 
@@ -35,24 +34,28 @@ static bool chain_append_whole(struct bytes table, struct buffer *certificates, 
            (!certificates->failed || err_set(err, ERR_LIMIT, "the certificates are too large"));
 }
 
+bool tee_hardware_read(const uint8_t user_data[static ATTEST_USER_DATA_BYTES], struct bytes report,
+                       struct report *out, struct err *err)
+{
+    if (report.size != ATTEST_REPORT_BYTES) {
+        return err_set(err, ERR_FORMAT, "the firmware's report has %zu bytes, not %d", report.size,
+                       ATTEST_REPORT_BYTES);
+    }
+    report_parse(report.ptr, out);
+    if (out->version == 0) {
+        return err_set(err, ERR_TAMPERED, "the firmware's report is empty");
+    }
+    return memcmp(out->report_data, user_data, sizeof out->report_data) == 0 ||
+           err_set(err, ERR_TAMPERED, "the firmware's report is about other data than asked for");
+}
+
 bool tee_hardware_accept(const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
                          struct bytes report, struct bytes table, uint8_t *out,
                          struct buffer *certificates, struct err *err)
 {
     struct report fields;
-    if (report.size != ATTEST_REPORT_BYTES) {
-        return err_set(err, ERR_FORMAT, "the firmware's report has %zu bytes, not %d", report.size,
-                       ATTEST_REPORT_BYTES);
-    }
-    report_parse(report.ptr, &fields);
-    if (fields.version == 0) {
-        return err_set(err, ERR_TAMPERED, "the firmware's report is empty");
-    }
-    if (memcmp(fields.report_data, user_data, sizeof fields.report_data) != 0) {
-        return err_set(err, ERR_TAMPERED,
-                       "the firmware's report is about other data than asked for");
-    }
-    if (!chain_append_whole(table, certificates, err)) {
+    if (!tee_hardware_read(user_data, report, &fields, err) ||
+        !chain_append_whole(table, certificates, err)) {
         return false;
     }
     memcpy(out, report.ptr, ATTEST_REPORT_BYTES);

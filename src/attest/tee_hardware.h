@@ -6,11 +6,14 @@
 #ifndef ATTEST_TEE_HARDWARE_H
 #define ATTEST_TEE_HARDWARE_H
 
-#include "attest/attest.h"
+#include "attest/report.h"
 
 #define TEE_CONFIGFS_ROOT "/sys/kernel/config/tsm/report"
 #define TEE_SEV_GUEST_DEVICE "/dev/sev-guest"
 
+/* Takes a report that is one and echoes `user_data`. Fails with TAMPERED or FORMAT. */
+bool tee_hardware_read(const uint8_t user_data[static ATTEST_USER_DATA_BYTES], struct bytes report,
+                       struct report *out, struct err *err) MUST_CHECK;
 /* Accepts what the kernel gave: a report that is one and echoes `user_data`, and the host's
  * certificate table, of which the whole chain is appended. Fails with TAMPERED or FORMAT. */
 bool tee_hardware_accept(const uint8_t user_data[static ATTEST_USER_DATA_BYTES],

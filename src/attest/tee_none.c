@@ -14,6 +14,14 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
     return err_set(err, ERR_CONFIG, "the provider \"none\" makes no reports");
 }
 
+static bool derived_key(void *context, uint64_t fields, struct tee_derived *out, struct err *err)
+{
+    (void)context;
+    (void)fields;
+    (void)out;
+    return err_set(err, ERR_CONFIG, "the provider \"none\" derives no keys");
+}
+
 static void release(void *context)
 {
     (void)context;
@@ -21,5 +29,9 @@ static void release(void *context)
 
 void tee_none_new(struct tee *out)
 {
-    *out = (struct tee){.name = "none", .report = report, .free = release, .context = NULL};
+    *out = (struct tee){.name = "none",
+                        .report = report,
+                        .derived_key = derived_key,
+                        .free = release,
+                        .context = NULL};
 }

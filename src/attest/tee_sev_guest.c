@@ -1,4 +1,5 @@
-/* tee_sev_guest.c: reports through /dev/sev-guest (Linux, include/uapi/linux/sev-guest.h).
+/* tee_sev_guest.c: reports and derived keys through /dev/sev-guest (Linux,
+ * include/uapi/linux/sev-guest.h).
  *
  * One ioctl asks for the report together with the host's certificates. The driver waits by itself
  * for a busy host, up to a minute, so this runs on a thread that may wait. When a request has been
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 enum { RESPONSE_BYTES = 4000, REPORT_OFFSET = 32, CERTIFICATES_BYTES = 16384, MESSAGE_VERSION = 1 };
+enum { KEY_RESPONSE_BYTES = 64, KEY_OFFSET = 32, KEY_BYTES = 32 };
 enum { VMM_INVALID_LENGTH = 1, VMM_BUSY = 2 };
 
 struct guest_request {
@@ -43,16 +45,32 @@ struct extended_request {
     uint32_t certificates_size;
 };
 
+struct key_request {
+    uint32_t root_key; /* 0: the VCEK's */
+    uint32_t reserved;
+    uint64_t fields;
+    uint32_t vmpl;
+    uint32_t guest_svn;
+    uint64_t tcb;
+};
+
+/* status u32, 28 reserved, the key */
+struct key_response {
+    _Alignas(uint64_t) uint8_t bytes[KEY_RESPONSE_BYTES];
+};
+
 /* status u32, report_size u32, 24 reserved, the report */
 struct response {
     _Alignas(uint64_t) uint8_t bytes[RESPONSE_BYTES];
 };
 
 static_assert(sizeof(struct guest_request) == 32 && sizeof(struct report_request) == 96 &&
-                  sizeof(struct extended_request) == 112 && sizeof(struct response) == 4000,
+                  sizeof(struct extended_request) == 112 && sizeof(struct response) == 4000 &&
+                  sizeof(struct key_request) == 32 && sizeof(struct key_response) == 64,
               "the kernel's structures");
 
 #define GET_REPORT _IOWR('S', 0, struct guest_request)
+#define GET_DERIVED_KEY _IOWR('S', 1, struct guest_request)
 #define GET_EXTENDED_REPORT _IOWR('S', 2, struct guest_request)
 
 struct sev_guest {
@@ -100,10 +118,24 @@ static bool ask(struct sev_guest *guest, struct report_request *report, uint32_t
     return ioctl(guest->fd, room > 0 ? GET_EXTENDED_REPORT : GET_REPORT, request) == 0;
 }
 
+static bool report_of(const struct sev_guest *guest, struct bytes *out, struct err *err)
+{
+    struct reader reader = reader_of(bytes_of(guest->response.bytes, sizeof guest->response));
+    uint32_t status = 0, size = 0;
+    if (!reader_u32le(&reader, &status) || !reader_u32le(&reader, &size) || status != 0 ||
+        size != ATTEST_REPORT_BYTES) {
+        return err_set(err, ERR_IO, "the firmware answered with status %#x and %u bytes", status,
+                       size);
+    }
+    *out = bytes_of(guest->response.bytes + REPORT_OFFSET, ATTEST_REPORT_BYTES);
+    return true;
+}
+
 static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
                    uint8_t *out, struct buffer *certificates, struct err *err)
 {
     struct sev_guest *guest = context;
+    struct bytes raw;
     struct guest_request request;
     struct report_request wanted = {.vmpl = guest->vmpl};
     memcpy(wanted.user_data, user_data, sizeof wanted.user_data);
@@ -116,16 +148,71 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
     if (!ok) {
         return refused(&request, errno, err);
     }
-    struct reader reader = reader_of(bytes_of(guest->response.bytes, sizeof guest->response));
-    uint32_t status = 0, size = 0;
-    if (!reader_u32le(&reader, &status) || !reader_u32le(&reader, &size) || status != 0 ||
-        size != ATTEST_REPORT_BYTES) {
-        return err_set(err, ERR_IO, "the firmware answered with status %#x and %u bytes", status,
-                       size);
+    return report_of(guest, &raw, err) &&
+           tee_hardware_accept(user_data, raw,
+                               bytes_of(guest->certificates, sizeof guest->certificates), out,
+                               certificates, err);
+}
+
+/* What a derived key is bound to is told by a report alone; it needs no certificates, as nobody
+ * else is to be convinced. */
+static bool identity_read(struct sev_guest *guest, struct tee_derived *out, struct err *err)
+{
+    struct guest_request request;
+    struct report_request wanted = {.vmpl = guest->vmpl};
+    struct report fields;
+    struct bytes raw;
+    crypto_random(wanted.user_data, sizeof wanted.user_data);
+    if (!ask(guest, &wanted, 0, &request)) {
+        return refused(&request, errno, err);
     }
-    return tee_hardware_accept(
-        user_data, bytes_of(guest->response.bytes + REPORT_OFFSET, ATTEST_REPORT_BYTES),
-        bytes_of(guest->certificates, sizeof guest->certificates), out, certificates, err);
+    if (!report_of(guest, &raw, err) || !tee_hardware_read(wanted.user_data, raw, &fields, err)) {
+        return false;
+    }
+    memcpy(out->measurement, fields.measurement, sizeof out->measurement);
+    out->guest_policy = fields.policy;
+    return true;
+}
+
+static bool key_accept(const struct key_response *response, uint8_t out[static KEY_BYTES],
+                       struct err *err)
+{
+    static const uint8_t zeros[KEY_BYTES];
+    struct bytes key = bytes_of(response->bytes + KEY_OFFSET, KEY_BYTES);
+    struct reader reader = reader_of(bytes_of(response->bytes, sizeof *response));
+    uint32_t status = 0;
+    if (!reader_u32le(&reader, &status) || status != 0) {
+        return err_set(err, ERR_IO, "the firmware answered with status %#x", status);
+    }
+    if (crypto_equal(key, bytes_of(zeros, sizeof zeros))) {
+        return err_set(err, ERR_TAMPERED, "the firmware's derived key is all zeros");
+    }
+    memcpy(out, key.ptr, key.size);
+    return true;
+}
+
+/* The TCB is not mixed in: a key that changed with each update of the firmware would lock its owner
+ * out. */
+static bool derived_key(void *context, uint64_t fields, struct tee_derived *out, struct err *err)
+{
+    struct sev_guest *guest = context;
+    struct key_request wanted = {.fields = fields, .vmpl = guest->vmpl};
+    struct key_response response = {{0}};
+    struct guest_request request = {
+        .message_version = MESSAGE_VERSION,
+        .request = (uint64_t)(uintptr_t)&wanted,
+        .response = (uint64_t)(uintptr_t)&response,
+    };
+    struct tee_derived derived = {.root_key = "vcek"};
+    bool ok = identity_read(guest, &derived, err) &&
+              (ioctl(guest->fd, GET_DERIVED_KEY, &request) == 0 || refused(&request, errno, err)) &&
+              key_accept(&response, derived.key, err);
+    if (ok) {
+        *out = derived;
+    }
+    memory_wipe(&response, sizeof response);
+    memory_wipe(&derived, sizeof derived);
+    return ok || err_wrap(err, "no derived key");
 }
 
 static void release(void *context)
@@ -162,6 +249,10 @@ bool tee_sev_guest_new(struct tee *out, struct err *err)
     }
     guest->fd = fd;
     guest->vmpl = vmpl_read();
-    *out = (struct tee){.name = "sev-guest", .report = report, .free = release, .context = guest};
+    *out = (struct tee){.name = "sev-guest",
+                        .report = report,
+                        .derived_key = derived_key,
+                        .free = release,
+                        .context = guest};
     return true;
 }

@@ -18,6 +18,7 @@
 struct simulated {
     struct simulated_files files;
     struct report template; /* everything but the user data */
+    char *directory;
 };
 
 static void template_fill(struct report *report, const struct simulated_files *files)
@@ -70,9 +71,38 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
     return !certificates->failed || err_set(err, ERR_NO_MEMORY, "no room for certificates");
 }
 
+/* As the processor does it: a secret of its own, and what the caller wants it bound to. */
+static bool derived_key(void *context, uint64_t fields, struct tee_derived *out, struct err *err)
+{
+    const struct simulated *simulated = context;
+    uint8_t secret[SIMULATED_SECRET_BYTES];
+    struct buffer info;
+    if (!simulated_secret_open(simulated->directory, secret, err)) {
+        return err_wrap(err, "the simulated signer");
+    }
+    buffer_init(&info, 256);
+    buffer_append_string(&info, "wasm-hypervisor/1 simulated derived key");
+    buffer_append_u64be(&info, fields);
+    if ((fields & TEE_BIND_MEASUREMENT) != 0) {
+        buffer_append(&info, simulated->template.measurement, sizeof out->measurement);
+    }
+    if ((fields & TEE_BIND_POLICY) != 0) {
+        buffer_append_u64be(&info, simulated->template.policy);
+    }
+    bool ok = !info.failed && crypto_hkdf_expand(bytes_of(secret, sizeof secret),
+                                                 buffer_bytes(&info), out->key, sizeof out->key);
+    out->root_key = "simulated";
+    out->guest_policy = simulated->template.policy;
+    memcpy(out->measurement, simulated->template.measurement, sizeof out->measurement);
+    memory_wipe(secret, sizeof secret);
+    buffer_release(&info);
+    return ok || err_set(err, ERR_NO_MEMORY, "no memory for a derived key");
+}
+
 static void release(void *context)
 {
     struct simulated *simulated = context;
+    heap_free(simulated->directory);
     simulated_files_release(&simulated->files);
     heap_free(simulated);
 }
@@ -122,12 +152,20 @@ bool tee_simulated_new(const char *directory, const struct clock *clock, struct 
         heap_free(simulated);
         return err_wrap(err, "the simulated signer");
     }
+    simulated->directory = heap_strdup(directory);
+    if (simulated->directory == NULL) {
+        release(simulated);
+        return err_set(err, ERR_NO_MEMORY, "no memory for the simulated signer");
+    }
     template_fill(&simulated->template, &simulated->files);
     if (!try_out(simulated, directory, now_ms, err)) {
         release(simulated);
         return false;
     }
-    *out =
-        (struct tee){.name = "simulated", .report = report, .free = release, .context = simulated};
+    *out = (struct tee){.name = "simulated",
+                        .report = report,
+                        .derived_key = derived_key,
+                        .free = release,
+                        .context = simulated};
     return true;
 }

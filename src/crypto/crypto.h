@@ -24,6 +24,7 @@ enum {
     CRYPTO_P256_SECRET_BYTES = 32,  /* the shared x coordinate */
     CRYPTO_ED25519_PUBLIC_BYTES = 32,
     CRYPTO_ED25519_SIGNATURE_BYTES = 64,
+    CRYPTO_ED25519_SEED_BYTES = 32,
     CRYPTO_SIGNATURE_BYTES_MAX = 144, /* DER of ECDSA P-384 is the longest */
 };
 
@@ -173,6 +174,11 @@ struct crypto_signer *crypto_signer_generate(enum crypto_signature_algorithm alg
 bool crypto_signer_load(const char *path, struct crypto_signer **out, struct err *err) MUST_CHECK;
 bool crypto_signer_save(const struct crypto_signer *signer, const char *path,
                         struct err *err) MUST_CHECK;
+/* An Ed25519 key as its seed (RFC 8032 section 5.1.5), which is secret; the other way, NULL: no
+ * memory. */
+void crypto_signer_seed(const struct crypto_signer *signer,
+                        uint8_t out[static CRYPTO_ED25519_SEED_BYTES]);
+struct crypto_signer *crypto_signer_from_seed(const uint8_t seed[static CRYPTO_ED25519_SEED_BYTES]);
 enum crypto_signature_algorithm crypto_signer_algorithm(const struct crypto_signer *signer);
 /* Ed25519: 32 raw bytes. ECDSA: SEC1 uncompressed point. Returns the size; out holds at least 97.
  */

@@ -9,6 +9,8 @@
 
 #include "base/arena.h"
 
+#include <assert.h>
+
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -106,6 +108,20 @@ struct crypto_signer *crypto_signer_of(EVP_PKEY *native)
         return NULL;
     }
     return signer;
+}
+
+struct crypto_signer *crypto_signer_from_seed(const uint8_t seed[static CRYPTO_ED25519_SEED_BYTES])
+{
+    return crypto_signer_of(
+        EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, seed, CRYPTO_ED25519_SEED_BYTES));
+}
+
+void crypto_signer_seed(const struct crypto_signer *signer,
+                        uint8_t out[static CRYPTO_ED25519_SEED_BYTES])
+{
+    size_t size = CRYPTO_ED25519_SEED_BYTES;
+    assert(signer->algorithm == CRYPTO_ED25519);
+    crypto_require(EVP_PKEY_get_raw_private_key(signer->native, out, &size) == 1);
 }
 
 void crypto_signer_free(struct crypto_signer *signer)
