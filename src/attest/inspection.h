@@ -30,6 +30,7 @@ enum {
     HAVE_VERSION = 1 << 7,
     HAVE_LINE = 1 << 8,      /* the processor line */
     HAVE_SIGNATURE = 1 << 9, /* R and S */
+    HAVE_ISSUERS = 1 << 10,  /* the certificates name each other */
 };
 
 struct inspection {
@@ -82,6 +83,7 @@ bool inspection_pass_by(struct attest_check *check, const char *format, ...) PRI
 bool inspection_certificates_present(struct inspection *inspection, struct attest_check *check);
 bool inspection_certificates_parse(struct inspection *inspection, struct attest_check *check);
 bool inspection_root_pinned(struct inspection *inspection, struct attest_check *check);
+bool inspection_issuer_names(struct inspection *inspection, struct attest_check *check);
 bool inspection_chain(struct inspection *inspection, struct attest_check *check);
 bool inspection_certificate_time(struct inspection *inspection, struct attest_check *check);
 bool inspection_revocation(struct inspection *inspection, struct attest_check *check);

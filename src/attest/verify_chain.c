@@ -12,6 +12,9 @@
 
 enum { LEAF, INTERMEDIATE, ROOT };
 
+static const char *const certificate_names[INSPECTION_CERTIFICATES] = {"leaf", "intermediate",
+                                                                       "root"};
+
 /* AMD's roots, as served by kdsintf.amd.com/vcek/v1/<line>/cert_chain. */
 static const uint8_t amd_roots[ATTEST_LINE_COUNT][CRYPTO_SHA256_BYTES] = {
     [ATTEST_MILAN] = {0x69, 0xd0, 0x63, 0xb4, 0x53, 0x44, 0xd2, 0x6a, 0x2e, 0x94, 0xe1,
@@ -90,6 +93,22 @@ bool inspection_root_pinned(struct inspection *inspection, struct attest_check *
     return inspection_fail(check, "the simulated root %s was not named", hex);
 }
 
+/* Names do not decide who is believed, the root's bytes do. But a certificate that names somebody
+ * else than the one who signed it is none of this chain. */
+bool inspection_issuer_names(struct inspection *inspection, struct attest_check *check)
+{
+    for (size_t i = 0; i < INSPECTION_CERTIFICATES; i++) {
+        size_t issuer = i < ROOT ? i + 1 : ROOT;
+        if (!certificate_names_issuer(inspection->certificates[i],
+                                      inspection->certificates[issuer])) {
+            return inspection_fail(check, "the %s names another issuer than %s",
+                                   certificate_names[i], i < ROOT ? "the next one" : "itself");
+        }
+    }
+    inspection->have |= HAVE_ISSUERS;
+    return inspection_pass(check, "each names the next one, the root itself");
+}
+
 bool inspection_chain(struct inspection *inspection, struct attest_check *check)
 {
     struct x509_st **certificates = inspection->certificates;
@@ -106,12 +125,11 @@ bool inspection_chain(struct inspection *inspection, struct attest_check *check)
 
 bool inspection_certificate_time(struct inspection *inspection, struct attest_check *check)
 {
-    static const char *const names[INSPECTION_CERTIFICATES] = {"leaf", "intermediate", "root"};
     for (size_t i = 0; i < INSPECTION_CERTIFICATES; i++) {
         int place = certificate_time_place(inspection->certificates[i], inspection->policy->now_ms);
         if (place != 0) {
             return inspection_fail(check, place < 0 ? "the %s is not yet valid" : "the %s expired",
-                                   names[i]);
+                                   certificate_names[i]);
         }
     }
     return inspection_pass(check, "all three are valid at that time");

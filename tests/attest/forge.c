@@ -66,6 +66,7 @@ void forge_init(struct forge *forge)
 {
     *forge = (struct forge){
         .leaf_name = "SEV-VCEK",
+        .leaf_issuer = "SEV-Forged",
         .product = "Genoa",
         .leaf_tcb = UINT64_C(0xD917000000000A04),
         .hardware_id_size = 64,
@@ -168,7 +169,7 @@ static void leaf_make(const struct forge *forge, const struct authority *authori
     const struct certificate_template template = {
         .role = CERTIFICATE_LEAF,
         .subject = forge->leaf_name,
-        .issuer = "SEV-Forged",
+        .issuer = forge->leaf_issuer,
         .not_before_ms = forge->leaf_not_before_ms,
         .not_after_ms = forge->leaf_not_after_ms,
         .extensions = extensions,

@@ -25,6 +25,7 @@ struct forge_patch {
 struct forge {
     /* The leaf. */
     const char *leaf_name;
+    const char *leaf_issuer;
     const char *product; /* NULL: no extension */
     uint64_t leaf_tcb;
     bool turin_order;

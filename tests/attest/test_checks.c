@@ -62,6 +62,11 @@ static void nobody_named_the_root(struct vector *v)
     v->policy.allow_any_simulated_root = false;
 }
 
+static void names_another_issuer(struct vector *v)
+{
+    v->forge.leaf_issuer = "SEV-Genoa";
+}
+
 static void issued_by_another(struct vector *v)
 {
     v->forge.wrong_issuer_key = true;
@@ -264,6 +269,7 @@ static const struct row rows[] = {
     {"certificates_present", NULL, two_certificates},
     {"certificates_parse", NULL, certificate_of_nothing},
     {"root_pinned", nobody_named_the_root, NULL},
+    {"issuer_names", names_another_issuer, NULL},
     {"chain", issued_by_another, NULL},
     {"certificate_time", expired, NULL},
     {"revocation", list_is_missing, NULL},

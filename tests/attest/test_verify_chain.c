@@ -131,6 +131,17 @@ Test(attest_verify_chain, every_signature_counts_the_roots_own_too)
     }
 }
 
+Test(attest_verify_chain, issuers_are_named)
+{
+    forge.leaf_issuer = "ARK-Forged";
+    assert_fails("issuer_names");
+    forge.leaf_issuer = "sev-forged "; /* the same to X.509, which knows neither case nor space */
+    assert_ok();
+    forge.wrong_issuer_key = true; /* and signed by whom it names: still not by the intermediate */
+    forge.leaf_issuer = "ARK-Forged";
+    assert_fails("issuer_names");
+}
+
 Test(attest_verify_chain, order_of_certificates_is_fixed)
 {
     json_t *evidence = forge_evidence(&forge);
@@ -138,7 +149,7 @@ Test(attest_verify_chain, order_of_certificates_is_fixed)
     json_t *intermediate = json_incref(json_array_get(list, 1));
     json_array_set(list, 1, json_array_get(list, 2));
     json_array_set_new(list, 2, intermediate);
-    forge_assert_fails(evidence, &any_root, "chain");
+    forge_assert_fails(evidence, &any_root, "issuer_names");
     json_decref(evidence);
 }
 
