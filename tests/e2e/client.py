@@ -1,93 +1,29 @@
 """client: a client of a WASM Hypervisor node, written from docs/protocol.md alone.
 
-It shares no code with the node: HPKE (RFC 9180), the response opening (RFC 9458 section 4.4), the canonical JSON (RFC 8785), the
-Merkle proofs (RFC 9162), the signed notes (C2SP) and the check of the simulated evidence are composed here from Python's standard
-library and python3-cryptography. When node and client agree, two readings of the page agree.
+It shares no code with the node: HPKE (RFC 9180) and the response opening (RFC 9458 section 4.4) are composed here from Python's
+standard library and python3-cryptography, what is verified in verify_chain.py. When node and client agree, two readings of the page
+agree.
 
 SPDX-License-Identifier: Apache-2.0
 """
 
-import base64
 import hashlib
 import hmac
 import http.client
 import json
-import math
 import uuid
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, utils
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from verify_chain import (  # pylint: disable=unused-import
+    Epoch, Execution, Unverified, b64, bytes_member, commitment_of, header_hash, inclusion_root, jcs, jcs_number, leaf_hash, open_checkpoint,
+    open_tlog_proof, parse_vkey, require, sha256, unb64, verify_binding,
+)
+
 KEM, KDF, AEAD = 0x0010, 0x0001, 0x0002
-
-
-class Unverified(Exception):
-    """Something the node said does not hold."""
-
-
-def require(condition, message):
-    if not condition:
-        raise Unverified(message)
-
-
-def b64(data):
-    return base64.b64encode(data).decode()
-
-
-def unb64(text):
-    return base64.b64decode(text, validate=True)
-
-
-def sha256(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()
-
-
-# ---- RFC 8785 ----
-
-
-def jcs_number(value):
-    if isinstance(value, int):
-        require(abs(value) < 2**53, "integers beyond 2^53 travel as strings")
-        return str(value)
-    require(math.isfinite(value), "NaN and infinities are no JSON numbers")
-    if value == 0:
-        return "0"
-    mantissa, exponent = repr(value), 0
-    sign = "-" if mantissa.startswith("-") else ""
-    mantissa = mantissa.lstrip("-")
-    if "e" in mantissa:
-        mantissa, exponent_text = mantissa.split("e")
-        exponent = int(exponent_text)
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    point = len(whole) + exponent - (len(whole + fraction) - len((whole + fraction).lstrip("0")))
-    digits = digits.rstrip("0")
-    if len(digits) <= point <= 21:
-        return sign + digits + "0" * (point - len(digits))
-    if 0 < point <= 21:
-        return sign + digits[:point] + "." + digits[point:]
-    if -6 < point <= 0:
-        return sign + "0." + "0" * -point + digits
-    exponent = point - 1
-    text = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
-    return f"{sign}{text}e{'+' if exponent >= 0 else '-'}{abs(exponent)}"
-
-
-def jcs(value):
-    """The canonical form, as text."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (int, float)):
-        return jcs_number(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(jcs(item) for item in value) + "]"
-    members = sorted(value.items(), key=lambda member: member[0].encode("utf-16-be"))
-    return "{" + ",".join(json.dumps(name, ensure_ascii=False) + ":" + jcs(item) for name, item in members) + "}"
 
 
 # ---- HPKE base mode, sender ----
@@ -152,29 +88,6 @@ class HpkeSender:
 # ---- the audit log, from outside ----
 
 
-def leaf_hash(leaf):
-    return sha256(b"\0", leaf)
-
-
-def inclusion_root(index, size, leaf, proof):
-    """RFC 9162 section 2.1.3.2: the root that the proof leads to."""
-    require(index < size, "the leaf lies beyond the tree")
-    fn, sn, root = index, size - 1, leaf
-    for node in proof:
-        require(sn != 0, "the proof is too long")
-        if fn & 1 or fn == sn:
-            root = sha256(b"\1", node, root)
-            while not fn & 1 and fn != 0:
-                fn >>= 1
-                sn >>= 1
-        else:
-            root = sha256(b"\1", root, node)
-        fn >>= 1
-        sn >>= 1
-    require(sn == 0, "the proof is too short")
-    return root
-
-
 def tree_root(leaves):
     """RFC 9162 section 2.1.1, from all the leaf hashes."""
     if not leaves:
@@ -183,34 +96,6 @@ def tree_root(leaves):
         return leaves[0]
     split = 1 << (len(leaves) - 1).bit_length() - 1
     return sha256(b"\1", tree_root(leaves[:split]), tree_root(leaves[split:]))
-
-
-def parse_vkey(vkey, kind=1):
-    name, key_id, key = vkey.split("+", 2)
-    key = unb64(key)
-    require(key[0] == kind and len(key) == 33, "not an Ed25519 verifier key of that kind")
-    require(sha256(name.encode(), b"\n", key)[:4].hex() == key_id, "the key id does not fit the key")
-    return name, bytes.fromhex(key_id), ed25519.Ed25519PublicKey.from_public_bytes(key[1:])
-
-
-def open_checkpoint(note, vkey):
-    """(origin, size, root) of a checkpoint that this key signed."""
-    name, key_id, key = parse_vkey(vkey)
-    body, separator, signatures = note.rpartition("\n\n")
-    require(separator and signatures.endswith("\n"), "not a signed note")
-    body += "\n"
-    for line in signatures.splitlines():
-        require(line.startswith("\u2014 "), "a signature line begins with an em dash")
-        signer, signature = line[2:].split(" ")
-        signature = unb64(signature)
-        if signer == name and signature[:4] == key_id:
-            try:
-                key.verify(signature[4:], body.encode())
-            except InvalidSignature as error:
-                raise Unverified("the checkpoint's signature") from error
-            origin, size, root = body.split("\n")[:3]
-            return origin, int(size), unb64(root)
-    raise Unverified("no signature of the log's key")
 
 
 def open_cosignature(note, vkey):
@@ -246,79 +131,7 @@ def consistency_proof(old_size, leaves):
     return subproof(old_size, leaves, True) if old_size else []
 
 
-def open_tlog_proof(proof, vkey, leaf):
-    """(index, origin, size) once the proof shows that `leaf` (its hash) is in the tree of a signed checkpoint."""
-    head, checkpoint = proof.split("\n\n", 1)
-    lines = head.split("\n")
-    require(lines[0] == "c2sp.org/tlog-proof@v1", "the proof's first line")
-    lines = [line for line in lines[1:] if not line.startswith("extra ")]
-    require(lines[0].startswith("index "), "the proof's index line")
-    index = int(lines[0][len("index ") :])
-    origin, size, root = open_checkpoint(checkpoint, vkey)
-    require(inclusion_root(index, size, leaf, [unb64(line) for line in lines[1:]]) == root, "the proof leads to another root")
-    return index, origin, size
-
-
-# ---- evidence of a simulated node, and what its epoch key signs ----
-
-
-class Epoch:
-    def __init__(self, evidence):
-        self.provider = evidence["provider"]
-        self.statement_text = evidence["statement"]
-        self.statement = json.loads(self.statement_text)
-        require(jcs(self.statement) == self.statement_text, "the statement is not canonical")
-        self.digest = hashlib.sha512(self.statement_text.encode()).digest()
-        if self.provider == "simulated":
-            self.check_report(unb64(evidence["report"]), [unb64(der) for der in evidence["certificates"]])
-        self.key = ed25519.Ed25519PublicKey.from_public_bytes(bytes_member(self.statement, "signing_key", 32))
-        self.vkey = self.statement["log_vkey"]
-
-    def check_report(self, report, certificates):
-        require(len(report) == 1184, "the report's size")
-        require(report[0x50:0x90] == self.digest, "the report speaks of another statement")
-        chip, signer, root = (x509.load_der_x509_certificate(der) for der in certificates)
-        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
-        for child, parent in ((chip, signer), (signer, root), (root, root)):
-            parent.public_key().verify(child.signature, child.tbs_certificate_bytes, pss, hashes.SHA384())
-        r = int.from_bytes(report[0x2A0 : 0x2A0 + 72], "little")
-        s = int.from_bytes(report[0x2E8 : 0x2E8 + 72], "little")
-        chip.public_key().verify(utils.encode_dss_signature(r, s), report[:0x2A0], ec.ECDSA(hashes.SHA384()))
-        self.root_sha256 = hashlib.sha256(certificates[2]).hexdigest()
-
-    def open(self, signed, domain):
-        """The payload of what this epoch's key signed, for that purpose."""
-        require(signed["epoch"] == self.digest.hex(), "signed in another epoch")
-        try:
-            self.key.verify(unb64(signed["signature"]), signed["payload"].encode())
-        except InvalidSignature as error:
-            raise Unverified(f"the signature of {domain}") from error
-        payload = json.loads(signed["payload"])
-        require(jcs(payload) == signed["payload"], "the payload is not canonical")
-        require(payload["domain"] == domain, f"signed as {payload['domain']}, not as {domain}")
-        return payload
-
-
-def bytes_member(value, name, size):
-    """Hex or base64, whichever has that many bytes."""
-    text = value[name]
-    data = bytes.fromhex(text) if len(text) == 2 * size else unb64(text)
-    require(len(data) == size, f"{name} has {len(data)} bytes")
-    return data
-
-
 # ---- the client ----
-
-HEADER_MEMBERS = (
-    "arguments",
-    "function_name",
-    "gas_limit",
-    "memory_limit_bytes",
-    "mode",
-    "request_id",
-    "result_type",
-    "timeout_seconds",
-)
 
 
 class Answer:
@@ -344,17 +157,10 @@ class Prepared:
         self.key, self.body, self.sender, self.module = key, body, sender, module
 
     def header_hash(self):
-        header = {name: self.body[name] for name in HEADER_MEMBERS if name in self.body}
-        return sha256(jcs(header).encode())
+        return header_hash(self.body)
 
     def commitment(self):
-        return sha256(
-            b"wasm-hypervisor/1 request commitment\0",
-            self.header_hash(),
-            sha256(unb64(self.body["encrypted_wasm"])),
-            sha256(unb64(self.body.get("encrypted_arguments", ""))),
-            self.sender.enc,
-        )
+        return commitment_of(self.body)
 
 
 class Client:
@@ -437,10 +243,7 @@ class Client:
 def verify_key(key, nonce=None):
     """The epoch that vouches for a request key, once its signature over the key has been checked."""
     epoch = Epoch(key["attestation"])
-    require(epoch.statement["node_id"] == key["node_id"], "the evidence speaks of another node")
-    binding = epoch.open(key["attestation"]["key_binding"], "wasm-hypervisor/1 request key")
-    for member in ("request_id", "public_key", "key_derivation_salt", "expires_at"):
-        require(binding[member] == key[member], f"{member} of the key is not the one that was signed")
+    binding = verify_binding(key, epoch)
     require(binding.get("nonce") == (b64(nonce) if nonce else None), "the nonce is not ours")
     return epoch
 
@@ -448,44 +251,8 @@ def verify_key(key, nonce=None):
 def verify_answer(prepared, answer, epoch=None):
     """Opens an answer (a success or a failure of the program) and checks every promise; returns the plaintext result."""
     epoch = epoch or verify_key(prepared.key)
-    body = answer.json
-    commitment = prepared.commitment()
-    require(body["request_id"] == prepared.key["request_id"], "the answer is another request's")
-    require(body["request_commitment"] == commitment.hex(), "the request commitment is not ours")
-    plaintext = prepared.sender.open_response(unb64(body["encrypted_result"]), commitment)
-    require(sha256(plaintext).hex() == body["result_commitment"], "the result commitment does not fit the result")
-    result = json.loads(plaintext)
-    require(result["request_id"] == body["request_id"], "the result is another request's")
-    require(len(bytes_member(result, "blind", 32)) == 32, "the blind has 32 bytes")
-    require(result["program_hash"] == sha256(prepared.module).hex(), "another program ran")
-    if result["status"] == "success":
-        require(result["output_hash"] == sha256(jcs(result["outputs"]).encode()).hex(), "the output hash")
-    else:
-        require("outputs" not in result and result["error"]["code"] == body["error_code"], "a failure that is none")
-    require(result["execution_summary"] == body["execution_summary"], "two summaries")
-    verify_record(body, commitment, epoch)
-    return result
-
-
-def verify_record(body, commitment, epoch):
-    """The leaf is in the log, and the receipt says the same as the answer."""
-    record = body["commitment"]
-    leaf = json.loads(record["leaf"])
-    require(leaf_hash(record["leaf"].encode()).hex() == record["leaf_hash"], "the leaf has another hash")
-    for member in ("request_id", "request_commitment", "result_commitment"):
-        require(leaf[member] == body[member], f"the leaf's {member}")
-    for member in ("status", "gas_consumed", "gas_schedule"):
-        require(leaf[member] == body["execution_summary"][member], f"the leaf's {member}")
-    require((leaf["type"], leaf["admit"]) == ("RESULT", record["admit_index"]), "the leaf is no result of this request")
-    index, origin, _ = open_tlog_proof(record["tlog_proof"], epoch.vkey, bytes.fromhex(record["leaf_hash"]))
-    require(index == int(record["leaf_index"]), "the proof is of another leaf")
-    require(origin == record["log_origin"], "the proof is of another log")
-    receipt = epoch.open(body["receipt"], "wasm-hypervisor/1 receipt")
-    require(receipt["request_id"] == body["request_id"], "the receipt is another request's")
-    require(receipt["request_commitment"] == commitment.hex(), "the receipt's request commitment")
-    require(receipt["result_commitment"] == body["result_commitment"], "the receipt's result commitment")
-    for member in ("status", "gas_consumed", "gas_schedule"):
-        require(receipt[member] == body["execution_summary"][member], f"the receipt's {member}")
-    require(receipt["leaf_index"] == index, "the receipt's leaf")
-    require(receipt.get("error_code") == leaf.get("error_code") == body.get("error_code"), "the error code")
-    return receipt
+    try:
+        plaintext = prepared.sender.open_response(unb64(answer.json["encrypted_result"]), prepared.commitment())
+    except InvalidTag as error:
+        raise Unverified("the result does not open under our request's commitment") from error
+    return Execution(epoch, prepared.key, answer.json, prepared.body, plaintext, prepared.module).result

@@ -57,6 +57,25 @@ def authorities(folder):
         return serialization.load_pem_private_key(file.read(), None), entries + bytes(24) + data
 
 
+def report_of(key, user_data, patches=(), vmpl=0):
+    """A report of that chip, signed after the patches (offset, bytes)."""
+    report = bytearray(1184)
+    struct.pack_into("<IIQ", report, 0, 3, 0, 1 << 17)
+    struct.pack_into("<II", report, 0x30, vmpl, 1)
+    report[0x50:0x90] = user_data
+    report[0x90:0xC0] = bytes([7]) * 48
+    report[0x188:0x18B] = bytes([0x19, 0x11, 1])
+    report[0x1A0:0x1E0] = CHIP
+    for place in (0x38, 0x180, 0x1E0, 0x1F0):
+        report[place:place + 8] = TCB
+    for offset, content in patches:
+        report[offset:offset + len(content)] = content
+    r, s = decode_dss_signature(key.sign(bytes(report[:0x2A0]), ec.ECDSA(hashes.SHA384())))
+    report[0x2A0:0x2E8] = r.to_bytes(72, "little")
+    report[0x2E8:0x330] = s.to_bytes(72, "little")
+    return bytes(report)
+
+
 class Processor(threading.Thread):
     """Answers the shim. What goes wrong is set on it: attributes below."""
 
@@ -83,19 +102,7 @@ class Processor(threading.Thread):
 
     def report(self, user_data, vmpl):
         self.asked_vmpl = vmpl
-        report = bytearray(1184)
-        struct.pack_into("<IIQ", report, 0, 3, 0, 1 << 17)
-        struct.pack_into("<II", report, 0x30, vmpl, 1)
-        report[0x50:0x90] = user_data
-        report[0x90:0xC0] = bytes([7]) * 48
-        report[0x188:0x18B] = bytes([0x19, 0x11, 1])
-        report[0x1A0:0x1E0] = CHIP
-        for place in (0x38, 0x180, 0x1E0, 0x1F0):
-            report[place:place + 8] = TCB
-        r, s = decode_dss_signature(self.key.sign(bytes(report[:0x2A0]), ec.ECDSA(hashes.SHA384())))
-        report[0x2A0:0x2E8] = r.to_bytes(72, "little")
-        report[0x2E8:0x330] = s.to_bytes(72, "little")
-        return bytes(self.change(report))
+        return bytes(self.change(bytearray(report_of(self.key, user_data, vmpl=vmpl))))
 
     def ioctl(self, content):
         self.calls += 1
