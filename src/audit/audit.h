@@ -167,6 +167,15 @@ bool audit_witness_latest(struct audit_witness *witness, const char *origin_hash
 
 struct audit_log;
 
+/* How the log's private keys are wrapped. The seed is secret, and wiped by whoever asked. */
+struct audit_sealing {
+    bool (*seal)(void *context, const uint8_t seed[static CRYPTO_ED25519_SEED_BYTES],
+                 struct buffer *out, struct err *err);
+    bool (*unseal)(void *context, struct bytes sealed,
+                   uint8_t seed[static CRYPTO_ED25519_SEED_BYTES], struct err *err);
+    void *context;
+};
+
 struct audit_config {
     const char *directory;
     uint32_t batch_delay_ms_max;  /* how long the first entry of a batch may wait; default 2 */
@@ -175,6 +184,8 @@ struct audit_config {
     bool rotates_monthly;         /* the first entry of a month (UTC) begins a segment */
     uint64_t segment_bytes_max;   /* a segment that has so many is ended; 0: none */
     const struct clock *clock;
+    const struct audit_sealing *sealing; /* borrowed; NULL: a sealed key is refused (CONFIG) */
+    bool seals_new_keys;                 /* then there is a sealing */
 };
 
 struct audit_recovery {        /* what opening found */
@@ -191,6 +202,11 @@ struct audit_recovery {        /* what opening found */
  * already. origin NULL: made from a random node id, "wasm-hypervisor.local/<hex>". */
 bool audit_log_init(const char *directory, const char *origin, const struct clock *clock,
                     struct err *err) MUST_CHECK;
+/* The same; of the config directory, clock and sealing count. */
+bool audit_log_make(const struct audit_config *config, const char *origin,
+                    struct err *err) MUST_CHECK;
+/* In which forms private keys lie there: both while a change is under way, none without a log. */
+void audit_log_key_forms(const char *directory, bool *plain, bool *sealed);
 /* One process at a time (flock): else BUSY. Refuses (TAMPERED, with what to do) a checkpoint newer
  * than the data, another root at the same size, a missing log. `fatal` is called once if the log
  * dies later. */
@@ -255,10 +271,11 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
 bool audit_log_rotate(struct audit_log *log, audit_commit_cb cb, void *context,
                       struct err *err) MUST_CHECK;
 
-/* Replaces the key that signs by a new one, with a KEY_ROTATE entry that both sign. May block for
- * some disk writes. BUSY while another one is under way, LIMIT after 64 keys. When cb comes with
- * ok, the new key is the log's and the old private key is gone; audit_log_vkey says another text
- * then, the old one stays valid until close. Fails as submit, or with IO. */
+/* Replaces the key that signs by a new one, sealed or not as the config says, with a KEY_ROTATE
+ * entry that both sign. May block for some disk writes. BUSY while another one is under way, LIMIT
+ * after 64 keys. When cb comes with ok, the new key is the log's and the old private key is gone;
+ * audit_log_vkey says another text then, the old one stays valid until close. Fails as submit, or
+ * with IO. */
 bool audit_log_rotate_key(struct audit_log *log, audit_commit_cb cb, void *context,
                           struct err *err) MUST_CHECK;
 

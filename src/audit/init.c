@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "audit/log.h"
+#include "audit/key_file.h"
 
 #include "base/arena.h"
 #include "base/text.h"
@@ -55,17 +55,13 @@ static bool keys_make(struct audit_log *log, const char *origin, struct err *err
 {
     uint8_t public_key[128];
     struct audit_key key;
-    struct buffer path;
     struct buffer line;
     bool ok = false;
-    buffer_init(&path, 64 * 1024);
     buffer_init(&line, AUDIT_VKEY_CHARS_MAX + 1);
     if (log->signer == NULL) {
         log->signer = crypto_signer_generate(CRYPTO_ED25519);
     }
-    buffer_printf(&path, "%s/%s", log->config.directory, AUDIT_KEY_FILE);
-    buffer_append_u8(&path, '\0');
-    if (log->signer == NULL || path.failed) {
+    if (log->signer == NULL) {
         err_set(err, ERR_NO_MEMORY, "no memory for the signing key");
         goto out;
     }
@@ -79,11 +75,12 @@ static bool keys_make(struct audit_log *log, const char *origin, struct err *err
         err_set(err, ERR_NO_MEMORY, "no memory for the verifier key");
         goto out;
     }
-    ok = crypto_signer_save(log->signer, (const char *)path.ptr, err) &&
+    const struct audit_private private = {.signer = log->signer,
+                                          .is_sealed = log->config.seals_new_keys};
+    ok = audit_key_file_save(log, AUDIT_KEY_CURRENT, &private, err) &&
          audit_io_create_file(log->io, log->directory_fd, AUDIT_VKEY_FILE, 0644,
                               buffer_bytes(&line), err);
 out:
-    buffer_release(&path);
     buffer_release(&line);
     return ok;
 }
@@ -145,11 +142,10 @@ static bool parent_sync(const struct audit_io *io, const char *directory, struct
     return ok;
 }
 
-bool audit_log_init_with(const struct audit_io *io, const char *directory, const char *origin,
-                         struct crypto_signer *signer, const struct clock *clock, struct err *err)
+bool audit_log_init_with(const struct audit_io *io, const struct audit_config *config,
+                         const char *origin, struct crypto_signer *signer, struct err *err)
 {
     char made[AUDIT_ORIGIN_CHARS_MAX + 1];
-    const struct audit_config config = {.directory = directory, .clock = clock};
     struct audit_log *log = NULL;
     if (origin == NULL) {
         origin_make(made);
@@ -161,19 +157,25 @@ bool audit_log_init_with(const struct audit_io *io, const char *directory, const
                        "a log's origin has 1 to %d characters, no blanks and no '+'",
                        AUDIT_ORIGIN_CHARS_MAX);
     }
-    if (!directory_make(io, directory, err) || !audit_log_new(io, &config, &log, err)) {
+    if (!directory_make(io, config->directory, err) || !audit_log_new(io, config, &log, err)) {
         crypto_signer_free(signer);
         return false;
     }
     log->signer = signer; /* transferred */
     bool ok = keys_make(log, origin, err) && entries_make(log, err) && first_commit(log, err) &&
-              audit_log_save(log, err) && parent_sync(io, directory, err);
+              audit_log_save(log, err) && parent_sync(io, config->directory, err);
     audit_log_free(log);
     return ok;
+}
+
+bool audit_log_make(const struct audit_config *config, const char *origin, struct err *err)
+{
+    return audit_log_init_with(&audit_io_system, config, origin, NULL, err);
 }
 
 bool audit_log_init(const char *directory, const char *origin, const struct clock *clock,
                     struct err *err)
 {
-    return audit_log_init_with(&audit_io_system, directory, origin, NULL, clock, err);
+    const struct audit_config config = {.directory = directory, .clock = clock};
+    return audit_log_make(&config, origin, err);
 }

@@ -9,12 +9,14 @@
  *     4. log.vkey               the new key in the first line, before all that were
  *     5. signing-key.pem        renamed from signing-key.next.pem; the old private key is gone
  *
+ * Either may be sealed instead (key_file.h), and a change of the key is how that changes.
+ *
  * A crash before 2 leaves a next key that no entry names: opening removes it. A crash after 2
  * leaves one that the last KEY_ROTATE names: opening goes on from 3.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "audit/log.h"
+#include "audit/key_file.h"
 
 #include "base/arena.h"
 #include "base/text.h"
@@ -107,91 +109,66 @@ static bool read_vkeys(struct audit_log *log, struct err *err)
     return ok;
 }
 
-/* "directory/name", to be freed. */
-static char *path_of(const struct audit_log *log, const char *name, struct err *err)
-{
-    struct buffer path;
-    buffer_init(&path, 64 * 1024);
-    buffer_printf(&path, "%s/%s", log->config.directory, name);
-    buffer_append_u8(&path, '\0');
-    char *text = (char *)buffer_detach(&path, &(size_t){0});
-    if (text == NULL) {
-        err_set(err, ERR_NO_MEMORY, "no memory for a path");
-    }
-    return text;
-}
-
-/* A private key that must be ours alone. */
-static bool read_signer(const struct audit_log *log, const char *name, struct crypto_signer **out,
-                        struct audit_key *key, struct err *err)
-{
-    uint8_t public_key[128];
-    struct stat status;
-    bool ok = false;
-    char *path = path_of(log, name, err);
-    if (path == NULL) {
-        return false;
-    }
-    if (fstatat(log->directory_fd, name, &status, 0) != 0) {
-        audit_part_missing(log, name, err);
-        goto out;
-    }
-    if ((status.st_mode & 077) != 0) {
-        err_set(err, ERR_CONFIG, "%s can be read by others: chmod 600 it", path);
-        goto out;
-    }
-    if (!crypto_signer_load(path, out, err)) {
-        goto out;
-    }
-    if (crypto_signer_algorithm(*out) != CRYPTO_ED25519 ||
-        crypto_signer_public(*out, public_key) != CRYPTO_ED25519_PUBLIC_BYTES) {
-        err_set(err, ERR_TAMPERED, "%s is no key of a log: restore the right one", path);
-        goto out;
-    }
-    audit_key_init(key, log->key.name, public_key);
-    ok = true;
-out:
-    heap_free(path);
-    return ok;
-}
-
-/* Step 5: the next key's file becomes the key's. */
-static bool next_key_rename(struct audit_log *log, struct err *err)
-{
-    const struct audit_io *io = log->io;
-    return (io->rename(io->context, log->directory_fd, AUDIT_NEXT_KEY_FILE, AUDIT_KEY_FILE) == 0 &&
-            io->sync(io->context, log->directory_fd) == 0) ||
-           err_set(err, ERR_IO, "%s: rename: %s", AUDIT_KEY_FILE, strerror(errno));
-}
-
 static void next_key_take(struct audit_log *log)
 {
     crypto_signer_free(log->signer);
     log->signer = log->next_signer;
+    log->key_is_sealed = log->next_is_sealed;
     log->next_signer = NULL;
+}
+
+/* The one that is being brought in, if there is one. */
+static bool read_next(struct audit_log *log, struct err *err)
+{
+    struct audit_private next;
+    struct err why;
+    if (!audit_key_file_load(log, AUDIT_KEY_NEXT, &next, &why)) {
+        if (why.code != ERR_NOT_FOUND) {
+            *err = why;
+        }
+        return why.code == ERR_NOT_FOUND;
+    }
+    log->next_signer = next.signer;
+    log->next_key = next.key;
+    log->next_is_sealed = next.is_sealed;
+    return true;
+}
+
+/* A crash came between the last two steps. */
+static bool next_key_is_due(const struct audit_log *log)
+{
+    return log->next_signer != NULL && keys_equal(&log->next_key, &log->key);
+}
+
+static bool next_key_finish(struct audit_log *log, struct err *err)
+{
+    next_key_take(log);
+    return audit_key_file_promote(log, log->key_is_sealed, err);
 }
 
 bool audit_keys_read(struct audit_log *log, struct err *err)
 {
-    struct audit_key key;
-    struct stat status;
-    if (!read_vkeys(log, err) || !read_signer(log, AUDIT_KEY_FILE, &log->signer, &key, err)) {
+    struct audit_private current = {.signer = NULL};
+    if (!read_vkeys(log, err) || !read_next(log, err)) {
         return false;
     }
-    if (fstatat(log->directory_fd, AUDIT_NEXT_KEY_FILE, &status, 0) == 0 &&
-        !read_signer(log, AUDIT_NEXT_KEY_FILE, &log->next_signer, &log->next_key, err)) {
-        return false;
+    if (!audit_key_file_load(log, AUDIT_KEY_CURRENT, &current, err)) {
+        if (err->code != ERR_NOT_FOUND) {
+            return false;
+        }
+        return next_key_is_due(log) ? next_key_finish(log, err)
+                                    : audit_part_missing(log, "signing-key.pem", err);
     }
-    if (keys_equal(&key, &log->key)) {
+    log->signer = current.signer;
+    log->key_is_sealed = current.is_sealed;
+    if (keys_equal(&current.key, &log->key)) {
         return true;
     }
-    if (log->next_signer == NULL || !keys_equal(&log->next_key, &log->key)) {
-        return err_set(err, ERR_TAMPERED,
-                       "%s/%s is not the key that %s names: restore the right one",
-                       log->config.directory, AUDIT_KEY_FILE, AUDIT_VKEY_FILE);
-    }
-    next_key_take(log); /* a crash came between the last two steps */
-    return next_key_rename(log, err);
+    return next_key_is_due(log)
+               ? next_key_finish(log, err)
+               : err_set(err, ERR_TAMPERED,
+                         "%s holds another private key than %s names: restore the right one",
+                         log->config.directory, AUDIT_VKEY_FILE);
 }
 
 bool audit_keys_settle(struct audit_log *log, const struct audit_key *last, struct err *err)
@@ -199,8 +176,8 @@ bool audit_keys_settle(struct audit_log *log, const struct audit_key *last, stru
     if (log->next_signer != NULL && (last == NULL || !keys_equal(last, &log->next_key))) {
         crypto_signer_free(log->next_signer);
         log->next_signer = NULL;
-        if (log->io->unlink(log->io->context, log->directory_fd, AUDIT_NEXT_KEY_FILE) != 0) {
-            return err_set(err, ERR_IO, "%s: unlink: %s", AUDIT_NEXT_KEY_FILE, strerror(errno));
+        if (!audit_key_file_remove_next(log, log->next_is_sealed, err)) {
+            return false;
         }
     }
     if (last != NULL && log->next_signer == NULL && !keys_equal(last, &log->key)) {
@@ -256,39 +233,29 @@ static json_t *rotate_fields(const struct audit_log *log, struct err *err)
 
 void audit_key_abandon(struct audit_log *log)
 {
+    struct err ignored;
     crypto_signer_free(log->next_signer);
     log->next_signer = NULL;
     /* If it stays, opening removes it. */
-    (void)log->io->unlink(log->io->context, log->directory_fd, AUDIT_NEXT_KEY_FILE);
+    (void)!audit_key_file_remove_next(log, log->next_is_sealed, &ignored);
 }
 
 bool audit_key_begin(struct audit_log *log, struct err *err)
 {
     uint8_t public_key[128];
-    bool ok = false;
-    char *path = path_of(log, AUDIT_NEXT_KEY_FILE, err);
-    if (path == NULL) {
+    struct audit_private next = {.signer = crypto_signer_generate(CRYPTO_ED25519),
+                                 .is_sealed = log->config.seals_new_keys};
+    log->next_signer = next.signer;
+    log->next_is_sealed = next.is_sealed;
+    if (next.signer == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a signing key");
+    }
+    if (!audit_key_file_save(log, AUDIT_KEY_NEXT, &next, err)) {
         return false;
     }
-    log->next_signer = crypto_signer_generate(CRYPTO_ED25519);
-    if (log->next_signer == NULL) {
-        err_set(err, ERR_NO_MEMORY, "no memory for a signing key");
-        goto out;
-    }
-    if (!crypto_signer_save(log->next_signer, path, err)) {
-        goto out;
-    }
-    if (log->io->sync(log->io->context, log->directory_fd) != 0) {
-        err_set(err, ERR_IO, "%s: fsync of the directory: %s", AUDIT_NEXT_KEY_FILE,
-                strerror(errno));
-        goto out;
-    }
-    (void)crypto_signer_public(log->next_signer, public_key);
+    (void)crypto_signer_public(next.signer, public_key);
     audit_key_init(&log->next_key, log->key.name, public_key);
-    ok = true;
-out:
-    heap_free(path);
-    return ok;
+    return true;
 }
 
 bool audit_key_place(struct audit_log *log, struct audit_pending **rotating, struct err *err)
@@ -351,7 +318,8 @@ out:
 bool audit_key_switch(struct audit_log *log, struct err *err)
 {
     assert(log->next_signer != NULL);
-    if (!audit_log_save(log, err) || !vkeys_replace(log, err) || !next_key_rename(log, err) ||
+    if (!audit_log_save(log, err) || !vkeys_replace(log, err) ||
+        !audit_key_file_promote(log, log->next_is_sealed, err) ||
         !audit_key_set(log, &log->next_key, err)) {
         return false;
     }

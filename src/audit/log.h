@@ -38,8 +38,6 @@ enum {
  * most so long. */
 enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 10000 };
 
-#define AUDIT_KEY_FILE "signing-key.pem"
-#define AUDIT_NEXT_KEY_FILE "signing-key.next.pem"
 #define AUDIT_VKEY_FILE "log.vkey"
 #define AUDIT_VKEY_TEMPORARY "log.vkey.tmp"
 #define AUDIT_CHECKPOINT_FILE "checkpoint"
@@ -81,6 +79,13 @@ struct audit_vkey {
     char text[AUDIT_VKEY_CHARS_MAX + 1];
 };
 
+/* A private key as it is kept. */
+struct audit_private {
+    struct crypto_signer *signer;
+    struct audit_key key;
+    bool is_sealed;
+};
+
 struct audit_log {
     const struct audit_io *io;
     struct audit_config config; /* defaults filled in; directory is owned */
@@ -90,6 +95,8 @@ struct audit_log {
     struct crypto_signer *next_signer; /* of a key that is being brought in; else NULL */
     struct audit_key key;
     struct audit_key next_key;
+    bool key_is_sealed;
+    bool next_is_sealed;
     _Atomic(struct audit_vkey *) vkey;
 
     /* the writer's */
@@ -145,8 +152,8 @@ struct audit_log {
 
 /* Like the public functions without _with, on other system calls. `signer` NULL: a new key; else it
  * is taken over, also on failure. */
-bool audit_log_init_with(const struct audit_io *io, const char *directory, const char *origin,
-                         struct crypto_signer *signer, const struct clock *clock,
+bool audit_log_init_with(const struct audit_io *io, const struct audit_config *config,
+                         const char *origin, struct crypto_signer *signer,
                          struct err *err) MUST_CHECK;
 bool audit_log_open_with(const struct audit_io *io, const struct audit_config *config,
                          void (*fatal)(void *context, const struct err *err), void *context,

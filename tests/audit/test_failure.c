@@ -469,13 +469,12 @@ Test(audit_failure, a_log_that_was_not_made_whole_is_refused)
             directory_make(directory);
             rmdir(directory);
             fault_init(&fault, directory, (enum fault_mode)mode, at);
-            bool made = audit_log_init_with(&fault.io, directory, "log.example/t", NULL,
-                                            &clock_system, &err);
+            struct audit_config config = {.directory = directory, .clock = &clock_system};
+            bool made = audit_log_init_with(&fault.io, &config, "log.example/t", NULL, &err);
             fired = fault.fired;
             cr_assert_eq(made, !fired, "mode %d call %d", mode, at);
             cr_assert(made || err.code == ERR_IO, "%s", err.message);
             /* It may be whole all the same, if only the last syncs failed. */
-            struct audit_config config = {.directory = directory, .clock = &clock_system};
             struct audit_recovery recovery;
             struct audit_log *log = NULL;
             if (audit_log_open(&config, NULL, NULL, &log, &recovery, &err)) {

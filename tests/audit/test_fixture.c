@@ -90,8 +90,8 @@ static void make_example(const char *directory, struct buffer *proof)
     path_join(path, key_directory, "signing-key.pem");
     cr_assert(crypto_signer_load(path, &signer, &err), "%s", err.message);
     directory_remove(key_directory);
-    cr_assert(audit_log_init_with(&audit_io_system, directory, "log.example/node-1", signer, &clock,
-                                  &err),
+    const struct audit_config config = {.directory = directory, .clock = &clock};
+    cr_assert(audit_log_init_with(&audit_io_system, &config, "log.example/node-1", signer, &err),
               "%s", err.message);
     struct audit_log *log = log_open(directory, &clock, NULL);
     hash_text("request one", request);
