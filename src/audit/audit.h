@@ -5,11 +5,11 @@
  * it. They form one RFC 6962 tree per node, for ever; heads are C2SP checkpoints signed with
  * Ed25519 (docs/audit-log.md has the bytes). A commit batch is: build in memory, recompute and
  * compare, append to the entry file, fdatasync, sign, publish, call back. The checkpoint file
- * follows within ten seconds.
+ * follows within a second.
  * After a failed write or sync the log is dead: it says so once through `fatal` and refuses
  * everything after.
  *
- * The log owns one writer thread. submit is thread-safe; callbacks come from the writer thread, in
+ * The log owns two threads: one writes, one replaces the checkpoint file. submit is thread-safe; callbacks come from the writer thread, in
  * order of index.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -192,7 +192,7 @@ struct audit_recovery {        /* what opening found */
     uint64_t size;             /* entries */
     uint64_t torn_bytes_cut;   /* of an entry that was not whole */
     uint64_t unsigned_entries; /* whole entries past the checkpoint file, which lags by up to
-                                  ten seconds: kept, and covered by a new one */
+                                  a second: kept, and covered by a new one */
     bool checkpoint_lost;      /* its file was empty or all zeros, and was made anew */
     uint64_t unanswered_count; /* ADMITs without RESULT; a RECOVERED leaf with their indexes is
                                   appended */

@@ -7,7 +7,7 @@
  *     4. sign the checkpoint
  *     5. publish: readers see the new size; the submitters get their proofs
  *
- * The checkpoint file is replaced later and for many batches at once (audit_log_save). It may
+ * The checkpoint file is replaced later and for many batches at once (saver.c). It may
  * always be older than the entries: they hold whatever it would say, and give the same root again.
  * It can never be newer, as a head is signed only when its entries are on the disk.
  *
@@ -219,8 +219,11 @@ static bool batch_publish(struct audit_log *log, const struct list *batch, struc
     ok = ok && !log->committed.note.failed;
     if (ok) {
         log->committed.size = log->check.size;
-        log->unsaved_since_ns =
-            log->unsaved_since_ns == 0 ? clock_monotonic_ns(&clock_system) : log->unsaved_since_ns;
+        log->committed.at_ns = clock_monotonic_ns(&clock_system);
+        if (log->save.lags_since_ns == 0) {
+            log->save.lags_since_ns = log->committed.at_ns;
+            pthread_cond_signal(&log->save.changed);
+        }
     }
     pthread_mutex_unlock(&log->mutex);
     return ok || err_set(err, ERR_NO_MEMORY, "no memory for the index of the log");
@@ -231,19 +234,6 @@ bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err
     uint8_t root[AUDIT_HASH_BYTES];
     return batch_build(log, batch, err) && batch_check(log, root, err) && batch_write(log, err) &&
            batch_sign(log, batch, root, err) && batch_publish(log, batch, err);
-}
-
-bool audit_log_save(struct audit_log *log, struct err *err)
-{
-    /* Only the writer changes the note, so it may look without the mutex. */
-    if (log->unsaved_since_ns != 0 &&
-        !audit_io_replace_file(log->io, log->directory_fd, AUDIT_CHECKPOINT_FILE,
-                               AUDIT_CHECKPOINT_TEMPORARY, buffer_bytes(&log->committed.note),
-                               err)) {
-        return false;
-    }
-    log->unsaved_since_ns = 0;
-    return true;
 }
 
 static void pending_prove(struct audit_log *log, const struct audit_pending *pending)

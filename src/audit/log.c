@@ -85,8 +85,14 @@ static bool sync_make(struct audit_log *log, struct err *err)
         err_set(err, ERR_NO_MEMORY, "no condition variable");
         goto out;
     }
+    if (pthread_cond_init(&log->save.changed, &attributes) != 0) {
+        pthread_cond_destroy(&log->wake);
+        err_set(err, ERR_NO_MEMORY, "no condition variable");
+        goto out;
+    }
     if (pthread_mutex_init(&log->mutex, NULL) != 0) {
         pthread_cond_destroy(&log->wake);
+        pthread_cond_destroy(&log->save.changed);
         err_set(err, ERR_NO_MEMORY, "no mutex");
         goto out;
     }
@@ -128,6 +134,7 @@ bool audit_log_new(const struct audit_io *io, const struct audit_config *config,
     buffer_init(&log->note, AUDIT_CHECKPOINT_BYTES_MAX);
     buffer_init(&log->proof, AUDIT_TLOG_PROOF_BYTES_MAX);
     buffer_init(&log->committed.note, AUDIT_CHECKPOINT_BYTES_MAX);
+    buffer_init(&log->save.note, AUDIT_CHECKPOINT_BYTES_MAX);
     audit_range_init(&log->check);
     audit_range_init(&log->placed);
     log->config.directory = heap_strdup(config->directory);
@@ -169,12 +176,14 @@ void audit_log_free(struct audit_log *log)
     if (log->sync_made) {
         pthread_mutex_destroy(&log->mutex);
         pthread_cond_destroy(&log->wake);
+        pthread_cond_destroy(&log->save.changed);
     }
     buffer_release(&log->write);
     buffer_release(&log->text);
     buffer_release(&log->note);
     buffer_release(&log->proof);
     buffer_release(&log->committed.note);
+    buffer_release(&log->save.note);
     audit_offsets_release(&log->committed.offsets);
     audit_unanswered_release(&log->unanswered);
     audit_segments_release(&log->segments);
@@ -197,8 +206,12 @@ bool audit_log_open_with(const struct audit_io *io, const struct audit_config *c
     if (!audit_log_recover(log, recovery, err)) {
         goto fail;
     }
+    if (!audit_saver_start(log, err)) {
+        goto fail;
+    }
     int code = pthread_create(&log->writer, NULL, audit_writer_run, log);
     if (code != 0) {
+        audit_saver_end(log);
         err_set(err, ERR_NO_MEMORY, "the log's thread: %s", strerror(code));
         goto fail;
     }
@@ -228,6 +241,7 @@ void audit_log_close(struct audit_log *log)
     pthread_mutex_unlock(&log->mutex);
     pthread_join(log->writer, NULL);
     log->writer_runs = false;
+    audit_saver_end(log);
     audit_log_free(log);
 }
 

@@ -1,6 +1,6 @@
 /* log.h: the inside of an open log, shared by log.c (its life, and submitting), read.c (reading),
- * writer.c (the writer thread), commit.c (a batch's way to the disk), recover.c (opening) and
- * init.c (making).
+ * writer.c (the writer thread), commit.c (a batch's way to the disk), saver.c (the checkpoint
+ * file), recover.c (opening) and init.c (making).
  *
  * Who owns what: `submitted` and the queue belong to the mutex; the files, the tree and the write
  * buffer belong to the writer (before it starts: to the opener); `committed` is written by the
@@ -34,9 +34,9 @@ enum {
         AUDIT_BATCH_ENTRIES_MAX * (AUDIT_ENTRY_PREFIX_BYTES + AUDIT_LEAF_BYTES_MAX),
 };
 
-/* How long the checkpoint file may say less than the log: until nothing waits, but at least and at
- * most so long. */
-enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 10000 };
+/* The checkpoint file is replaced when nothing has been committed for the one time, or when it has
+ * said less than the log for the other. */
+enum { AUDIT_SAVE_MS_MIN = 100, AUDIT_SAVE_MS_MAX = 1000 };
 
 #define AUDIT_VKEY_FILE "log.vkey"
 #define AUDIT_VKEY_TEMPORARY "log.vkey.tmp"
@@ -86,6 +86,18 @@ struct audit_private {
     bool is_sealed;
 };
 
+/* The checkpoint file. All under the mutex. */
+struct audit_save {
+    uint64_t lags_since_ns; /* 0: it says what was committed last */
+    bool is_under_way;      /* whoever set it owns the note */
+    bool failed;            /* with err */
+    bool ends;              /* the thread has nothing to do any more */
+    struct err err;
+    struct buffer note;
+    pthread_t thread;
+    pthread_cond_t changed;
+};
+
 struct audit_log {
     const struct audit_io *io;
     struct audit_config config; /* defaults filled in; directory is owned */
@@ -104,7 +116,6 @@ struct audit_log {
     struct audit_range check; /* the same tree, computed anew from the bytes that are written */
     uint8_t check_prev[AUDIT_HASH_BYTES];
     uint64_t file_size;
-    uint64_t unsaved_since_ns; /* when the checkpoint file began to lag; 0: it does not */
     struct buffer write;
     struct buffer text;
     struct buffer note;
@@ -143,9 +154,11 @@ struct audit_log {
 
     struct {
         uint64_t size;
+        uint64_t at_ns;
         struct buffer note;
         struct audit_offsets offsets;
     } committed;
+    struct audit_save save;
 };
 
 /* ---- log.c ---- */
@@ -173,6 +186,16 @@ void audit_log_enqueue(struct audit_log *log, struct audit_pending *pending);
 /* The thread, with a `struct audit_log *`; it ends when the log is closing or dead. */
 void *audit_writer_run(void *log);
 
+/* ---- saver.c ---- */
+
+/* Replaces the checkpoint file if it lags, durably: with what is committed now. */
+bool audit_log_save(struct audit_log *log, struct err *err) MUST_CHECK;
+/* The thread that does it while the log is open. If it fails, so does everybody after, and the
+ * writer is woken. */
+bool audit_saver_start(struct audit_log *log, struct err *err) MUST_CHECK;
+/* Must be called once it was started. */
+void audit_saver_end(struct audit_log *log);
+
 /* ---- commit.c ---- */
 
 /* Builds a leaf but for its index and its link. Any thread. */
@@ -190,8 +213,6 @@ bool audit_pending_new(struct audit_log *log, enum audit_kind kind, json_t *fiel
 /* Commits the entries of the batch, which may be empty (then only a new checkpoint is signed). The
  * list stays the caller's. */
 bool audit_log_commit(struct audit_log *log, struct list *batch, struct err *err) MUST_CHECK;
-/* Replaces the checkpoint file if it lags, durably. The writer, or who is alone. */
-bool audit_log_save(struct audit_log *log, struct err *err) MUST_CHECK;
 /* Calls back each entry of the batch, with proof (ok) or without, and frees it. */
 void audit_log_answer(struct audit_log *log, struct list *batch, bool ok);
 

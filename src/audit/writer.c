@@ -1,13 +1,9 @@
-/* writer.c: the writer thread of an open log: which entries make a batch, and when the checkpoint
- * file is replaced.
+/* writer.c: the writer thread of an open log: which entries make a batch.
  *
  * Group commit: while one batch is being synced the next one gathers. An idle log commits the first
  * entry at once. Only when the last batch was larger, and no small one, and has just been answered,
  * does a batch wait a little for as many again: whoever submitted them is about to submit anew, and
  * one sync serves all of them as well as one.
- *
- * The file is replaced when it has lagged for AUDIT_SAVE_MS_MIN and nothing waits, or for
- * AUDIT_SAVE_MS_MAX whatever waits. An idle log whose file is up to date sleeps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -65,27 +61,18 @@ static void writer_take(struct audit_log *log, struct list *batch)
     log->last_batch_count = count;
 }
 
-enum writer_work { WRITER_COMMIT, WRITER_SAVE, WRITER_END };
+enum writer_work { WRITER_COMMIT, WRITER_END };
 
 /* Waits for something to do; with COMMIT the batch is taken out of the queue. */
 static enum writer_work writer_next(struct audit_log *log, struct list *batch)
 {
-    const uint64_t since_ns = log->unsaved_since_ns;
-    enum writer_work work = WRITER_COMMIT;
+    enum writer_work work = WRITER_END;
     pthread_mutex_lock(&log->mutex);
     log->wake_at = 1;
-    while (list_is_empty(&log->queue) && !log->closing && work == WRITER_COMMIT) {
-        if (since_ns == 0) {
-            pthread_cond_wait(&log->wake, &log->mutex);
-        } else if (!writer_sleep(log, since_ns + (uint64_t)AUDIT_SAVE_MS_MIN * NS_PER_MS)) {
-            work = WRITER_SAVE;
-        }
+    while (list_is_empty(&log->queue) && !log->closing && !log->save.failed) {
+        pthread_cond_wait(&log->wake, &log->mutex);
     }
-    if (list_is_empty(&log->queue)) {
-        work = log->closing ? WRITER_END : work;
-    } else if (since_ns != 0 && now_ns() - since_ns >= (uint64_t)AUDIT_SAVE_MS_MAX * NS_PER_MS) {
-        work = WRITER_SAVE;
-    } else {
+    if (!list_is_empty(&log->queue) && !log->save.failed) {
         work = WRITER_COMMIT;
         writer_take(log, batch);
     }
@@ -97,6 +84,7 @@ static void writer_die(struct audit_log *log, struct list *batch, const struct e
 {
     pthread_mutex_lock(&log->mutex);
     log->dead = true;
+    log->save.ends = true;
     while (!list_is_empty(&log->queue)) {
         list_push_back(batch, list_pop_front(&log->queue));
     }

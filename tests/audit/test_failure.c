@@ -40,18 +40,21 @@ struct fault {
     size_t synced_checkpoint_size;
 };
 
+/* The writer, the thread of the checkpoint file, and who asks for a new key. */
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* True: this call fails; *perform tells whether it is done all the same. */
 static bool fault_now(struct fault *fault, bool *perform)
 {
-    fault->calls++;
-    *perform = false;
+    pthread_mutex_lock(&fault_lock);
+    bool is_now = ++fault->calls == fault->fail_at;
+    bool goes_on = fault->mode == FAULT_NO_SPACE || fault->mode == FAULT_POWER_CUT;
+    bool fails = is_now || (fault->fired && goes_on);
+    fault->fired = fault->fired || is_now;
+    *perform = is_now && fault->mode == FAULT_DONE;
+    pthread_mutex_unlock(&fault_lock);
     errno = fault->mode == FAULT_NO_SPACE ? ENOSPC : EIO;
-    if (fault->calls == fault->fail_at) {
-        fault->fired = true;
-        *perform = fault->mode == FAULT_DONE;
-        return true;
-    }
-    return fault->fired && (fault->mode == FAULT_NO_SPACE || fault->mode == FAULT_POWER_CUT);
+    return fails;
 }
 
 #define FAULT_CALL(fault, call)                                                                    \
@@ -112,16 +115,13 @@ static ssize_t fault_write(void *context, int fd, const void *ptr, size_t size, 
     return real->write(NULL, fd, ptr, size, offset);
 }
 
-/* A new key is kept by who asks for it, while the writer may replace the checkpoint. */
-static pthread_mutex_t keep_lock = PTHREAD_MUTEX_INITIALIZER;
-
 static void keep_checkpoint(struct fault *fault)
 {
-    pthread_mutex_lock(&keep_lock);
+    pthread_mutex_lock(&fault_lock);
     heap_free(fault->synced_checkpoint);
     fault->synced_checkpoint =
         file_read(fault->directory, "checkpoint", &fault->synced_checkpoint_size);
-    pthread_mutex_unlock(&keep_lock);
+    pthread_mutex_unlock(&fault_lock);
 }
 
 static int fault_sync_data(void *context, int fd)
