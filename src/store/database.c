@@ -55,7 +55,11 @@ static const char version_2[] =
     "CREATE UNIQUE INDEX idempotency_by_number ON idempotency (api_key_id, number);"
     "CREATE INDEX idempotency_by_expiry ON idempotency (expires_ms);";
 
-static const char *const versions[DATABASE_VERSION] = {version_1, version_2};
+static const char version_3[] =
+    "ALTER TABLE executions ADD COLUMN answer_form INTEGER NOT NULL DEFAULT 0;" /* seal.h */
+    "INSERT INTO meta VALUES ('" STORE_META_ANSWER_KEY "', 0);";
+
+static const char *const versions[DATABASE_VERSION] = {version_1, version_2, version_3};
 
 static const char *const statements[DATABASE_STATEMENT_COUNT] = {
     [DATABASE_BEGIN] = "BEGIN IMMEDIATE",
@@ -67,17 +71,20 @@ static const char *const statements[DATABASE_STATEMENT_COUNT] = {
     [DATABASE_EXECUTION_PUT] =
         "INSERT INTO executions (request_id, api_key_id, state, admit_index, result_index,"
         "  request_commitment, result_commitment, created_ms, expires_ms, answer_status, answer,"
-        "  started_ms, ended_ms)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        "  started_ms, ended_ms, answer_form)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         " ON CONFLICT (request_id) DO UPDATE SET api_key_id = ?2, state = ?3, admit_index = ?4,"
         "  result_index = ?5, request_commitment = ?6, result_commitment = ?7, created_ms = ?8,"
-        "  expires_ms = ?9, answer_status = ?10, answer = ?11, started_ms = ?12, ended_ms = ?13",
+        "  expires_ms = ?9, answer_status = ?10, answer = ?11, started_ms = ?12, ended_ms = ?13,"
+        "  answer_form = ?14",
     [DATABASE_EXECUTION_GET] =
         "SELECT api_key_id, state, admit_index, result_index, request_commitment,"
-        "  result_commitment, created_ms, expires_ms, answer_status, answer, started_ms, ended_ms"
-        " FROM executions WHERE request_id = ?1",
+        "  result_commitment, created_ms, expires_ms, answer_status, answer, started_ms, ended_ms,"
+        "  answer_form FROM executions WHERE request_id = ?1",
     [DATABASE_EXECUTION_EXPIRE] = "UPDATE executions SET answer = NULL, answer_status = 0"
                                   " WHERE expires_ms <= ?1 AND answer IS NOT NULL",
+    [DATABASE_EXECUTION_DROP_SEALED] = "UPDATE executions SET answer = NULL, answer_status = 0"
+                                       " WHERE answer_form = 1 AND answer IS NOT NULL",
     [DATABASE_IDEMPOTENCY_PUT] =
         "INSERT OR REPLACE INTO idempotency"
         "  (api_key_id, key_hash, number, fingerprint, request_id, expires_ms)"

@@ -15,7 +15,7 @@
 
 enum {
     DATABASE_APPLICATION_ID = 0x57484853, /* "WHHS" */
-    DATABASE_VERSION = 2,
+    DATABASE_VERSION = 3,
     DATABASE_BUSY_TIMEOUT_MS = 5000, /* another process's transaction is a matter of milliseconds */
 };
 
@@ -29,6 +29,7 @@ enum database_statement {
     DATABASE_EXECUTION_PUT,
     DATABASE_EXECUTION_GET,
     DATABASE_EXECUTION_EXPIRE,
+    DATABASE_EXECUTION_DROP_SEALED,
     DATABASE_IDEMPOTENCY_PUT,
     DATABASE_IDEMPOTENCY_TRIM,
     DATABASE_IDEMPOTENCY_GET,
@@ -75,5 +76,6 @@ bool store_meta_increment(const struct database *database, const char *name,
 
 #define STORE_META_INDEXED_SIZE "indexed_size"
 #define STORE_META_API_KEYS_VERSION "api_keys_version"
+#define STORE_META_ANSWER_KEY "answer_key" /* which one sealed the answers (seal.c); 0: none */
 
 #endif

@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #include "base/arena.h"
+#include "store/seal.h"
 #include "store/writer.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@
 struct put_job {
     struct store_job job;
     struct store_execution execution; /* its answer is below */
+    enum store_answer_form form;
     void (*done)(void *context, bool ok);
     void *context;
     uint8_t answer[];
@@ -29,7 +31,8 @@ static bool put_run(const struct database *database, struct store_job *job, bool
                     struct err *err)
 {
     (void)own;
-    const struct store_execution *execution = &((const struct put_job *)(void *)job)->execution;
+    const struct put_job *mine = (const struct put_job *)(void *)job;
+    const struct store_execution *execution = &mine->execution;
     sqlite3_stmt *put = store_database_statement(database, DATABASE_EXECUTION_PUT);
     (void)sqlite3_bind_blob(put, 1, execution->request_id, TEXT_UUID_BYTES, SQLITE_STATIC);
     (void)sqlite3_bind_text(put, 2, execution->api_key_id, -1, SQLITE_STATIC);
@@ -49,6 +52,7 @@ static bool put_run(const struct database *database, struct store_job *job, bool
     }
     (void)sqlite3_bind_int64(put, 12, execution->started_ms);
     (void)sqlite3_bind_int64(put, 13, execution->ended_ms);
+    (void)sqlite3_bind_int(put, 14, (int)mine->form);
     return store_database_run(database, put, err);
 }
 
@@ -65,7 +69,10 @@ bool store_put_execution(struct store *store, const struct store_execution *exec
                          void (*done)(void *context, bool ok), void *context, struct err *err)
 {
     static_assert(offsetof(struct put_job, job) == 0, "a put is its job");
-    size_t size = sizeof(struct put_job) + execution->answer.size;
+    bool has_answer = execution->answer.size > 0;
+    bool seals = has_answer && store->seals;
+    size_t stored = execution->answer.size + (seals ? STORE_SEAL_OVERHEAD_BYTES : 0);
+    size_t size = sizeof(struct put_job) + stored;
     struct put_job *put = heap_alloc(size);
     if (put == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the store's queue");
@@ -73,14 +80,19 @@ bool store_put_execution(struct store *store, const struct store_execution *exec
     put->job.run = put_run;
     put->job.finish = put_finish;
     put->job.size = size;
-    put->job.is_patient = execution->answer.size > 0; /* its client has it already */
+    put->job.is_patient = has_answer; /* its client has it already */
     put->execution = *execution;
     put->done = done;
     put->context = context;
-    if (execution->answer.size > 0) {
+    put->form = seals ? STORE_ANSWER_SEALED : STORE_ANSWER_PLAIN;
+    if (seals && !store_answer_seal(store->answer_key, execution, put->answer)) {
+        heap_free(put);
+        return err_set(err, ERR_LIMIT, "the answer is too large to be sealed");
+    }
+    if (has_answer && !seals) {
         memcpy(put->answer, execution->answer.ptr, execution->answer.size);
     }
-    put->execution.answer = bytes_of(put->answer, execution->answer.size);
+    put->execution.answer = bytes_of(put->answer, stored);
     if (!store_writer_queue(store, &put->job, err)) {
         heap_free(put);
         return false;
@@ -144,6 +156,39 @@ static bool column_hash(sqlite3_stmt *row, int column, uint8_t out[static STORE_
     return true;
 }
 
+static bool open_answer(const struct store *store, struct bytes sealed, struct arena *arena,
+                        struct store_execution *out, struct err *err)
+{
+    size_t size = sealed.size - STORE_SEAL_OVERHEAD_BYTES;
+    uint8_t *opened = sealed.size < STORE_SEAL_OVERHEAD_BYTES ? NULL : arena_alloc(arena, size, 1);
+    if (sealed.size >= STORE_SEAL_OVERHEAD_BYTES && opened == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", size);
+    }
+    if (opened == NULL || !store_answer_open(store->answer_key, out, sealed, opened)) {
+        return err_set(err, ERR_TAMPERED, "%s holds a sealed answer that does not open",
+                       store->path);
+    }
+    out->answer = bytes_of(opened, size);
+    return true;
+}
+
+static bool read_answer(const struct store *store, sqlite3_stmt *row, struct arena *arena,
+                        struct store_execution *out, struct err *err)
+{
+    struct bytes kept = bytes_of(sqlite3_column_blob(row, 9), (size_t)sqlite3_column_bytes(row, 9));
+    int form = sqlite3_column_int(row, 12);
+    if (form == STORE_ANSWER_SEALED && !store->seals) {
+        return true; /* for nobody who has not said store_seal */
+    }
+    out->answer_status = sqlite3_column_int(row, 8);
+    if (form == STORE_ANSWER_SEALED && kept.size > 0) {
+        return open_answer(store, kept, arena, out, err);
+    }
+    out->answer = arena_copy(arena, kept);
+    return out->answer.size == kept.size ||
+           err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", kept.size);
+}
+
 static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena *arena,
                      struct store_execution *out, struct err *err)
 {
@@ -162,17 +207,8 @@ static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena 
     out->started_ms = sqlite3_column_int64(row, 10);
     out->ended_ms = sqlite3_column_int64(row, 11);
     /* What is over is not handed out, whether or not it is dropped already. */
-    if (out->expires_ms <= clock_wall_ms(store->clock)) {
-        return true;
-    }
-    out->answer_status = sqlite3_column_int(row, 8);
-    const void *answer = sqlite3_column_blob(row, 9);
-    size_t size = (size_t)sqlite3_column_bytes(row, 9);
-    out->answer = arena_copy(arena, bytes_of(answer, size));
-    if (out->answer.size != size) {
-        return err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", size);
-    }
-    return true;
+    return out->expires_ms <= clock_wall_ms(store->clock) ||
+           read_answer(store, row, arena, out, err);
 }
 
 bool store_get_execution(struct store *store, const uint8_t request_id[static TEXT_UUID_BYTES],

@@ -58,6 +58,7 @@ void store_close(struct store *store)
     store_database_close(&store->read);
     store_database_close(&store->write);
     pthread_mutex_destroy(&store->read_mutex);
+    memory_wipe(store->answer_key, sizeof(store->answer_key));
     heap_free(store->path);
     heap_free(store);
 }

@@ -23,6 +23,13 @@ bool store_open(const char *path, const struct clock *clock, struct store **out,
                 struct err *err) MUST_CHECK;
 void store_close(struct store *store); /* writes what is queued */
 
+/* Keeps answers sealed under that key from now on; NULL: in the clear. Answers that another key
+ * sealed are dropped, *dropped is their number; those in the clear stay. For the one process that
+ * reads and writes answers, before it does. */
+enum { STORE_KEY_BYTES = 32 };
+bool store_seal(struct store *store, const uint8_t *key, uint64_t *dropped,
+                struct err *err) MUST_CHECK;
+
 struct store_facts {
     uint64_t queued; /* changes that wait for the writer, and what they hold */
     uint64_t queued_bytes;
@@ -58,7 +65,8 @@ struct store_execution {
 bool store_put_execution(struct store *store, const struct store_execution *execution,
                          void (*done)(void *context, bool ok), void *context,
                          struct err *err) MUST_CHECK;
-/* NOT_FOUND if there is none. Strings and answer are copied into the arena. */
+/* NOT_FOUND if there is none; TAMPERED if its answer is sealed and does not open. Strings and
+ * answer are copied into the arena. */
 bool store_get_execution(struct store *store, const uint8_t request_id[static TEXT_UUID_BYTES],
                          struct arena *arena, struct store_execution *out,
                          struct err *err) MUST_CHECK;

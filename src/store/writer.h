@@ -43,6 +43,8 @@ struct store_job {
 struct store {
     char *path;
     const struct clock *clock;
+    bool seals;
+    uint8_t answer_key[STORE_KEY_BYTES]; /* if so */
 
     struct database write; /* the writer thread's */
     pthread_t writer;

@@ -56,9 +56,9 @@ Test(store_database, a_foreign_database_is_refused_and_not_touched)
 Test(store_database, a_newer_version_is_refused)
 {
     store_close(open_store(NULL));
-    run_sql("PRAGMA user_version = 3");
+    run_sql("PRAGMA user_version = 4");
     expect_refused(ERR_FORMAT);
-    run_sql("PRAGMA user_version = 2");
+    run_sql("PRAGMA user_version = 3");
     store_close(open_store(NULL));
     run_sql("PRAGMA user_version = 0");
     expect_refused(ERR_FORMAT);
