@@ -207,6 +207,7 @@ struct attest_policy {
     struct bytes crl;              /* DER, of the root; size 0: none */
     bool crl_required;
     uint64_t age_ms_max; /* of the statement; 0: any */
+    struct bytes nonce;  /* that the epoch's key has to have signed; size 0: none */
 };
 
 struct attest_result {
@@ -227,8 +228,10 @@ struct attest_result {
     uint8_t measurement[48];
 };
 
-/* Verifies what attest_epoch_evidence gives. Never fails for bad input: it reports. Every check is
- * in the result, in a fixed order; one that needs what a failed one should have brought is SKIPPED.
+/* Verifies what attest_epoch_evidence gives, or the answer to POST /v1/keys whose "attestation" it
+ * is: then the epoch's key must have signed the request key, too. Never fails for bad input: it
+ * reports. Every check is in the result, in a fixed order; one that needs what a failed one should
+ * have brought is SKIPPED.
  */
 void attest_evidence_verify(const json_t *evidence, const struct attest_policy *policy,
                             struct attest_result *result);

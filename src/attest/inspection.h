@@ -39,8 +39,9 @@ struct inspection {
     struct arena arena;
     unsigned have;
     bool failed;
-    bool bare;              /* a report without a statement */
-    const json_t *evidence; /* borrowed; NULL when a bare report is verified */
+    bool bare;                /* a report without a statement */
+    const json_t *evidence;   /* borrowed; NULL when a bare report is verified */
+    const json_t *key_answer; /* to POST /v1/keys, around the evidence; NULL: there is none */
     /* From the evidence; borrowed from it or in the arena. */
     const char *provider;
     bool simulated; /* the provider says so: then AMD's roots do not count, and else only they do */
@@ -57,6 +58,7 @@ struct inspection {
     struct report report;
     enum attest_line line;
     uint8_t signature[REPORT_P1363_BYTES];
+    struct bytes nonces[2]; /* that the epoch's key signed, beside the key and alone */
 };
 
 struct inspection_check {
@@ -95,6 +97,11 @@ bool inspection_leaf_chip(struct inspection *inspection, struct attest_check *ch
 bool inspection_product(struct inspection *inspection, struct attest_check *check);
 /* The line whose root this is. */
 bool inspection_is_amd_root(const struct inspection *inspection, enum attest_line *out);
+
+/* verify_signed.c */
+bool inspection_key_binding(struct inspection *inspection, struct attest_check *check);
+bool inspection_nonce_binding(struct inspection *inspection, struct attest_check *check);
+bool inspection_nonce(struct inspection *inspection, struct attest_check *check);
 
 /* The tables of all checks, in the order in which they run. */
 struct inspection_table {

@@ -1,15 +1,15 @@
-/* verify.c: verifies evidence and what is signed under it: the client's side of attest.h.
+/* verify.c: verifies evidence: the client's side of attest.h.
  *
  * The evidence is foreign JSON. Its members are decoded first, within limits; then the statement is
  * read, then report and chain are checked (verify_report.c), what the policy asks for besides
- * (verify_policy.c), and last that the report is for this statement. Only when nothing failed does
+ * (verify_policy.c), and last that the report is for this statement, and what its key signed
+ * (verify_signed.c). Only when nothing failed does
  * anything of the statement reach the result.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "attest/chain.h"
 #include "attest/inspection.h"
-#include "base/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,6 @@ enum {
     CERTIFICATE_BASE64_CHARS_MAX = CERTIFICATE_BYTES_MAX / 3 * 4,
     /* A client's clock may be that much behind the node's. */
     CLOCK_SKEW_MS = 2 * 60 * 1000,
-    SIGNED_BYTES_MAX = 1024 * 1024,
 };
 
 /* ---- The evidence's members ---- */
@@ -165,6 +164,9 @@ static const struct inspection_check first_checks[] = {
 
 static const struct inspection_check last_checks[] = {
     {"report_data", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT | HAVE_REPORT, check_report_data},
+    {"key_binding", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT, inspection_key_binding},
+    {"nonce_binding", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT, inspection_nonce_binding},
+    {"nonce", ATTEST_POLICY, HAVE_STATEMENT, inspection_nonce},
 };
 
 struct inspection_table inspection_table_first(void)
@@ -204,8 +206,10 @@ void attest_evidence_verify(const json_t *evidence, const struct attest_policy *
                             struct attest_result *result)
 {
     struct inspection inspection;
+    const json_t *member = json_object_get(evidence, "attestation");
     inspection_init(&inspection, policy, result);
-    inspection.evidence = evidence;
+    inspection.evidence = member != NULL ? member : evidence;
+    inspection.key_answer = member != NULL ? evidence : NULL;
     run_all(&inspection);
     if (result->ok) {
         result_fill(result, &inspection);
@@ -246,60 +250,4 @@ void attest_report_verify_collected(const char *provider, struct bytes report,
     size_t count = 0;
     bool whole = chain_split(certificates, split, &count);
     attest_report_verify(provider, report, split, whole ? count : 0, policy, result);
-}
-
-/* ---- What is signed under an epoch ---- */
-
-static bool signature_verify(const json_t *signed_object, const struct attest_result *epoch,
-                             struct bytes text, struct err *err)
-{
-    const json_t *digest = json_object_get(signed_object, "epoch");
-    const json_t *signature = json_object_get(signed_object, "signature");
-    uint8_t digest_bytes[ATTEST_EPOCH_DIGEST_BYTES];
-    uint8_t signature_bytes[(CRYPTO_ED25519_SIGNATURE_BYTES + 2) / 3 * 3];
-    size_t size = 0;
-    if (!json_is_string(digest) ||
-        !text_hex_decode(json_string_value(digest), json_string_length(digest), digest_bytes,
-                         sizeof digest_bytes)) {
-        return err_set(err, ERR_FORMAT, "\"epoch\" is not a digest");
-    }
-    if (!json_is_string(signature) ||
-        json_string_length(signature) != text_base64_encoded_size(CRYPTO_ED25519_SIGNATURE_BYTES) ||
-        !text_base64_decode(json_string_value(signature), json_string_length(signature),
-                            signature_bytes, &size) ||
-        size != CRYPTO_ED25519_SIGNATURE_BYTES) {
-        return err_set(err, ERR_FORMAT, "\"signature\" is not a signature");
-    }
-    if (!epoch->ok || !bytes_equal(bytes_of(digest_bytes, sizeof digest_bytes),
-                                   bytes_of(epoch->epoch_digest, sizeof epoch->epoch_digest))) {
-        return err_set(err, ERR_TAMPERED, "it is signed under an epoch that is not verified");
-    }
-    return crypto_verify(CRYPTO_ED25519, bytes_of(epoch->epoch_key, sizeof epoch->epoch_key), text,
-                         bytes_of(signature_bytes, size)) ||
-           err_set(err, ERR_TAMPERED, "the epoch's key did not sign it");
-}
-
-bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,
-                          const char *domain, json_t **payload, struct err *err)
-{
-    const json_t *member = json_object_get(signed_object, "payload");
-    json_t *object = NULL;
-    if (!json_is_string(member) || json_string_length(member) > SIGNED_BYTES_MAX) {
-        return err_set(err, ERR_FORMAT, "there is no \"payload\" text");
-    }
-    struct bytes text = bytes_of(json_string_value(member), json_string_length(member));
-    if (!signature_verify(signed_object, epoch, text, err)) {
-        return false;
-    }
-    if (!json_text_parse(text, &object, err)) {
-        err->code = ERR_FORMAT;
-        return err_wrap(err, "the signed payload");
-    }
-    const char *found = json_string_value(json_object_get(object, "domain"));
-    if (found == NULL || strcmp(found, domain) != 0) {
-        json_decref(object);
-        return err_set(err, ERR_TAMPERED, "it is signed for another purpose than \"%s\"", domain);
-    }
-    *payload = object;
-    return true;
 }

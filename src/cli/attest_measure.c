@@ -48,9 +48,9 @@ static bool take_type(const struct cli_command *command, const char *text, uint3
     return false;
 }
 
-static bool take_option(const struct cli_options *options, struct measure_request *request, int id,
-                        const char *text)
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
 {
+    struct measure_request *request = context;
     uint64_t number = 0;
     switch (id) {
     case MEASURE_KERNEL:
@@ -74,12 +74,7 @@ static bool take_option(const struct cli_options *options, struct measure_reques
         return cli_options_number(options, "guest-features", text, 1, UINT32_MAX,
                                   &request->launch.guest_features);
     default:
-        if (request->firmware != NULL) {
-            cli_complain_usage(options->command, "one argument too many: '%s'", text);
-            return false;
-        }
-        request->firmware = text;
-        return true;
+        return cli_options_word(options, text, &request->firmware);
     }
 }
 
@@ -116,18 +111,10 @@ static int attest_measure_main(const struct cli_command *command, int argc, char
         .launch = {.vcpus = 1, .vcpu_signature = vcpu_types[0].signature, .guest_features = 1}};
     uint8_t digest[CRYPTO_SHA384_BYTES];
     char hex[2 * CRYPTO_SHA384_BYTES + 1];
-    struct cli_options options;
     struct err err;
-    const char *text;
-    int id;
-    cli_options_init(&options, command, argc, argv);
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        if (id == CLI_OPTION_HELP) {
-            return CLI_OK;
-        }
-        if (id == CLI_OPTION_BAD || !take_option(&options, &request, id, text)) {
-            return CLI_USAGE;
-        }
+    int code = cli_options_read(command, argc, argv, &request, take_option);
+    if (code >= 0) {
+        return code;
     }
     if (request.firmware == NULL) {
         return cli_complain_usage(command, "which firmware? name OVMF.fd");

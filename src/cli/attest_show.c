@@ -21,31 +21,22 @@ struct show_request {
     const char *nonce;
 };
 
-/* -1: go on. */
-static int show_read(const struct cli_command *command, int argc, char **argv,
-                     struct show_request *request)
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
 {
-    struct cli_options options;
-    const char *text;
-    int id;
-    cli_options_init(&options, command, argc, argv);
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        const char **place = id == SHOW_NODE    ? &request->node
-                             : id == SHOW_OUT   ? &request->out
-                             : id == SHOW_NONCE ? &request->nonce
-                                                : &request->path;
-        if (id == CLI_OPTION_HELP) {
-            return CLI_OK;
-        }
-        if (id == CLI_OPTION_BAD) {
-            return CLI_USAGE;
-        }
-        if (place == &request->path && request->path != NULL) {
-            return cli_complain_usage(command, "one argument too many: '%s'", text);
-        }
-        *place = text;
+    struct show_request *request = context;
+    switch (id) {
+    case SHOW_NODE:
+        request->node = text;
+        return true;
+    case SHOW_OUT:
+        request->out = text;
+        return true;
+    case SHOW_NONCE:
+        request->nonce = text;
+        return true;
+    default:
+        return cli_options_word(options, text, &request->path);
     }
-    return -1;
 }
 
 /* ---- attest show ---- */
@@ -83,7 +74,7 @@ static int attest_show_main(const struct cli_command *command, int argc, char **
     struct err err;
     uint8_t *content = NULL, *decoded = NULL;
     size_t size = 0;
-    int code = show_read(command, argc, argv, &request);
+    int code = cli_options_read(command, argc, argv, &request, take_option);
     if (code >= 0) {
         return code;
     }
@@ -160,7 +151,7 @@ static int attest_report_main(const struct cli_command *command, int argc, char 
     struct client_answer answer;
     struct err err;
     char path[512];
-    int code = show_read(command, argc, argv, &request);
+    int code = cli_options_read(command, argc, argv, &request, take_option);
     if (code >= 0) {
         return code;
     }

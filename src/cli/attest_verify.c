@@ -12,13 +12,14 @@
 
 #include <string.h>
 
-enum { FILE_BYTES_MAX = 256 * 1024, CERTIFICATE_FILES_MAX = 8 };
+enum { FILE_BYTES_MAX = 256 * 1024, CERTIFICATE_FILES_MAX = 8, NONCE_BYTES_MAX = 64 };
 
 enum verify_flag {
     VERIFY_CERTS = 1,
     VERIFY_CRL,
     VERIFY_POLICY,
     VERIFY_ALLOW_SIMULATED,
+    VERIFY_NONCE,
     VERIFY_AT,
     VERIFY_JSON,
 };
@@ -32,6 +33,8 @@ struct verify_request {
     bool has_root, any_root;
     uint8_t root[CRYPTO_SHA256_BYTES];
     int64_t now_ms;
+    uint8_t nonce[NONCE_BYTES_MAX + 2]; /* decoding writes whole groups of three */
+    size_t nonce_size;
     bool json;
 };
 
@@ -85,6 +88,7 @@ static bool policy_read(const struct verify_request *request, struct attest_poli
     policy->policy.now_ms = request->now_ms;
     policy->policy.allowed_simulated_root = request->has_root ? request->root : NULL;
     policy->policy.allow_any_simulated_root = request->any_root;
+    policy->policy.nonce = bytes_of(request->nonce, request->nonce_size);
     return ok;
 }
 
@@ -161,7 +165,7 @@ static bool is_json(struct bytes content)
     return i < content.size && content.ptr[i] == '{';
 }
 
-/* Of an answer to POST /v1/keys or `exec --save`, the evidence is a member. */
+/* Of an answer to POST /v1/keys, as `exec --save` keeps it, the key is verified as well. */
 static void evidence_verify(struct bytes content, const struct attest_policy *policy,
                             struct attest_result *result)
 {
@@ -170,8 +174,7 @@ static void evidence_verify(struct bytes content, const struct attest_policy *po
     if (!json_text_parse(content, &json, &err)) {
         json = NULL; /* and evidence_format says so */
     }
-    const json_t *member = json_object_get(json, "attestation");
-    attest_evidence_verify(member != NULL ? member : json, policy, result);
+    attest_evidence_verify(json, policy, result);
     json_decref(json);
 }
 
@@ -234,40 +237,58 @@ static bool take_time(const struct cli_command *command, const char *text, int64
     return true;
 }
 
-static bool take_option(const struct cli_command *command, struct verify_request *request, int id,
-                        const char *text)
+static bool take_root(const struct cli_command *command, const char *text,
+                      struct verify_request *request)
 {
-    const char **once = id == VERIFY_CRL      ? &request->crl
-                        : id == VERIFY_POLICY ? &request->policy
-                                              : &request->path;
+    request->any_root = strcmp(text, "any") == 0;
+    request->has_root = text_hex_decode(text, strlen(text), request->root, sizeof request->root);
+    if (!request->any_root && !request->has_root) {
+        cli_complain_usage(command, "--allow-simulated takes 64 hexadecimal digits or any");
+    }
+    return request->any_root || request->has_root;
+}
+
+static bool take_nonce(const struct cli_command *command, const char *text,
+                       struct verify_request *request)
+{
+    size_t chars = strlen(text);
+    if (chars > text_base64_encoded_size(NONCE_BYTES_MAX) ||
+        !text_base64_decode(text, chars, request->nonce, &request->nonce_size) ||
+        request->nonce_size == 0) {
+        cli_complain_usage(command, "--nonce takes up to %d bytes in base64, not '%s'",
+                           NONCE_BYTES_MAX, text);
+        return false;
+    }
+    return true;
+}
+
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
+{
+    struct verify_request *request = context;
     switch (id) {
     case VERIFY_CERTS:
         if (request->certificate_count == CERTIFICATE_FILES_MAX) {
-            cli_complain_usage(command, "--certs takes %d files at most", CERTIFICATE_FILES_MAX);
+            cli_complain_usage(options->command, "--certs takes %d files at most",
+                               CERTIFICATE_FILES_MAX);
             return false;
         }
         request->certificates[request->certificate_count++] = text;
         return true;
+    case VERIFY_CRL:
+        return cli_options_word(options, text, &request->crl);
+    case VERIFY_POLICY:
+        return cli_options_word(options, text, &request->policy);
     case VERIFY_ALLOW_SIMULATED:
-        request->any_root = strcmp(text, "any") == 0;
-        request->has_root =
-            text_hex_decode(text, strlen(text), request->root, sizeof request->root);
-        if (!request->any_root && !request->has_root) {
-            cli_complain_usage(command, "--allow-simulated takes 64 hexadecimal digits or any");
-        }
-        return request->any_root || request->has_root;
+        return take_root(options->command, text, request);
+    case VERIFY_NONCE:
+        return take_nonce(options->command, text, request);
     case VERIFY_AT:
-        return take_time(command, text, &request->now_ms);
+        return take_time(options->command, text, &request->now_ms);
     case VERIFY_JSON:
         request->json = true;
         return true;
     default:
-        if (*once != NULL) {
-            cli_complain_usage(command, "one argument too many: '%s'", text);
-            return false;
-        }
-        *once = text;
-        return true;
+        return cli_options_word(options, text, &request->path);
     }
 }
 
@@ -275,18 +296,10 @@ static int attest_verify_main(const struct cli_command *command, int argc, char 
 {
     struct verify_request request = {.now_ms = clock_wall_ms(&clock_system)};
     static struct attest_result result;
-    struct cli_options options;
     struct err err;
-    const char *text;
-    int id;
-    cli_options_init(&options, command, argc, argv);
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        if (id == CLI_OPTION_HELP) {
-            return CLI_OK;
-        }
-        if (id == CLI_OPTION_BAD || !take_option(command, &request, id, text)) {
-            return CLI_USAGE;
-        }
+    int code = cli_options_read(command, argc, argv, &request, take_option);
+    if (code >= 0) {
+        return code;
     }
     if (request.path == NULL) {
         return cli_complain_usage(command, "which report? name a file, or - for standard input");
@@ -315,6 +328,8 @@ static const struct cli_option attest_verify_options[] = {
     {VERIFY_ALLOW_SIMULATED, "allow-simulated", "SHA256",
      "accept a simulated node whose root certificate has this hash, or any\n"
      "simulated node with the word any: for trials, it proves nothing"},
+    {VERIFY_NONCE, "nonce", "BASE64",
+     "the nonce that was sent: it must be the one that was signed"},
     {VERIFY_AT, "at", "TIME", "judge as of this time, 2026-11-21T12:00:00Z (default: now)"},
     {VERIFY_JSON, "json", NULL, "print one JSON object"},
 };
@@ -325,11 +340,12 @@ const struct cli_command cli_command_attest_verify = {
     .summary = "check a node's evidence, every check by name",
     .description =
         "  Verifies REPORT: a bare SEV-SNP report of 1184 bytes with --certs, or evidence in JSON\n"
-        "  as a node serves it (GET /v1/attestation). Needs no network and asks nobody. Prints "
-        "one\n"
-        "  line for each check: passed, failed, skipped (what it looks at is missing because\n"
-        "  another failed) or not applicable (not asked for), and why. The last line is the "
-        "verdict.\n",
+        "  as a node serves it (GET /v1/attestation), or an answer to POST /v1/keys, of which it\n"
+        "  verifies the request key as well. Needs no network and asks nobody. Prints one line "
+        "for\n"
+        "  each check: passed, failed, skipped (what it looks at is missing because another "
+        "failed)\n"
+        "  or not applicable (not asked for), and why. The last line is the verdict.\n",
     .options = attest_verify_options,
     .option_count = sizeof attest_verify_options / sizeof attest_verify_options[0],
     .notes =
@@ -340,6 +356,7 @@ const struct cli_command cli_command_attest_verify = {
         "EXAMPLES\n"
         "  wasm-hypervisor attest verify report.bin --certs vcek.der --policy policy.yaml\n"
         "  wasm-hypervisor attest report --node http://127.0.0.1:3000 | \\\n"
-        "      wasm-hypervisor attest verify - --allow-simulated any\n",
+        "      wasm-hypervisor attest verify - --allow-simulated any\n"
+        "  wasm-hypervisor attest verify kept/key.json --allow-simulated any\n",
     .run = attest_verify_main,
 };

@@ -27,102 +27,85 @@ int audit_exit_of(enum audit_verdict verdict)
 
 /* ---- flags ---- */
 
-static int take_word(const struct cli_command *command, struct audit_request *request,
-                     const char *text, size_t words_max)
+static bool take_word(const struct cli_command *command, struct audit_request *request,
+                      const char *text)
 {
-    if (request->word_count == words_max) {
-        return cli_complain_usage(command, "one argument too many: '%s'", text);
+    if (request->word_count == request->words_max) {
+        cli_complain_usage(command, "one argument too many: '%s'", text);
+        return false;
     }
     request->words[request->word_count++] = text;
-    return -1;
+    return true;
 }
 
-static int take_vkey(const struct cli_command *command, struct audit_request *request,
-                     const char *text)
+static bool take_vkey(const struct cli_command *command, struct audit_request *request,
+                      const char *text)
 {
     if (request->vkey_count == AUDIT_KEYS_MAX) {
-        return cli_complain_usage(command, "more than %d keys", AUDIT_KEYS_MAX);
+        cli_complain_usage(command, "more than %d keys", AUDIT_KEYS_MAX);
+        return false;
     }
     request->vkeys[request->vkey_count++] = text;
-    return -1;
+    return true;
 }
 
-static int take_number(const struct cli_options *options, const char *flag, const char *text,
-                       uint64_t *out)
+static bool take_flag(const struct cli_options *options, int id, const char *text, void *context)
 {
-    return cli_options_number(options, flag, text, 0, INT64_MAX, out) ? -1 : CLI_USAGE;
-}
-
-static int take_flag(const struct cli_options *options, int id, const char *text,
-                     struct audit_request *request)
-{
+    struct audit_request *request = context;
     switch (id) {
+    case CLI_OPTION_POSITIONAL:
+        return take_word(options->command, request, text);
     case AUDIT_VKEY:
         return take_vkey(options->command, request, text);
     case AUDIT_SINCE:
         request->since = text;
-        return -1;
+        return true;
     case AUDIT_ORIGIN:
         request->origin = text;
-        return -1;
+        return true;
     case AUDIT_POLICY:
         request->policy = text;
-        return -1;
+        return true;
     case AUDIT_FORMAT:
         request->format = text;
-        return -1;
+        return true;
     case AUDIT_TYPE:
         request->type = text;
-        return -1;
+        return true;
     case AUDIT_OUT:
         request->out = text;
-        return -1;
+        return true;
     case AUDIT_BEFORE:
         request->before = text;
-        return -1;
+        return true;
     case AUDIT_REASON:
         request->reason = text;
-        return -1;
+        return true;
     case AUDIT_SEGMENTS:
-        return cli_options_number(options, "segments", text, 1, 65536, &request->segments)
-                   ? -1
-                   : CLI_USAGE;
+        return cli_options_number(options, "segments", text, 1, 65536, &request->segments);
     case AUDIT_FROM:
-        return take_number(options, "from", text, &request->from);
+        return cli_options_number(options, "from", text, 0, INT64_MAX, &request->from);
     case AUDIT_TO:
-        return take_number(options, "to", text, &request->to);
+        return cli_options_number(options, "to", text, 0, INT64_MAX, &request->to);
     case AUDIT_REQUEST:
         request->wants_request = true;
-        return -1;
+        return true;
     case AUDIT_KEY:
         request->wants_key = true;
-        return -1;
+        return true;
     default: /* AUDIT_JSON: the tables hold no other */
         request->json = true;
-        return -1;
+        return true;
     }
 }
 
 int audit_request_read(const struct cli_command *command, int argc, char **argv, size_t words_max,
                        const char *missing, struct audit_request *request)
 {
-    struct cli_options options;
-    const char *text;
-    int id;
-    *request = (struct audit_request){.to = UINT64_MAX};
-    cli_options_init(&options, command, argc, argv);
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        if (id == CLI_OPTION_HELP) {
-            return CLI_OK;
-        }
-        if (id == CLI_OPTION_BAD) {
-            return CLI_USAGE;
-        }
-        int code = id == CLI_OPTION_POSITIONAL ? take_word(command, request, text, words_max)
-                                               : take_flag(&options, id, text, request);
-        if (code >= 0) {
-            return code;
-        }
+    *request = (struct audit_request){.to = UINT64_MAX, .words_max = words_max};
+    int code = cli_options_read(command, argc, argv, request, take_flag);
+    if (code >= 0) {
+        return code;
     }
     if (missing != NULL && request->word_count == 0) {
         return cli_complain_usage(command, "%s", missing);

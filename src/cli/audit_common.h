@@ -51,7 +51,7 @@ enum { AUDIT_WORDS_MAX = 2, AUDIT_KEYS_MAX = 16 };
 
 struct audit_request { /* as typed; NULL: not given */
     const char *words[AUDIT_WORDS_MAX];
-    size_t word_count;
+    size_t word_count, words_max;
     const char *vkeys[AUDIT_KEYS_MAX];
     size_t vkey_count;
     const char *since;

@@ -78,6 +78,17 @@ int cli_options_next(struct cli_options *options, const char **text);
 bool cli_options_number(const struct cli_options *options, const char *flag, const char *text,
                         uint64_t min, uint64_t max, uint64_t *out) MUST_CHECK;
 
+/* The only positional of a command, or a complaint that it is one too many and false. */
+bool cli_options_word(const struct cli_options *options, const char *text,
+                      const char **word) MUST_CHECK;
+/* Takes a flag, or a positional (CLI_OPTION_POSITIONAL), into the command's own request. False: it
+ * has complained. */
+typedef bool (*cli_option_cb)(const struct cli_options *options, int id, const char *text,
+                              void *request);
+/* Reads a whole command line. -1: go on; else what the command has to return. */
+int cli_options_read(const struct cli_command *command, int argc, char **argv, void *request,
+                     cli_option_cb take) MUST_CHECK;
+
 void cli_help_print(const struct cli_command *command, FILE *out);
 
 /* "wasm-hypervisor run: …" and a newline, on stderr. */

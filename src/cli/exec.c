@@ -454,9 +454,9 @@ static bool take_result_type(const struct cli_command *command, struct exec_requ
     return ok;
 }
 
-static bool take_option(const struct cli_options *options, struct exec_request *request, int id,
-                        const char *text)
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
 {
+    struct exec_request *request = context;
     const struct cli_command *command = options->command;
     switch (id) {
     case EXEC_INVOKE:
@@ -551,17 +551,9 @@ static int exec_main(const struct cli_command *command, int argc, char **argv)
     static struct exec_request request;
     request = (struct exec_request){.server = getenv("WASM_HYPERVISOR_URL"),
                                     .api_key = getenv("WASM_HYPERVISOR_API_KEY")};
-    struct cli_options options;
-    cli_options_init(&options, command, argc, argv);
-    const char *text;
-    int id;
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        if (id == CLI_OPTION_HELP) {
-            return CLI_OK;
-        }
-        if (id == CLI_OPTION_BAD || !take_option(&options, &request, id, text)) {
-            return CLI_USAGE;
-        }
+    int code = cli_options_read(command, argc, argv, &request, take_option);
+    if (code >= 0) {
+        return code;
     }
     struct err err;
     attest_policy_file_init(&request.policy_file);
@@ -576,8 +568,7 @@ static int exec_main(const struct cli_command *command, int argc, char **argv)
     static struct exec exec;
     exec = (struct exec){.request = &request};
     progress_init(&exec.progress, request.json);
-    int code =
-        request.resume != NULL ? exec_resume(command, &exec, &request) : exec_go(command, &exec);
+    code = request.resume != NULL ? exec_resume(command, &exec, &request) : exec_go(command, &exec);
     exec_release(&exec);
     attest_policy_file_release(&request.policy_file);
     exec_cancel_end();

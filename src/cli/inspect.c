@@ -237,38 +237,30 @@ static int inspect(const struct cli_command *command, const struct inspect_reque
     return code;
 }
 
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
+{
+    struct inspect_request *request = context;
+    switch (id) {
+    case INSPECT_CODE:
+        request->code = true;
+        return true;
+    case INSPECT_JSON:
+        request->json = true;
+        return true;
+    case INSPECT_FUNCTION:
+        request->has_function = true;
+        return cli_options_number(options, "function", text, 0, UINT32_MAX, &request->function);
+    default:
+        return cli_options_word(options, text, &request->path);
+    }
+}
+
 static int inspect_main(const struct cli_command *command, int argc, char **argv)
 {
     struct inspect_request request = {0};
-    struct cli_options options;
-    cli_options_init(&options, command, argc, argv);
-    const char *text;
-    int id;
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        switch (id) {
-        case CLI_OPTION_HELP:
-            return CLI_OK;
-        case CLI_OPTION_BAD:
-            return CLI_USAGE;
-        case INSPECT_CODE:
-            request.code = true;
-            break;
-        case INSPECT_JSON:
-            request.json = true;
-            break;
-        case INSPECT_FUNCTION:
-            request.has_function = true;
-            if (!cli_options_number(&options, "function", text, 0, UINT32_MAX, &request.function)) {
-                return CLI_USAGE;
-            }
-            break;
-        default:
-            if (request.path != NULL) {
-                return cli_complain_usage(command, "one argument too many: '%s'", text);
-            }
-            request.path = text;
-            break;
-        }
+    int code = cli_options_read(command, argc, argv, &request, take_option);
+    if (code >= 0) {
+        return code;
     }
     if (request.path == NULL) {
         return cli_complain_usage(command, "which module? name a .wasm file, or - for standard "

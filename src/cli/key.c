@@ -63,46 +63,28 @@ static void scopes_text(uint32_t scopes, char out[static SCOPES_CHARS_MAX])
     }
 }
 
-/* Reads the flags of all three commands; the command's table decides which exist. -1: go on. */
-static int key_read(const struct cli_command *command, int argc, char **argv,
-                    struct key_request *request)
+/* The flags of all three commands; the command's table decides which exist. */
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
 {
-    struct cli_options options;
-    cli_options_init(&options, command, argc, argv);
-    const char *text;
-    int id;
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        switch (id) {
-        case CLI_OPTION_HELP:
-            return CLI_OK;
-        case CLI_OPTION_BAD:
-            return CLI_USAGE;
-        case KEY_DATA_DIR:
-            request->data_dir = text;
-            break;
-        case KEY_NAME:
-            request->name = text;
-            break;
-        case KEY_SCOPES:
-            request->scopes = text;
-            break;
-        case KEY_EXPIRES:
-            if (!cli_options_number(&options, "expires", text, 1, 36500, &request->expires_days)) {
-                return CLI_USAGE;
-            }
-            break;
-        case KEY_JSON:
-            request->json = true;
-            break;
-        default:
-            if (request->positional != NULL) {
-                return cli_complain_usage(command, "one argument too many: '%s'", text);
-            }
-            request->positional = text;
-            break;
-        }
+    struct key_request *request = context;
+    switch (id) {
+    case KEY_DATA_DIR:
+        request->data_dir = text;
+        return true;
+    case KEY_NAME:
+        request->name = text;
+        return true;
+    case KEY_SCOPES:
+        request->scopes = text;
+        return true;
+    case KEY_EXPIRES:
+        return cli_options_number(options, "expires", text, 1, 36500, &request->expires_days);
+    case KEY_JSON:
+        request->json = true;
+        return true;
+    default:
+        return cli_options_word(options, text, &request->positional);
     }
-    return -1;
 }
 
 static bool key_store_open(const struct key_request *request, struct store **out, struct err *err)
@@ -119,7 +101,7 @@ static bool key_store_open(const struct key_request *request, struct store **out
 static int key_new(const struct cli_command *command, int argc, char **argv)
 {
     struct key_request request = {.name = "", .scopes = "execute"};
-    int code = key_read(command, argc, argv, &request);
+    int code = cli_options_read(command, argc, argv, &request, take_option);
     if (code >= 0) {
         return code;
     }
@@ -225,7 +207,7 @@ static bool keys_print(const struct store_api_key *keys, size_t count, bool json
 static int key_list(const struct cli_command *command, int argc, char **argv)
 {
     struct key_request request = {0};
-    int code = key_read(command, argc, argv, &request);
+    int code = cli_options_read(command, argc, argv, &request, take_option);
     if (code >= 0) {
         return code;
     }
@@ -255,7 +237,7 @@ static int key_list(const struct cli_command *command, int argc, char **argv)
 static int key_revoke(const struct cli_command *command, int argc, char **argv)
 {
     struct key_request request = {0};
-    int code = key_read(command, argc, argv, &request);
+    int code = cli_options_read(command, argc, argv, &request, take_option);
     if (code >= 0) {
         return code;
     }

@@ -110,6 +110,34 @@ bool cli_options_number(const struct cli_options *options, const char *flag, con
     return true;
 }
 
+bool cli_options_word(const struct cli_options *options, const char *text, const char **word)
+{
+    if (*word != NULL) {
+        cli_complain_usage(options->command, "one argument too many: '%s'", text);
+        return false;
+    }
+    *word = text;
+    return true;
+}
+
+int cli_options_read(const struct cli_command *command, int argc, char **argv, void *request,
+                     cli_option_cb take)
+{
+    struct cli_options options;
+    const char *text;
+    int id;
+    cli_options_init(&options, command, argc, argv);
+    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
+        if (id == CLI_OPTION_HELP) {
+            return CLI_OK;
+        }
+        if (id == CLI_OPTION_BAD || !take(&options, id, text, request)) {
+            return CLI_USAGE;
+        }
+    }
+    return -1;
+}
+
 /* Prints `text` so that every line after the first begins in the help column. */
 static void help_text_print(const char *text, FILE *out)
 {

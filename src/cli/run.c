@@ -297,9 +297,9 @@ static bool add_positional(const struct cli_command *command, struct run_request
     return true;
 }
 
-static bool take_option(const struct cli_options *options, struct run_request *request, int id,
-                        const char *text)
+static bool take_option(const struct cli_options *options, int id, const char *text, void *context)
 {
+    struct run_request *request = context;
     switch (id) {
     case RUN_INVOKE:
         return add_call(options->command, request, text);
@@ -328,17 +328,9 @@ static int run_main(const struct cli_command *command, int argc, char **argv)
 {
     struct run_request request = {
         .gas_limit = INT64_MAX, .memory_bytes_max = run_memory_bytes, .slice_gas = run_slice_gas};
-    struct cli_options options;
-    cli_options_init(&options, command, argc, argv);
-    const char *text;
-    int id;
-    while ((id = cli_options_next(&options, &text)) != CLI_OPTION_END) {
-        if (id == CLI_OPTION_HELP) {
-            return CLI_OK;
-        }
-        if (id == CLI_OPTION_BAD || !take_option(&options, &request, id, text)) {
-            return CLI_USAGE;
-        }
+    int code = cli_options_read(command, argc, argv, &request, take_option);
+    if (code >= 0) {
+        return code;
     }
     if (request.path == NULL) {
         return cli_complain_usage(command, "which module? name a .wasm file, or - for standard "

@@ -4,6 +4,7 @@
  */
 #include "attest/forge.h"
 
+#include "base/json.h"
 #include "base/text.h"
 
 #include <criterion/criterion.h>
@@ -312,6 +313,53 @@ json_t *forge_evidence(const struct forge *forge)
     crypto_signer_free(key);
     authority_close(&authority);
     return evidence;
+}
+
+struct crypto_signer *forge_epoch_key(struct forge *forge)
+{
+    struct crypto_signer *key = crypto_signer_generate(CRYPTO_ED25519);
+    cr_assert_eq(crypto_signer_public(key, forge->statement.signing_key),
+                 CRYPTO_ED25519_PUBLIC_BYTES);
+    return key;
+}
+
+json_t *forge_signed(const json_t *evidence, const struct crypto_signer *key, json_t *payload)
+{
+    struct err err;
+    struct buffer text;
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES_MAX], digest[CRYPTO_SHA512_BYTES];
+    char hex[2 * CRYPTO_SHA512_BYTES + 1];
+    size_t size = 0;
+    buffer_init(&text, 65536);
+    cr_assert(json_canonical(payload, &text, &err), "%s", err.message);
+    cr_assert(crypto_signer_sign(key, buffer_bytes(&text), signature, &size));
+    crypto_sha512(bytes_of_string(json_string_value(json_object_get(evidence, "statement"))),
+                  digest);
+    text_hex_encode(bytes_of(digest, sizeof digest), hex);
+    json_t *signed_object =
+        json_pack("{s:s%, s:o, s:s}", "payload", (const char *)text.ptr, text.size, "signature",
+                  base64_json(bytes_of(signature, size)), "epoch", hex);
+    buffer_release(&text);
+    json_decref(payload);
+    return signed_object;
+}
+
+json_t *forge_key_answer(json_t *evidence, const struct crypto_signer *key, const char *nonce)
+{
+    static const char *const members[] = {"request_id", "public_key", "key_derivation_salt",
+                                          "expires_at"};
+    json_t *answer = json_pack("{s:s}", "node_id", "00ff");
+    json_t *payload = json_pack("{s:s}", "domain", "wasm-hypervisor/1 request key");
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        json_object_set_new(answer, members[i], json_sprintf("this %s", members[i]));
+        json_object_set(payload, members[i], json_object_get(answer, members[i]));
+    }
+    if (nonce != NULL) {
+        json_object_set_new(payload, "nonce", json_string(nonce));
+    }
+    json_object_set_new(evidence, "key_binding", forge_signed(evidence, key, payload));
+    json_object_set_new(answer, "attestation", evidence);
+    return answer;
 }
 
 void forge_root_sha256(uint8_t out[static CRYPTO_SHA256_BYTES])

@@ -53,6 +53,11 @@ struct forge {
 void forge_init(struct forge *forge);
 /* A new reference. */
 json_t *forge_evidence(const struct forge *forge);
+/* A key for the statement, and what it signs under the evidence's statement: new references.
+ * `payload` is stolen. An answer to POST /v1/keys takes the evidence, too. */
+struct crypto_signer *forge_epoch_key(struct forge *forge);
+json_t *forge_signed(const json_t *evidence, const struct crypto_signer *key, json_t *payload);
+json_t *forge_key_answer(json_t *evidence, const struct crypto_signer *key, const char *nonce);
 /* A revocation list of the forged root; appends its DER. next_ms 0: it does not say. */
 struct forge_crl {
     int64_t last_ms, next_ms;

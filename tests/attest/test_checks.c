@@ -261,6 +261,34 @@ static void statement_with_a_space(struct vector *v)
     json_string_set(statement, text);
 }
 
+static struct crypto_signer *epoch_key;
+
+static void own_epoch_key(struct vector *v)
+{
+    epoch_key = forge_epoch_key(&v->forge);
+}
+
+static void other_key_than_signed(struct vector *v)
+{
+    v->evidence = forge_key_answer(v->evidence, epoch_key, NULL);
+    json_object_set_new(v->evidence, "public_key", json_string("another"));
+    crypto_signer_free(epoch_key);
+}
+
+static void nonce_signed_as_receipt(struct vector *v)
+{
+    json_object_set_new(v->evidence, "nonce_binding",
+                        forge_signed(v->evidence, epoch_key,
+                                     json_pack("{s:s, s:s}", "domain", "wasm-hypervisor/1 receipt",
+                                               "nonce", "AAAA")));
+    crypto_signer_free(epoch_key);
+}
+
+static void nonce_wanted(struct vector *v)
+{
+    v->policy.nonce = bytes_of(other, 8);
+}
+
 static const struct row rows[] = {
     {"evidence_format", NULL, no_report},
     {"provider", abacus, NULL},
@@ -308,6 +336,9 @@ static const struct row rows[] = {
     {"tcb_floor", newer_microcode_wanted, NULL},
     {"age", younger_wanted, NULL},
     {"report_data", NULL, statement_with_a_space},
+    {"key_binding", own_epoch_key, other_key_than_signed},
+    {"nonce_binding", own_epoch_key, nonce_signed_as_receipt},
+    {"nonce", nonce_wanted, NULL},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

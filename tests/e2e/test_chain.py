@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.parse
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -103,13 +104,24 @@ class Chain(unittest.TestCase):
                 return error.link
         return None
 
-    def checks_of_ours(self, evidence):
+    def checks_of_ours(self, evidence, *arguments):
         """The checks that fail in `attest verify`, which takes an answer to POST /v1/keys as well."""
         path = os.path.join(self.folder.name, "evidence.json")
         with open(path, "w", encoding="utf-8") as out:
             json.dump(evidence, out)
-        done = command("attest", "verify", path, "--allow-simulated", self.root, "--json", check=False)
+        done = command("attest", "verify", path, "--allow-simulated", self.root, "--json", *arguments, check=False)
         return [check["name"] for check in json.loads(done.stdout)["checks"] if check["outcome"] == "failed"]
+
+    def test_a_saved_key_is_judged_by_its_nonce(self):
+        self.assertEqual(self.checks_of_ours(self.good.key, "--nonce", b64(NONCE)), [])
+        self.assertEqual(self.checks_of_ours(self.good.key, "--nonce", b64(NONCE[1:])), ["nonce"])
+        self.assertEqual(self.checks_of_ours(self.good.evidence(), "--nonce", b64(NONCE)), ["nonce"])  # of a key that is not there
+        evidence = self.client.call("GET", "/v1/attestation?nonce=" + urllib.parse.quote(b64(NONCE), safe="")).json
+        self.assertEqual(self.checks_of_ours(evidence, "--nonce", b64(NONCE)), [])
+        evidence["nonce_binding"]["signature"] = flipped(evidence["nonce_binding"]["signature"], 9)
+        self.assertEqual(self.checks_of_ours(evidence), ["nonce_binding"])
+        for bad in ("", "AAA", "A" * 92, "?"):
+            self.assertEqual(command("attest", "verify", "-", "--nonce", bad, check=False, input="{}").returncode, 2)
 
     def test_success_and_failure_verify(self):
         said = []
@@ -373,6 +385,7 @@ class Chain(unittest.TestCase):
                 broken = self.good.copy()
                 change(broken)
                 self.assertEqual(self.judge(broken), link)
+                self.assertEqual(self.checks_of_ours(broken.key), ["key_binding"] if link == "key_binding" else [])
                 seen.add(link)
         self.assertEqual(seen, set(verify_chain.Execution.LINKS))
 
