@@ -60,7 +60,10 @@ bool tee_simulated_new(const char *directory, const struct clock *clock, struct 
  * fails with BUSY (later perhaps), CLOSED (never again in this VM), IO (the firmware refused),
  * TAMPERED (what came is no answer to what was asked) or FORMAT (certificates). */
 enum tee_interface { TEE_ANY, TEE_CONFIGFS, TEE_SEV_GUEST };
-bool tee_hardware_new(enum tee_interface interface, struct tee *out, struct err *err) MUST_CHECK;
+/* `certificates`, as attest_certificates_add collects them and for as long as the provider lives,
+ * serve when the host's table has none of this processor; may be empty. */
+bool tee_hardware_new(enum tee_interface interface, struct bytes certificates, struct tee *out,
+                      struct err *err) MUST_CHECK;
 /* report() always fails: answers carry signatures of an epoch key that nothing vouches for, and say
  * so ("provider":"none"). */
 void tee_none_new(struct tee *out);
@@ -249,6 +252,8 @@ void attest_report_verify_collected(const char *provider, struct bytes report,
  * that a host hands to its guest. FORMAT: it is none of these, or too much. */
 bool attest_certificates_add(struct bytes file, struct buffer *certificates,
                              struct err *err) MUST_CHECK;
+/* The collection holds a leaf, and what leads from it to a root, AMD's authorities being known. */
+bool attest_certificates_complete(struct bytes certificates) MUST_CHECK;
 /* A revocation list's DER from DER or PEM. A fresh heap block. */
 bool attest_crl_read(struct bytes file, uint8_t **out, size_t *size, struct err *err) MUST_CHECK;
 

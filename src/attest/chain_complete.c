@@ -90,6 +90,13 @@ static const struct candidate *issuer_find(const struct candidate *candidates, s
     return NULL;
 }
 
+bool attest_certificates_complete(struct bytes certificates)
+{
+    struct bytes split[CHAIN_CERTIFICATES_MAX], chain[3];
+    size_t count = 0;
+    return chain_split(certificates, split, &count) && chain_complete(split, count, chain);
+}
+
 bool chain_complete(const struct bytes *given, size_t count, struct bytes out[static 3])
 {
     struct candidate candidates[CANDIDATES_MAX] = {0};

@@ -27,6 +27,7 @@ struct request {
     size_t report_size;
     uint8_t table[TABLE_BYTES_MAX];
     size_t table_size;
+    struct bytes own; /* certificates, when the host has none */
 };
 
 static bool failed(const char *doing, const char *name, struct err *err)
@@ -157,8 +158,8 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
     bool ok = converse(request, user_data, err);
     (void)rmdir(request->directory); /* if it has vanished, the reads have said so */
     return ok && tee_hardware_accept(user_data, bytes_of(request->report, request->report_size),
-                                     bytes_of(request->table, request->table_size), out,
-                                     certificates, err);
+                                     bytes_of(request->table, request->table_size), request->own,
+                                     out, certificates, err);
 }
 
 /* There are no derived keys below configfs: the same driver's device has them. */
@@ -166,7 +167,7 @@ static bool derived_key(void *context, uint64_t fields, struct tee_derived *out,
 {
     struct tee device;
     (void)context;
-    if (!tee_sev_guest_new(&device, err)) {
+    if (!tee_sev_guest_new(bytes_of(NULL, 0), &device, err)) {
         return err_wrap(err, "configfs-tsm derives no keys, the driver's device does");
     }
     bool ok = device.derived_key(device.context, fields, out, err);
@@ -174,7 +175,7 @@ static bool derived_key(void *context, uint64_t fields, struct tee_derived *out,
     return ok;
 }
 
-bool tee_configfs_new(struct tee *out, struct err *err)
+bool tee_configfs_new(struct bytes own, struct tee *out, struct err *err)
 {
     if (access(TEE_CONFIGFS_ROOT, W_OK) != 0) {
         return err_set(err, ERR_IO, "cannot use %s: %s", TEE_CONFIGFS_ROOT, strerror(errno));
@@ -183,6 +184,7 @@ bool tee_configfs_new(struct tee *out, struct err *err)
     if (request == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the provider configfs-tsm");
     }
+    request->own = own;
     *out = (struct tee){.name = "configfs-tsm",
                         .report = report,
                         .derived_key = derived_key,

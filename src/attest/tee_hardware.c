@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-static bool chain_append_whole(struct bytes table, struct buffer *certificates, struct err *err)
+/* The host's table, and if it has no leaf, what the node's operator has put in its place. */
+static bool chain_append_whole(struct bytes table, struct bytes own, struct buffer *certificates,
+                               struct err *err)
 {
     struct buffer given;
     struct bytes split[CHAIN_CERTIFICATES_MAX], chain[3];
@@ -23,9 +25,11 @@ static bool chain_append_whole(struct bytes table, struct buffer *certificates, 
                chain_split(buffer_bytes(&given), split, &count)) ||
               err_set(err, ERR_FORMAT, "the host's certificate table is malformed");
     ok = ok && (chain_complete(split, count, chain) ||
+                (chain_split(own, split, &count) && chain_complete(split, count, chain)) ||
                 err_set(err, ERR_FORMAT,
                         "the host gives no certificate of this processor (VCEK or VLEK): have its "
-                        "operator put it into the host's certificate table"));
+                        "operator put it into the host's certificate table, or name its file in "
+                        "tee_certificates"));
     for (size_t i = 0; ok && i < 3; i++) {
         chain_append(certificates, chain[i]);
     }
@@ -50,30 +54,32 @@ bool tee_hardware_read(const uint8_t user_data[static ATTEST_USER_DATA_BYTES], s
 }
 
 bool tee_hardware_accept(const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
-                         struct bytes report, struct bytes table, uint8_t *out,
+                         struct bytes report, struct bytes table, struct bytes own, uint8_t *out,
                          struct buffer *certificates, struct err *err)
 {
     struct report fields;
     if (!tee_hardware_read(user_data, report, &fields, err) ||
-        !chain_append_whole(table, certificates, err)) {
+        !chain_append_whole(table, own, certificates, err)) {
         return false;
     }
     memcpy(out, report.ptr, ATTEST_REPORT_BYTES);
     return true;
 }
 
-bool tee_hardware_new(enum tee_interface interface, struct tee *out, struct err *err)
+bool tee_hardware_new(enum tee_interface interface, struct bytes certificates, struct tee *out,
+                      struct err *err)
 {
     struct err ignored;
     switch (interface) {
     case TEE_CONFIGFS:
-        return tee_configfs_new(out, err);
+        return tee_configfs_new(certificates, out, err);
     case TEE_SEV_GUEST:
-        return tee_sev_guest_new(out, err);
+        return tee_sev_guest_new(certificates, out, err);
     case TEE_ANY:
         break;
     }
-    if (!tee_configfs_new(out, &ignored) && !tee_sev_guest_new(out, &ignored)) {
+    if (!tee_configfs_new(certificates, out, &ignored) &&
+        !tee_sev_guest_new(certificates, out, &ignored)) {
         tee_none_new(out);
     }
     return true;

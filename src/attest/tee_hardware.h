@@ -15,12 +15,14 @@
 bool tee_hardware_read(const uint8_t user_data[static ATTEST_USER_DATA_BYTES], struct bytes report,
                        struct report *out, struct err *err) MUST_CHECK;
 /* Accepts what the kernel gave: a report that is one and echoes `user_data`, and the host's
- * certificate table, of which the whole chain is appended. Fails with TAMPERED or FORMAT. */
+ * certificate table, of which the whole chain is appended; of `own` (chain.h), if the table has no
+ * leaf. Fails with TAMPERED or FORMAT. */
 bool tee_hardware_accept(const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
-                         struct bytes report, struct bytes table, uint8_t *out,
+                         struct bytes report, struct bytes table, struct bytes own, uint8_t *out,
                          struct buffer *certificates, struct err *err) MUST_CHECK;
 
-bool tee_configfs_new(struct tee *out, struct err *err) MUST_CHECK;
-bool tee_sev_guest_new(struct tee *out, struct err *err) MUST_CHECK;
+/* `own` is kept. */
+bool tee_configfs_new(struct bytes own, struct tee *out, struct err *err) MUST_CHECK;
+bool tee_sev_guest_new(struct bytes own, struct tee *out, struct err *err) MUST_CHECK;
 
 #endif

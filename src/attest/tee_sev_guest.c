@@ -76,6 +76,7 @@ static_assert(sizeof(struct guest_request) == 32 && sizeof(struct report_request
 struct sev_guest {
     int fd;
     uint32_t vmpl;
+    struct bytes own; /* certificates, when the host has none */
     struct response response;
     uint8_t certificates[CERTIFICATES_BYTES];
 };
@@ -150,8 +151,8 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
     }
     return report_of(guest, &raw, err) &&
            tee_hardware_accept(user_data, raw,
-                               bytes_of(guest->certificates, sizeof guest->certificates), out,
-                               certificates, err);
+                               bytes_of(guest->certificates, sizeof guest->certificates),
+                               guest->own, out, certificates, err);
 }
 
 /* What a derived key is bound to is told by a report alone; it needs no certificates, as nobody
@@ -236,7 +237,7 @@ static uint32_t vmpl_read(void)
     return vmpl;
 }
 
-bool tee_sev_guest_new(struct tee *out, struct err *err)
+bool tee_sev_guest_new(struct bytes own, struct tee *out, struct err *err)
 {
     int fd = open(TEE_SEV_GUEST_DEVICE, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
@@ -248,6 +249,7 @@ bool tee_sev_guest_new(struct tee *out, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "no memory for the provider sev-guest");
     }
     guest->fd = fd;
+    guest->own = own;
     guest->vmpl = vmpl_read();
     *out = (struct tee){.name = "sev-guest",
                         .report = report,

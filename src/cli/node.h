@@ -32,6 +32,7 @@ struct node {
     struct audit_log *log;
     struct audit_recovery recovery;
     struct store *store;
+    struct buffer tee_certificates; /* the operator's; the tee has them borrowed */
     struct tee tee;
     struct net_outgoing *webhooks;     /* NULL: off */
     struct net_outgoing *to_witnesses; /* NULL: it has none, as the next */

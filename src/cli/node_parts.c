@@ -16,7 +16,8 @@
 
 enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024, WEBHOOKS_RUNNING_MAX = 64 };
 enum node_start { NODE_START_WARN, NODE_START_REFUSE }; /* as in settings.def */
-enum node_tee {                                         /* as in settings.def */
+enum { TEE_CERTIFICATES_BYTES_MAX = 64 * 1024 };
+enum node_tee { /* as in settings.def */
                 NODE_TEE_AUTO,
                 NODE_TEE_CONFIGFS,
                 NODE_TEE_SEV_GUEST,
@@ -190,19 +191,48 @@ static bool witness_part_open(struct node *node, struct err *err)
     return true;
 }
 
+/* A file that is named has to be good, also while the host's own table is. */
+static bool tee_certificates_read(struct node *node, enum node_tee tee, struct err *err)
+{
+    const char *path = config_text(node->config, CONFIG_TEE_CERTIFICATES);
+    uint8_t *content = NULL;
+    size_t size = 0;
+    if (path[0] == '\0') {
+        return true;
+    }
+    if (tee == NODE_TEE_SIMULATED || tee == NODE_TEE_NONE) {
+        return err_set(err, ERR_CONFIG, "tee_certificates are for hardware, and tee names none");
+    }
+    if (!cli_file_read(path, TEE_CERTIFICATES_BYTES_MAX, &content, &size, err)) {
+        return false;
+    }
+    bool ok = attest_certificates_add(bytes_of(content, size), &node->tee_certificates, err) &&
+              (attest_certificates_complete(buffer_bytes(&node->tee_certificates)) ||
+               err_set(err, ERR_CONFIG, "no VCEK or VLEK with its authorities is in it"));
+    heap_free(content);
+    return ok || err_wrap(err, "tee_certificates '%s'", path);
+}
+
 static bool tee_part_open(struct node *node, struct err *err)
 {
-    switch ((enum node_tee)config_number(node->config, CONFIG_TEE)) {
+    enum node_tee tee = (enum node_tee)config_number(node->config, CONFIG_TEE);
+    buffer_init(&node->tee_certificates, TEE_CERTIFICATES_BYTES_MAX);
+    if (!tee_certificates_read(node, tee, err)) {
+        return false;
+    }
+    struct bytes own = buffer_bytes(&node->tee_certificates);
+    switch (tee) {
     case NODE_TEE_SIMULATED:
         log_write(LOG_WARN, "tee_simulated", NULL,
                   "attestation is simulated: it proves nothing about this machine");
         return tee_simulated_new(node->directory.tee, &clock_system, &node->tee, err);
     case NODE_TEE_CONFIGFS:
-        return tee_hardware_new(TEE_CONFIGFS, &node->tee, err) || err_wrap(err, "configfs-tsm");
+        return tee_hardware_new(TEE_CONFIGFS, own, &node->tee, err) ||
+               err_wrap(err, "configfs-tsm");
     case NODE_TEE_SEV_GUEST:
-        return tee_hardware_new(TEE_SEV_GUEST, &node->tee, err) || err_wrap(err, "sev-guest");
+        return tee_hardware_new(TEE_SEV_GUEST, own, &node->tee, err) || err_wrap(err, "sev-guest");
     case NODE_TEE_AUTO:
-        return tee_hardware_new(TEE_ANY, &node->tee, err);
+        return tee_hardware_new(TEE_ANY, own, &node->tee, err);
     case NODE_TEE_NONE:
         tee_none_new(&node->tee);
         return true;
@@ -356,6 +386,7 @@ void node_parts_close(struct node *node)
         node->tee.free(node->tee.context);
         node->tee = (struct tee){0};
     }
+    buffer_release(&node->tee_certificates);
     if (node->store != NULL) {
         store_close(node->store);
         node->store = NULL;

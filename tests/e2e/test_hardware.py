@@ -5,6 +5,7 @@ The processor is played from AMD's documents alone, with authorities made by ope
 SPDX-License-Identifier: Apache-2.0
 """
 
+import base64
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ import threading
 import unittest
 import uuid
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -96,13 +98,14 @@ class Processor(threading.Thread):
         self.provider = b"sev_guest\n"
         self.floor = b"0\n"
         self.status = 0
-        self.change = lambda report: report
+        self.change = lambda report: report  # after it was signed
+        self.patches = []  # before
         self.calls = 0
         self.made, self.removed, self.files, self.generation, self.asked_vmpl = 0, 0, {}, 0, None
 
     def report(self, user_data, vmpl):
         self.asked_vmpl = vmpl
-        return bytes(self.change(bytearray(report_of(self.key, user_data, vmpl=vmpl))))
+        return bytes(self.change(bytearray(report_of(self.key, user_data, self.patches, vmpl))))
 
     def ioctl(self, content):
         self.calls += 1
@@ -158,13 +161,13 @@ class Hardware(unittest.TestCase):
         cls.processor = Processor(cls.folder.name)
         cls.processor.start()
 
-    def node(self, tee):
-        return Node("--tee", tee, key=False, LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
+    def node(self, tee, *arguments):
+        return Node("--tee", tee, *arguments, key=False, LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
 
-    def refused(self, tee, *words):
+    def refused(self, tee, *words, arguments=()):
         """The node does not start, says why, and has not become something else."""
         with self.assertRaises(AssertionError) as caught:
-            with self.node(tee):
+            with self.node(tee, *arguments):
                 pass
         message = str(caught.exception)
         self.assertIn("exit status", message)
@@ -210,6 +213,62 @@ class Hardware(unittest.TestCase):
                     self.processor.good(interface)
                     self.processor.certificates = table
                     self.refused("auto", words)
+
+    def file(self, name, *parts):
+        """A file of these, each a file of the authorities' folder or bytes."""
+        path = os.path.join(self.folder.name, name)
+        content = b""
+        for part in parts:
+            if isinstance(part, str):
+                with open(os.path.join(self.folder.name, part), "rb") as file:
+                    part = file.read()
+            content += part
+        with open(path, "wb") as out:
+            out.write(content)
+        return path
+
+    def test_certificates_of_the_operator_serve_where_the_host_has_none(self):
+        whole = self.file("whole.pem", "leaf.pem", "ask.pem", "ark.pem")
+        for interface, path in (("sev-guest", whole), ("configfs-tsm", whole), ("sev-guest", self.file("table.bin", self.processor.table))):
+            with self.subTest(interface=interface, path=path):
+                self.processor.good(interface)
+                self.processor.certificates = b""
+                with self.node("auto", "--tee-certificates", path) as node:
+                    evidence = node.client("").call("GET", "/v1/attestation").json
+                    ders = [base64.b64decode(der) for der in evidence["certificates"]]
+                    self.assertEqual([x509.load_der_x509_certificate(der).subject.rfc4514_string() for der in ders], ["CN=SEV-VCEK", "CN=SEV-Played", "CN=ARK-Played"])
+
+    def test_certificates_of_the_operator_are_held_to_the_first_report(self):
+        whole = self.file("whole.pem", "leaf.pem", "ask.pem", "ark.pem")
+        named = ("--tee-certificates", whole)
+        for offset, check in ((0x1A0, "leaf_chip"), (0x180, "leaf_tcb")):
+            self.processor.good()
+            self.processor.certificates = b""
+            self.processor.patches = [(offset, b"\0")]
+            self.refused("sev-guest", check, arguments=named)
+        # The host's own goes first, and is not mended by a file: this one is of another chip.
+        self.processor.good()
+        other = tempfile.TemporaryDirectory()
+        self.addCleanup(other.cleanup)
+        _, self.processor.certificates = authorities(other.name)
+        self.refused("sev-guest", "report_signature", arguments=named)
+
+    def test_a_file_that_is_no_certificate_of_a_processor_is_an_error_at_start(self):
+        self.processor.good()
+        for path, words in (
+            (os.path.join(self.folder.name, "missing.pem"), "No such file"),
+            (self.file("nothing.pem"), "holds no certificates"),
+            (self.file("text.pem", b"-----BEGIN CERTIFICATE-----\n"), "holds no certificates"),
+            (self.file("authorities.pem", "ask.pem", "ark.pem"), "no VCEK or VLEK with its authorities"),
+            (self.file("alone.der", "leaf.der"), "no VCEK or VLEK with its authorities"),  # its authorities are not AMD's
+            (self.file("large.der", bytes(65537)), "large"),
+        ):
+            with self.subTest(path=path):
+                self.refused("auto", words, arguments=("--tee-certificates", path))
+        self.assertEqual(self.processor.calls, 0)
+        with self.assertRaises(AssertionError) as caught, Node("--tee-certificates", path):
+            pass
+        self.assertIn("tee_certificates are for hardware", str(caught.exception))
 
     def test_certificates_that_are_too_large_are_left_out(self):
         self.processor.good()
