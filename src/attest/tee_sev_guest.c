@@ -89,7 +89,8 @@ static bool refused(const struct guest_request *request, int error, struct err *
                        "this VM is restarted",
                        strerror(error));
     }
-    if (error == EAGAIN || error == EINTR || (error == EIO && request->vmm_error == VMM_BUSY)) {
+    if (error == EBUSY || error == EAGAIN || error == EINTR ||
+        (error == EIO && request->vmm_error == VMM_BUSY)) {
         return err_set(err, ERR_BUSY, "the host is busy, or lets nobody ask that often");
     }
     if (error == EIO) {

@@ -114,8 +114,7 @@ static void node_advance(struct node *node, enum node_phase phase)
         return;
     }
     if (node->service != NULL) {
-        service_close(node->service);
-        node->service = NULL;
+        node_service_close(node);
     }
     if (phase == NODE_CANCELLED) {
         uv_timer_start(&node->patience, patience_over, ANSWERS_MS, 0);

@@ -60,5 +60,7 @@ void node_close(struct node *node);
 /* node_parts.c: what lies under the loop. parts_close takes parts that were never opened. */
 bool node_parts_open(struct node *node, struct err *err) MUST_CHECK;
 void node_parts_close(struct node *node);
+/* The service alone, before the rest. */
+void node_service_close(struct node *node);
 
 #endif

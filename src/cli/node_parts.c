@@ -267,7 +267,13 @@ static struct service_config service_settings(const struct config *config)
     out.module_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_MODULE) * node_kib);
     out.module_cache_bytes = (size_t)(config_number(config, CONFIG_LIMITS_MODULE_CACHE) * node_mib);
     out.result_bytes_max = (size_t)(config_number(config, CONFIG_LIMITS_RESULT) * node_kib);
-    out.epoch_lifetime_ms = config_number(config, CONFIG_CRYPTO_ROTATION) * node_hour_ms;
+    uint64_t epoch_ms = config_number(config, CONFIG_ATTEST_EPOCH) * 1000;
+    out.epoch_lifetime_ms =
+        epoch_ms != 0 ? epoch_ms : config_number(config, CONFIG_CRYPTO_ROTATION) * node_hour_ms;
+    out.attester_calls_per_minute = (uint32_t)config_number(config, CONFIG_ATTEST_CALLS);
+    out.attester_burst = (uint32_t)config_number(config, CONFIG_ATTEST_BURST);
+    out.attester_retry_ms = config_number(config, CONFIG_ATTEST_RETRY) * 1000;
+    out.fresh_wait_max_ms = config_number(config, CONFIG_ATTEST_WAIT) * 1000;
     out.require_api_key = config_number(config, CONFIG_SERVER_API_KEYS) == 1;
     out.executions_per_second_per_key =
         (uint32_t)config_number(config, CONFIG_LIMITS_KEY_EXECUTIONS);
@@ -355,6 +361,15 @@ static bool first_key_make(struct node *node, struct err *err)
     return ok;
 }
 
+/* A tee in which a thread is left stays until the process ends. */
+void node_service_close(struct node *node)
+{
+    if (!service_close(node->service)) {
+        node->tee = (struct tee){0};
+    }
+    node->service = NULL;
+}
+
 bool node_parts_open(struct node *node, struct err *err)
 {
     bool created = false;
@@ -377,8 +392,7 @@ bool node_parts_open(struct node *node, struct err *err)
 void node_parts_close(struct node *node)
 {
     if (node->service != NULL) {
-        service_close(node->service);
-        node->service = NULL;
+        node_service_close(node);
     }
     net_outgoing_close(node->webhooks);
     node->webhooks = NULL;

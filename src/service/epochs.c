@@ -8,20 +8,15 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#include <assert.h>
 #include <pthread.h>
 
-#define RETRY_NS (UINT64_C(30) * 1000 * 1000 * 1000)
+static const uint64_t epochs_ns_per_ms = 1000 * 1000;
 
 struct epochs {
     struct epochs_config config;
-    pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t wake;
     struct epoch *current;
-    bool is_due;
-    uint64_t retry_ns; /* not before, after a renewal that failed; 0: none has */
-    bool is_closing;
+    bool told_over; /* that the current one is */
 };
 
 struct epoch *epoch_ref(struct epoch *epoch)
@@ -75,8 +70,9 @@ static bool epochs_make(struct epochs *epochs, const struct attest_epoch *previo
     }
     atomic_init(&epoch->references, 1);
     epoch->made_ns = clock_monotonic_ns(config->clock);
-    if (!attest_epoch_open(config->tee, &config->facts, previous, config->clock,
-                           config->lifetime_ms, &epoch->attest, err)) {
+    epoch->made_ms = clock_wall_ms(config->clock);
+    if (!attest_epoch_open(attester_tee(config->attester), &config->facts, previous, config->clock,
+                           config->signing_ms + config->trailing_ms, &epoch->attest, err)) {
         heap_free(epoch);
         return false;
     }
@@ -95,48 +91,54 @@ static bool epochs_make(struct epochs *epochs, const struct attest_epoch *previo
     return true;
 }
 
-/* A failed renewal keeps the epoch that there is, which says itself until when it is valid; a tick
- * tries again when RETRY_NS have passed. So the firmware, which all VMs of the machine share, is
- * asked once an epoch, and when it fails twice a minute. */
-static void epochs_renew(struct epochs *epochs)
+/* ---- until when ---- */
+
+/* How much of its time an epoch has had, by the clock that says more: both may stop it, neither
+ * can prolong it. */
+static uint64_t age_ms(const struct epochs *epochs, const struct epoch *epoch)
 {
-    struct epoch *old = epochs_current(epochs);
-    struct epoch *epoch = NULL;
-    struct err err;
-    if (!epochs_make(epochs, old->attest, &epoch, &err)) {
-        pthread_mutex_lock(&epochs->lock);
-        epochs->retry_ns = clock_monotonic_ns(epochs->config.clock) + RETRY_NS;
-        pthread_mutex_unlock(&epochs->lock);
-        log_write(LOG_ERROR, "epoch_renewal_failed", NULL, "%s", err.message);
-        epoch_unref(old);
-        return;
-    }
-    pthread_mutex_lock(&epochs->lock);
-    struct epoch *replaced = epochs->current;
-    epochs->current = epoch;
-    epochs->retry_ns = 0;
-    pthread_mutex_unlock(&epochs->lock);
-    epoch_unref(replaced);
-    epoch_unref(old);
-    log_write(LOG_INFO, "epoch_renewed", NULL, "a new signing epoch has begun");
+    const struct clock *clock = epochs->config.clock;
+    uint64_t age = (clock_monotonic_ns(clock) - epoch->made_ns) / epochs_ns_per_ms;
+    int64_t wall = clock_wall_ms(clock) - epoch->made_ms;
+    return wall > 0 && (uint64_t)wall > age ? (uint64_t)wall : age;
 }
 
-static void *epochs_main(void *context)
+static bool is_over(const struct epochs *epochs, const struct epoch *epoch)
+{
+    return age_ms(epochs, epoch) >= epochs->config.signing_ms;
+}
+
+static bool is_due(const struct epochs *epochs, const struct epoch *epoch)
+{
+    return age_ms(epochs, epoch) >= epochs->config.signing_ms / 4 * 3;
+}
+
+/* ---- the duty ---- */
+
+/* The old epoch stays until there is a new one, and says itself until when it is valid. */
+static bool renew(void *context, struct err *err)
 {
     struct epochs *epochs = context;
-    pthread_mutex_lock(&epochs->lock);
-    while (!epochs->is_closing) {
-        if (!epochs->is_due) {
-            pthread_cond_wait(&epochs->wake, &epochs->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&epochs->lock);
-        epochs_renew(epochs);
-        pthread_mutex_lock(&epochs->lock);
-        epochs->is_due = false;
+    struct epoch *old = epochs->current == NULL ? NULL : epochs_current(epochs);
+    struct epoch *epoch = NULL;
+    if (old != NULL && !is_due(epochs, old)) { /* asked for once more while it was made */
+        epoch_unref(old);
+        return true;
     }
-    pthread_mutex_unlock(&epochs->lock);
-    return NULL;
+    bool ok = epochs_make(epochs, old == NULL ? NULL : old->attest, &epoch, err);
+    if (ok) {
+        pthread_mutex_lock(&epochs->lock);
+        struct epoch *replaced = epochs->current;
+        epochs->current = epoch;
+        epochs->told_over = false;
+        pthread_mutex_unlock(&epochs->lock);
+        epoch_unref(replaced);
+        if (old != NULL) {
+            log_write(LOG_INFO, "epoch_renewed", NULL, "a new signing epoch has begun");
+        }
+    }
+    epoch_unref(old);
+    return ok;
 }
 
 bool epochs_open(const struct epochs_config *config, struct epochs **out, struct err *err)
@@ -146,16 +148,12 @@ bool epochs_open(const struct epochs_config *config, struct epochs **out, struct
         return err_set(err, ERR_NO_MEMORY, "no memory for the epochs");
     }
     epochs->config = *config;
-    if (!epochs_make(epochs, NULL, &epochs->current, err)) {
-        heap_free(epochs);
-        return err_wrap(err, "the first signing epoch");
-    }
     pthread_mutex_init(&epochs->lock, NULL);
-    pthread_cond_init(&epochs->wake, NULL);
-    if (pthread_create(&epochs->thread, NULL, epochs_main, epochs) != 0) {
-        epoch_unref(epochs->current);
-        heap_free(epochs);
-        return err_set(err, ERR_NO_MEMORY, "cannot start the epochs' thread");
+    attester_set_duty(config->attester, ATTESTER_EPOCH,
+                      (struct attester_duty){.run = renew, .context = epochs});
+    if (!attester_do(config->attester, ATTESTER_EPOCH, err)) {
+        epochs_close(epochs);
+        return err_wrap(err, "the first signing epoch");
     }
     *out = epochs;
     return true;
@@ -166,13 +164,7 @@ void epochs_close(struct epochs *epochs)
     if (epochs == NULL) {
         return;
     }
-    pthread_mutex_lock(&epochs->lock);
-    epochs->is_closing = true;
-    pthread_cond_signal(&epochs->wake);
-    pthread_mutex_unlock(&epochs->lock);
-    pthread_join(epochs->thread, NULL);
     epoch_unref(epochs->current);
-    pthread_cond_destroy(&epochs->wake);
     pthread_mutex_destroy(&epochs->lock);
     heap_free(epochs);
 }
@@ -185,15 +177,52 @@ struct epoch *epochs_current(struct epochs *epochs)
     return epoch;
 }
 
+bool epochs_signing(struct epochs *epochs, struct epoch **out, struct err *err)
+{
+    struct attester_facts facts;
+    struct epoch *epoch = epochs_current(epochs);
+    if (!is_over(epochs, epoch)) {
+        *out = epoch;
+        return true;
+    }
+    epoch_unref(epoch);
+    attester_facts(epochs->config.attester, &facts);
+    (void)err_set(err, ERR_OVERLOADED,
+                  "the time of this node's signing key is over, and the processor's firmware has "
+                  "not vouched for a new one yet");
+    err->retry_after_s = (uint32_t)(facts.wait_ns / epochs_ns_per_ms / 1000) + 1;
+    return false;
+}
+
+bool epochs_is_over(struct epochs *epochs)
+{
+    struct epoch *epoch = epochs_current(epochs);
+    bool over = is_over(epochs, epoch);
+    epoch_unref(epoch);
+    return over;
+}
+
+int64_t epochs_until_ms(struct epochs *epochs)
+{
+    struct epoch *epoch = epochs_current(epochs);
+    int64_t until_ms = epoch->made_ms + (int64_t)epochs->config.signing_ms;
+    epoch_unref(epoch);
+    return until_ms;
+}
+
 void epochs_tick(struct epochs *epochs)
 {
-    int64_t quarter_ms = (int64_t)(epochs->config.lifetime_ms / 4);
     pthread_mutex_lock(&epochs->lock);
-    int64_t left_ms =
-        attest_epoch_not_after_ms(epochs->current->attest) - clock_wall_ms(epochs->config.clock);
-    if (left_ms <= quarter_ms && clock_monotonic_ns(epochs->config.clock) >= epochs->retry_ns) {
-        epochs->is_due = true;
-        pthread_cond_signal(&epochs->wake);
-    }
+    bool due = is_due(epochs, epochs->current);
+    bool news = is_over(epochs, epochs->current) && !epochs->told_over;
+    epochs->told_over = epochs->told_over || news;
     pthread_mutex_unlock(&epochs->lock);
+    if (due) {
+        attester_ask(epochs->config.attester, ATTESTER_EPOCH);
+    }
+    if (news) {
+        log_write(LOG_ERROR, "epoch_over", NULL,
+                  "the signing key's time is over and there is no new one: request keys are "
+                  "refused");
+    }
 }

@@ -12,7 +12,6 @@ enum {
     OPENAPI_PATH_CHARS_MAX = 63,
     NONCE_BYTES_MIN = 8,
     NONCE_BYTES_MAX = 64,
-    NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
 };
 
@@ -43,10 +42,7 @@ static bool check_request_keys(struct service *service)
 
 static bool check_epoch(struct service *service)
 {
-    struct epoch *epoch = epochs_current(service->epochs);
-    uint64_t age_ns = clock_monotonic_ns(service->parts.clock) - epoch->made_ns;
-    epoch_unref(epoch);
-    return age_ns / NS_PER_MS < service->config.epoch_lifetime_ms;
+    return !epochs_is_over(service->epochs);
 }
 
 static bool check_index(struct service *service)
@@ -110,6 +106,24 @@ static json_t *health_capacity_json(struct service *service)
         "connections_max", (json_int_t)connections.open_max);
 }
 
+/* What is known of the firmware; since when it fails, and how, if it does. */
+static json_t *health_attestation_json(struct service *service)
+{
+    struct attester_facts facts;
+    char since[CLOCK_RFC3339_CHARS + 1], until[CLOCK_RFC3339_CHARS + 1];
+    attester_facts(service->attester, &facts);
+    clock_rfc3339_encode(facts.failing_since_ms, since);
+    clock_rfc3339_encode(epochs_until_ms(service->epochs), until);
+    json_t *out = json_pack("{s:s, s:s, s:I}", "provider", service->parts.tee->name, "epoch_until",
+                            until, "failures", (json_int_t)facts.failures);
+    if (out != NULL && facts.is_failing) {
+        (void)json_object_set_new(out, "failing_since", json_string(since));
+        (void)json_object_set_new(out, "last_error",
+                                  json_string(attester_outcome_name(facts.error)));
+    }
+    return out;
+}
+
 void health_show(struct api_call *call)
 {
     struct service *service = call->service;
@@ -121,8 +135,9 @@ void health_show(struct api_call *call)
                                                    : "degraded";
     uint64_t up_ns = clock_monotonic_ns(service->parts.clock) - service->started_ns;
     api_answer_json(call, check_log(service) ? 200 : 503,
-                    json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:o, s:{s:s, s:I}}", "status", status,
-                              "checks", checks, "version", WH_VERSION, "build_id",
+                    json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:o, s:{s:s, s:I}}", "status",
+                              status, "checks", checks, "attestation",
+                              health_attestation_json(service), "version", WH_VERSION, "build_id",
                               service->parts.build_id, "node_id", service->parts.node_id,
                               "uptime_seconds", (json_int_t)(up_ns / NS_PER_S), "capacity",
                               health_capacity_json(service), "log", "origin",
@@ -205,7 +220,13 @@ void health_attestation(struct api_call *call)
         api_answer_err(call, &err, NULL);
         return;
     }
-    struct epoch *epoch = epochs_current(call->service->epochs);
+    struct epoch *epoch = NULL;
+    if (nonce == NULL) {
+        epoch = epochs_current(call->service->epochs);
+    } else if (!epochs_signing(call->service->epochs, &epoch, &err)) {
+        api_answer_err(call, &err, NULL);
+        return;
+    }
     json_t *evidence = attest_epoch_evidence(epoch->attest);
     if (evidence != NULL && nonce != NULL &&
         json_object_set_new(evidence, "nonce_binding",

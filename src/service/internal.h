@@ -27,6 +27,7 @@ struct service {
     struct auth *auth;
     struct door *door;
     struct request_keys *keys;
+    struct attester *attester;
     struct epochs *epochs;
     struct scheduler *scheduler;
     struct session_table *sessions;

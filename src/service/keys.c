@@ -126,10 +126,11 @@ void keys_create(struct api_call *call)
     const char *nonce = NULL;
     struct buffer answer;
     buffer_init(&answer, KEYS_ANSWER_BYTES_MAX);
-    struct epoch *epoch = epochs_current(service->epochs);
+    struct epoch *epoch = NULL;
     bool ok = !atomic_load(&service->is_draining) ||
               err_set(&err, ERR_DRAINING, "this node is shutting down; another one will serve");
-    ok = ok && keys_parse(&call->exchange->request, &call->exchange->arena, &nonce, &err) &&
+    ok = ok && epochs_signing(service->epochs, &epoch, &err) &&
+         keys_parse(&call->exchange->request, &call->exchange->arena, &nonce, &err) &&
          request_keys_issue(service->keys, call->identity.key_id, epoch, &key, point, &err);
     if (ok) {
         struct keys_texts texts;

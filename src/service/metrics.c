@@ -28,6 +28,7 @@ struct metrics_view {
     struct log_facts log_lines;
     const struct audit_times *log;
     struct witnesses_facts witnesses;
+    struct attester_facts attester;
     uint64_t epoch_age_ns;
 };
 
@@ -44,6 +45,7 @@ static void view_fill(struct metrics_view *view, struct service *service)
     log_facts(&view->log_lines);
     view->log = audit_log_times(service->parts.log);
     witnesses_facts(service->parts.witnesses, &view->witnesses);
+    attester_facts(service->attester, &view->attester);
     struct epoch *epoch = epochs_current(service->epochs);
     view->epoch_age_ns = clock_monotonic_ns(service->parts.clock) - epoch->made_ns;
     epoch_unref(epoch);
@@ -110,6 +112,14 @@ static bool labels_level(struct buffer *out, size_t at)
     return true;
 }
 
+static bool labels_purpose_outcome(struct buffer *out, size_t at)
+{
+    buffer_printf(out, "purpose=\"%s\",outcome=\"%s\"",
+                  attester_purpose_name((enum attester_purpose)(at / ATTESTER_OUTCOMES)),
+                  attester_outcome_name((enum attester_outcome)(at % ATTESTER_OUTCOMES)));
+    return true;
+}
+
 struct metric_labels {
     bool (*write)(struct buffer *out, size_t at);
     size_t count;
@@ -123,6 +133,8 @@ static const struct metric_labels metric_labels_OUTCOME = {labels_outcome, METRI
 static const struct metric_labels metric_labels_ROUTE = {labels_route, METRIC_ROUTE_COUNT};
 static const struct metric_labels metric_labels_ROUTE_STATUS = {labels_route_status,
                                                                 METRIC_ROUTE_STATUS_COUNT};
+static const struct metric_labels metric_labels_PURPOSE_OUTCOME = {labels_purpose_outcome,
+                                                                   METRIC_PURPOSE_OUTCOME_COUNT};
 
 /* ---- the table ---- */
 

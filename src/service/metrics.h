@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/histogram.h"
 #include "base/log.h"
+#include "service/attester.h"
 
 enum { METRIC_ROUTES_MAX = 31, METRIC_STATUS_CLASSES = 6 };
 
@@ -22,6 +23,7 @@ enum { /* how many cells a metric has, by its LABELS */
        METRIC_OUTCOME_COUNT = ERR_CODE_COUNT,
        METRIC_CODE_COUNT = ERR_CODE_COUNT,
        METRIC_LEVEL_COUNT = LOG_LEVEL_COUNT,
+       METRIC_PURPOSE_OUTCOME_COUNT = (int)ATTESTER_PURPOSES * (int)ATTESTER_OUTCOMES,
        METRIC_ROUTE_COUNT = METRIC_ROUTES_MAX + 1, /* the last: no route */
        METRIC_ROUTE_STATUS_COUNT = METRIC_ROUTE_COUNT * METRIC_STATUS_CLASSES,
 };

@@ -16,6 +16,8 @@ enum {
     EXPIRE_INTERVAL_S = 60,   /* of stored answers */
     FAILURES_INTERVAL_S = 60, /* of entries about refused API keys */
     WAIT_S_MAX = 60,          /* Retry-After says no more */
+    RECEIPT_LATE_S = 60,      /* behind the end of its execution, at most */
+    ATTESTER_CLOSE_MS = 2000,
 };
 
 static const uint64_t ns_per_s = 1000000000;
@@ -49,8 +51,18 @@ static bool open_keys(struct service *service, struct err *err)
 static bool open_epochs(struct service *service, struct err *err)
 {
     const struct service_parts *parts = &service->parts;
-    struct epochs_config epochs = {
+    const struct service_config *config = &service->config;
+    struct attester_config attester = {
         .tee = parts->tee,
+        .clock = parts->clock,
+        .metrics = &service->metrics,
+        .calls_per_minute = config->attester_calls_per_minute,
+        .burst = config->attester_burst,
+        .retry_ms = config->attester_retry_ms,
+        .blocked_ms = config->fresh_wait_max_ms,
+        .close_ms = ATTESTER_CLOSE_MS,
+    };
+    struct epochs_config epochs = {
         .clock = parts->clock,
         .log = parts->log,
         .facts = {.node_id = parts->node_id,
@@ -58,9 +70,17 @@ static bool open_epochs(struct service *service, struct err *err)
                   .log_vkey = audit_log_vkey(parts->log),
                   .build_id = parts->build_id,
                   .config_digest = parts->config_digest},
-        .lifetime_ms = service->config.epoch_lifetime_ms,
+        .signing_ms = config->epoch_lifetime_ms,
+        /* A key that was signed at the last moment is used at its last, for the longest time. */
+        .trailing_ms = config->request_key_lifetime_ms + config->queue_wait_max_ms +
+                       (config->execution_seconds_max + RECEIPT_LATE_S) * UINT64_C(1000),
     };
-    return epochs_open(&epochs, &service->epochs, err);
+    service->attester = attester_new(&attester);
+    if (service->attester == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the attester");
+    }
+    epochs.attester = service->attester;
+    return epochs_open(&epochs, &service->epochs, err) && attester_start(service->attester, err);
 }
 
 static void observe_scheduler(void *context, enum scheduler_fact fact, uint64_t ns)
@@ -110,9 +130,11 @@ static bool open_parts(struct service *service, struct err *err)
            open_epochs(service, err) && scheduler_open(&scheduler, &service->scheduler, err);
 }
 
-static void service_free(struct service *service)
+/* False: a call of the firmware has not come back. */
+static bool service_free(struct service *service)
 {
     scheduler_close(service->scheduler);
+    bool ok = attester_close(service->attester);
     epochs_close(service->epochs);
     auth_close(service->auth);
     door_close(service->door);
@@ -123,6 +145,7 @@ static void service_free(struct service *service)
     assert(budget_used(&service->parts.memory->programs) == 0);
     pthread_mutex_destroy(&service->gone_lock);
     heap_free(service);
+    return ok;
 }
 
 /* An answer has been sent or stored: another one may be made. */
@@ -149,7 +172,7 @@ bool service_open(const struct service_config *config, const struct service_part
     failures_begin(service);
     pthread_mutex_init(&service->gone_lock, NULL);
     if (!open_parts(service, err)) {
-        service_free(service);
+        (void)service_free(service); /* the attester has not been asked for anything more */
         return false;
     }
     budget_on_release(&parts->memory->answers, answers_released, service);
@@ -248,6 +271,7 @@ static void measure_queue(struct service *service)
 void service_tick(struct service *service)
 {
     epochs_tick(service->epochs);
+    attester_tick(service->attester);
     scheduler_tick(service->scheduler);
     session_table_tick(service->sessions, clock_monotonic_ns(service->parts.clock));
     measure_queue(service);
@@ -265,10 +289,10 @@ void service_drain(struct service *service, void (*drained)(void *context), void
     scheduler_drain(service->scheduler, drained, context);
 }
 
-void service_close(struct service *service)
+bool service_close(struct service *service)
 {
     if (service == NULL) {
-        return;
+        return true;
     }
     atomic_store(&service->is_draining, true);
     scheduler_close(service->scheduler);
@@ -281,5 +305,5 @@ void service_close(struct service *service)
     failures_log(service);
     /* Nothing is live: whatever the log holds by now is in the store. */
     mark_index(service);
-    service_free(service);
+    return service_free(service);
 }

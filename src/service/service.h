@@ -36,11 +36,15 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     uint64_t result_retention_ms;
     uint32_t idempotency_keys_per_api_key_max; /* remembered; the oldest are forgotten first */
     size_t module_bytes_max;
-    size_t module_cache_bytes; /* of translated programs kept for the next time; 0: none are */
-    size_t result_bytes_max;   /* of the plaintext */
-    uint32_t slice_us;         /* aim for the length of a slice */
-    uint64_t epoch_lifetime_ms;
-    uint64_t webhook_retry_ms; /* before the second try; six times that before the third */
+    size_t module_cache_bytes;  /* of translated programs kept for the next time; 0: none are */
+    size_t result_bytes_max;    /* of the plaintext */
+    uint32_t slice_us;          /* aim for the length of a slice */
+    uint64_t epoch_lifetime_ms; /* how long an epoch vouches for new request keys */
+    uint32_t attester_calls_per_minute; /* of the firmware, at most */
+    uint32_t attester_burst;            /* so many of them at once */
+    uint64_t attester_retry_ms;         /* none for so long after one that failed */
+    uint64_t fresh_wait_max_ms;         /* for a fresh proof; then OVERLOADED */
+    uint64_t webhook_retry_ms;          /* before the second try; six times that before the third */
     bool require_api_key;
     /* Requests per second, each 0: not limited. A quota is what limit_window_s of them bring. */
     uint32_t executions_per_second_per_key;
@@ -127,8 +131,10 @@ bool service_open(const struct service_config *config, const struct service_part
 /* From now on executions are refused with DRAINING; `drained` comes (any thread) when the last
  * running one has been answered. */
 void service_drain(struct service *service, void (*drained)(void *context), void *context);
-/* Cancels what still runs, answers it, joins the threads, wipes all keys. */
-void service_close(struct service *service);
+/* Cancels what still runs, answers it, joins the threads, wipes all keys. False: a call of the
+ * firmware has not come back; a thread is left in it that ends with the process, and the parts' tee
+ * must not be freed. */
+bool service_close(struct service *service);
 
 /* The functions of net_handler, with the service as context. */
 bool service_accept(void *service, struct message_exchange *exchange,

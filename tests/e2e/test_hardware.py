@@ -94,6 +94,9 @@ class Processor(threading.Thread):
         self.interface = interface
         self.certificates = self.table
         self.refusals = []  # of ioctl: (errno, firmware's error, host's error), one for each call; then it works
+        self.always = None  # of ioctl: the same for all further calls
+        self.free = threading.Event()  # while it is not set, ioctl does not come back
+        self.free.set()
         self.failures = {}  # of files: name -> errno, below zero for read()
         self.provider = b"sev_guest\n"
         self.floor = b"0\n"
@@ -109,8 +112,9 @@ class Processor(threading.Thread):
 
     def ioctl(self, content):
         self.calls += 1
-        if self.refusals:
-            error, firmware, host = self.refusals.pop(0)
+        self.free.wait()
+        if self.refusals or self.always:
+            error, firmware, host = self.refusals.pop(0) if self.refusals else self.always
             return error, struct.pack("<II", firmware, host)
         report = self.report(content[4:68], struct.unpack_from("<I", content, 68)[0])
         response = struct.pack("<II24x", self.status, len(report)) + report
@@ -149,7 +153,10 @@ class Processor(threading.Thread):
                 body = reader.read(struct.unpack("<I", reader.read(4))[0])
                 path, content = body[1:].split(b"\0", 1)
                 error, answer = self.answer(body[:1].decode(), path.decode(), content)
-                connection.sendall(struct.pack("<iI", error, len(answer)) + answer)
+                try:
+                    connection.sendall(struct.pack("<iI", error, len(answer)) + answer)
+                except OSError:  # the program has ended in the middle of a call
+                    pass
 
 
 @unittest.skipIf(sanitized(), "skipped: a sanitizer has to be the first library, run it on the release")

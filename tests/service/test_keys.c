@@ -140,10 +140,56 @@ Test(service_keys, are_bounded_and_expire)
     cr_expect_eq(reply.status, 410);
     cr_expect_str_eq(reply_text(&reply, "error_code"), "KEY_EXPIRED");
     reply_release(&reply);
-    reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
-    cr_expect_eq(reply.status, 201);
-    reply_release(&reply);
+    service_tick(world.service);
+    int status = 0;
+    while (status != 201) { /* once there is a new epoch */
+        reply = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+        status = reply.status;
+        reply_release(&reply);
+    }
     reply_release(&first);
+}
+
+static void expect_refused(const char *method, const char *target)
+{
+    struct reply reply = world_ask(&world, method, target, world.user.secret, NULL);
+    cr_expect_eq(reply.status, 503, "%s", target);
+    cr_expect_str_eq(reply_text(&reply, "error_code"), "OVERLOADED");
+    cr_expect_str_eq(reply_header(&reply, "Retry-After"), "1");
+    reply_release(&reply);
+}
+
+static int status_of(const char *method, const char *target)
+{
+    struct reply reply = world_ask(&world, method, target, world.user.secret, NULL);
+    int status = reply.status;
+    reply_release(&reply);
+    return status;
+}
+
+Test(service_keys, nothing_is_signed_by_an_epoch_that_is_over)
+{
+    fake_clock_advance(&fake, 3600 * 1000 - 1);
+    cr_expect_eq(status_of("POST", "/v1/keys"), 201);
+    cr_expect_eq(status_of("GET", "/readyz"), 200);
+    fake_clock_advance(&fake, 1);
+    expect_refused("POST", "/v1/keys");
+    expect_refused("GET", "/v1/attestation?nonce=AAECAwQFBgc%3D");
+    cr_expect_eq(status_of("GET", "/v1/attestation"), 200, "it says itself that it is over");
+    cr_expect_eq(status_of("GET", "/readyz"), 503);
+}
+
+Test(service_keys, a_wall_clock_that_is_set_ends_an_epoch_early_and_never_late)
+{
+    fake_clock_step_wall(&fake, -3600 * 1000);
+    cr_expect_eq(status_of("POST", "/v1/keys"), 201);
+    fake_clock_step_wall(&fake, 2 * 3600 * 1000 - 1);
+    cr_expect_eq(status_of("POST", "/v1/keys"), 201);
+    fake_clock_step_wall(&fake, 1);
+    expect_refused("POST", "/v1/keys");
+    fake_clock_step_wall(&fake, -3600 * 1000);
+    fake_clock_advance(&fake, 3600 * 1000);
+    expect_refused("POST", "/v1/keys");
 }
 
 static int delete_status(const char *target, const struct world_key *key)
