@@ -228,6 +228,26 @@ uint64_t log_rotate(struct audit_log *log)
     return index;
 }
 
+void log_rotate_key(struct audit_log *log)
+{
+    struct waiter waiter;
+    struct err err;
+    waiter_init(&waiter, NULL);
+    cr_assert(audit_log_rotate_key(log, waiter_cb, &waiter, &err), "%s", err.message);
+    waiter_wait(&waiter, 1);
+    cr_assert_eq(waiter.ok_count, 1);
+    waiter_release(&waiter);
+}
+
+bool log_visit(void *next, uint64_t index, struct bytes leaf)
+{
+    uint64_t *expected = next;
+    (void)leaf;
+    cr_assert_eq(index, *expected);
+    (*expected)++;
+    return true;
+}
+
 void log_make(const char *directory, size_t size)
 {
     struct test_clock clock;
@@ -265,11 +285,16 @@ void log_expect_refused(const char *directory, enum err_code code)
     cr_expect_eq(err.code, code, "%s", err.message);
 }
 
-enum audit_verdict log_verdict(const char *directory)
+struct audit_report log_report(const char *directory, const char *vkey)
 {
     struct audit_report report;
     struct err err;
-    cr_assert(audit_verify_directory(directory, NULL, bytes_of(NULL, 0), NULL, NULL, &report, &err),
+    cr_assert(audit_verify_directory(directory, vkey, bytes_of(NULL, 0), NULL, NULL, &report, &err),
               "%s", err.message);
-    return report.verdict;
+    return report;
+}
+
+enum audit_verdict log_verdict(const char *directory)
+{
+    return log_report(directory, NULL).verdict;
 }

@@ -60,6 +60,12 @@ void log_make(const char *directory, size_t size);
 /* Opens and closes. */
 bool log_try_open(const char *directory, struct err *err) MUST_CHECK;
 void log_expect_refused(const char *directory, enum err_code code);
+/* Replaces the key, and waits. */
+void log_rotate_key(struct audit_log *log);
+/* For audit_log_each, with a uint64_t: the entries come in order from there on. */
+bool log_visit(void *next, uint64_t index, struct bytes leaf);
+/* What audit_verify_directory reports, with that key, or NULL: the directory's own. */
+struct audit_report log_report(const char *directory, const char *vkey);
 /* What audit_verify_directory says, with the directory's own key. */
 enum audit_verdict log_verdict(const char *directory);
 

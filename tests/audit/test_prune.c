@@ -58,30 +58,12 @@ static bool is_there(const char *directory, uint64_t first, const char *suffix)
     return access(path, F_OK) == 0;
 }
 
-static struct audit_report report_of(const char *directory)
-{
-    struct audit_report report;
-    struct err err;
-    cr_assert(audit_verify_directory(directory, NULL, bytes_of(NULL, 0), NULL, NULL, &report, &err),
-              "%s", err.message);
-    return report;
-}
-
 static void expect_ok(const char *directory, uint64_t pruned)
 {
-    struct audit_report report = report_of(directory);
+    struct audit_report report = log_report(directory, NULL);
     cr_expect_eq(report.verdict, AUDIT_OK, "%s", report.detail);
     cr_expect_eq(report.pruned_entries, pruned);
     cr_expect_eq(report.unanswered_count, 0);
-}
-
-static bool visit_count(void *context, uint64_t index, struct bytes leaf)
-{
-    uint64_t *next = context;
-    (void)leaf;
-    cr_assert_eq(index, *next);
-    (*next)++;
-    return true;
 }
 
 static void expect_tile(struct audit_log *log, bool is_entries, uint64_t number, bool is_served)
@@ -113,7 +95,7 @@ static void check_open(const char *directory, uint64_t pruned)
         cr_assert_eq(ok, index >= pruned, "%" PRIu64, index);
         cr_assert(ok || (err.code == ERR_NOT_FOUND && strstr(err.message, "pruned") != NULL));
         if (index % 32 < 2 || index == pruned) {
-            cr_assert(audit_log_each(log, index, visit_count, &next, &err), "%s", err.message);
+            cr_assert(audit_log_each(log, index, log_visit, &next, &err), "%s", err.message);
             cr_assert_eq(next, size);
         }
         buffer_release(&leaf);
@@ -309,7 +291,7 @@ Test(audit_prune, what_no_entry_says_is_refused)
     path_join(path, directory, "entries/000000000000.log");
     cr_assert_eq(unlink(path), 0);
     log_expect_refused(directory, ERR_TAMPERED);
-    cr_expect_eq(report_of(directory).verdict, AUDIT_TRUNCATED);
+    cr_expect_eq(log_report(directory, NULL).verdict, AUDIT_TRUNCATED);
     path_join(path, other, kept);
     cr_assert_eq(unlink(path), 0); /* a gap */
     log_expect_refused(other, ERR_TAMPERED);
@@ -411,7 +393,7 @@ static void fail_everywhere(bool is_done)
         passed = audit_log_prune_with(&disk.io, &config, &wanted, &pruned, &err);
         if (!passed) {
             cr_assert(err.code == ERR_IO, "%d: %s", steps_seen, err.message);
-            cr_assert_eq(report_of(directory).verdict, AUDIT_OK, "step %d", steps_seen);
+            cr_assert_eq(log_report(directory, NULL).verdict, AUDIT_OK, "step %d", steps_seen);
             cr_assert(log_try_open(directory, &err), "step %d: %s", steps_seen, err.message);
         }
         if (is_there(directory, 301, ".log")) {

@@ -27,15 +27,6 @@ static size_t segment_list(const char *directory, uint64_t firsts[static 8])
     return count;
 }
 
-static bool visit_count(void *context, uint64_t index, struct bytes leaf)
-{
-    uint64_t *next = context;
-    (void)leaf;
-    cr_assert_eq(index, *next);
-    (*next)++;
-    return true;
-}
-
 /* Every entry is read and proved, from any place on. */
 static void check_all(struct audit_log *log)
 {
@@ -48,7 +39,7 @@ static void check_all(struct audit_log *log)
         buffer_init(&leaf, 65536);
         buffer_init(&proof, 65536);
         cr_assert(audit_log_prove(log, index, &leaf, &proof, &err), "%s", err.message);
-        cr_assert(audit_log_each(log, index, visit_count, &next, &err), "%s", err.message);
+        cr_assert(audit_log_each(log, index, log_visit, &next, &err), "%s", err.message);
         cr_assert_eq(next, size);
         buffer_release(&leaf);
         buffer_release(&proof);
@@ -280,17 +271,6 @@ Test(audit_rotate, a_checkpoint_in_an_earlier_segment_is_caught_up_with)
 
 /* ---- the key ---- */
 
-static void rotate_key(struct audit_log *log)
-{
-    struct waiter waiter;
-    struct err err;
-    waiter_init(&waiter, NULL);
-    cr_assert(audit_log_rotate_key(log, waiter_cb, &waiter, &err), "%s", err.message);
-    waiter_wait(&waiter, 1);
-    cr_assert_eq(waiter.ok_count, 1);
-    waiter_release(&waiter);
-}
-
 static enum audit_verdict verify_with(const char *directory, const char *vkey)
 {
     struct audit_report report;
@@ -315,7 +295,7 @@ Test(audit_rotate, every_key_of_the_chain_verifies_the_log_and_no_other_does)
         snprintf(vkeys[i], sizeof(vkeys[i]), "%s", audit_log_vkey(log));
         if (i < 2) {
             const char *held = audit_log_vkey(log);
-            rotate_key(log);
+            log_rotate_key(log);
             cr_assert_str_eq(held, vkeys[i], "it stays what it was");
             log_result(log, log_admit(log, i));
             log_rotate(log);
@@ -369,7 +349,7 @@ Test(audit_rotate, a_crash_between_the_steps_of_a_change_of_the_key_is_mended)
     log_copy(before, after);
     struct audit_log *log = log_open(after, &clock_system, NULL);
     snprintf(vkeys[0], sizeof(vkeys[0]), "%s", audit_log_vkey(log));
-    rotate_key(log);
+    log_rotate_key(log);
     snprintf(vkeys[1], sizeof(vkeys[1]), "%s", audit_log_vkey(log));
     audit_log_close(log);
     for (int steps = 1; steps <= 5; steps++) {
@@ -391,7 +371,7 @@ Test(audit_rotate, a_crash_between_the_steps_of_a_change_of_the_key_is_mended)
         log = log_open(directory, &clock_system, NULL);
         cr_assert_str_eq(audit_log_vkey(log), vkeys[steps >= 2], "step %d", steps);
         log_result(log, log_admit(log, 1));
-        rotate_key(log);
+        log_rotate_key(log);
         audit_log_close(log);
         cr_assert_null(file_read(directory, "signing-key.next.pem", &size));
         cr_assert_eq(verify_with(directory, vkeys[0]), AUDIT_OK, "step %d", steps);
@@ -411,7 +391,7 @@ Test(audit_rotate, a_key_that_the_entries_do_not_name_is_refused)
     log_make(before, 5);
     log_copy(before, after);
     struct audit_log *log = log_open(after, &clock_system, NULL);
-    rotate_key(log);
+    log_rotate_key(log);
     audit_log_close(log);
     file_copy(before, "log.vkey", after, "log.vkey"); /* the old key, and its file */
     file_copy(before, "signing-key.pem", after, "signing-key.pem");
@@ -430,7 +410,7 @@ Test(audit_rotate, each_line_of_the_keys_must_be_one)
     struct audit_log *log = log_open(directory, &clock_system, NULL);
     snprintf(text, sizeof(text), "%s\n", audit_log_vkey(log));
     size_t old_size = strlen(text);
-    rotate_key(log);
+    log_rotate_key(log);
     audit_log_close(log);
     size_t size = 0;
     char *keys = (char *)file_read(directory, "log.vkey", &size);
@@ -481,7 +461,7 @@ Test(audit_rotate, a_log_has_as_many_keys_as_a_verifier_follows)
     log_make(directory, 1);
     struct audit_log *log = log_open(directory, &clock_system, NULL);
     for (int i = 1; i < AUDIT_TRUSTED_KEYS_MAX; i++) {
-        rotate_key(log);
+        log_rotate_key(log);
     }
     cr_assert_not(audit_log_rotate_key(log, NULL, NULL, &err));
     cr_assert_eq(err.code, ERR_LIMIT);
@@ -533,7 +513,7 @@ Test(audit_rotate, under_load_nothing_is_lost_and_all_keys_verify)
     }
     for (int i = 0; i < LOAD_ROTATIONS; i++) {
         log_rotate(load.log);
-        rotate_key(load.log);
+        log_rotate_key(load.log);
     }
     for (int i = 0; i < LOAD_THREADS; i++) {
         pthread_join(threads[i], NULL);

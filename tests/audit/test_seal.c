@@ -117,17 +117,6 @@ static void expect_refused(const struct audit_sealing *sealing, enum err_code co
     cr_assert_not_null(strstr(err.message, words), "%s", err.message);
 }
 
-static void rotate(struct audit_log *log)
-{
-    struct waiter waiter;
-    struct err err;
-    waiter_init(&waiter, NULL);
-    cr_assert(audit_log_rotate_key(log, waiter_cb, &waiter, &err), "%s", err.message);
-    waiter_wait(&waiter, 1);
-    cr_assert_eq(waiter.ok_count, 1);
-    waiter_release(&waiter);
-}
-
 static void expect_one_key(int form)
 {
     bool plain, sealed;
@@ -215,7 +204,7 @@ Test(audit_seal, a_change_of_the_key_seals_it_unseals_it_or_keeps_it_as_it_is)
         struct audit_log *log = open_well(forms[i]);
         snprintf(first, sizeof(first), "%s", audit_log_first_vkey(log));
         log_result(log, log_admit(log, (int)i));
-        rotate(log);
+        log_rotate_key(log);
         log_result(log, log_admit(log, (int)i));
         audit_log_close(log);
         expect_one_key(forms[i]);
@@ -267,7 +256,7 @@ static void crash_in_a_change(int from)
     copy_to(before, directory, key_names[from], key_names[from]);
     struct audit_log *log = open_well(!from);
     snprintf(vkeys[0], sizeof(vkeys[0]), "%s", audit_log_vkey(log));
-    rotate(log);
+    log_rotate_key(log);
     snprintf(vkeys[1], sizeof(vkeys[1]), "%s", audit_log_vkey(log));
     audit_log_close(log);
     log_copy(directory, after);

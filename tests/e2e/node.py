@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
 from client import Client
 
@@ -149,6 +150,21 @@ class Node:
         """`audit verify` of the node's log, also beside the running node: (exit status, report)."""
         done = command("audit", "verify", os.path.join(self.data, "audit"), "--json", *arguments, check=False)
         return done.returncode, json.loads(done.stdout)
+
+
+class NodeCase(unittest.TestCase):
+    """Tests against one node of the class, each with a client of its own."""
+
+    arguments = ()  # of serve
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(*cls.arguments).__enter__()
+        cls.addClassCleanup(cls.node.__exit__)
+
+    def setUp(self):
+        self.client = self.node.client()
+        self.addCleanup(self.client.close)
 
 
 READY = re.compile(r"https?://[^\s\"/]+:(\d+)")

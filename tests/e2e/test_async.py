@@ -16,7 +16,7 @@ import threading
 import unittest
 
 from client import Answer, verify_answer
-from node import BINARY, EXAMPLES, Node, command, example, until, wat
+from node import BINARY, EXAMPLES, NodeCase, command, example, until, wat
 
 ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
 ASYNC = {"Prefer": "respond-async"}
@@ -48,18 +48,7 @@ def inner(shown):
     return Answer(shown.json["answer_status"], {}, raw)
 
 
-class Case(unittest.TestCase):
-    arguments = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(*cls.arguments).__enter__()
-        cls.addClassCleanup(cls.node.__exit__)
-
-    def setUp(self):
-        self.client = self.node.client()
-        self.addCleanup(self.client.close)
-
+class Case(NodeCase):
     def primes(self, **fields):
         return self.client.prepare(example("primes"), "nth", [5], **fields)
 

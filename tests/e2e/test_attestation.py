@@ -10,16 +10,15 @@ import subprocess
 import tempfile
 import unittest
 
-from node import SOURCE, Node, command, wat
+from node import SOURCE, NodeCase, command, wat
 
 SEVEN = wat('(module (func (export "seven") (result i32) (i32.const 7)))')
 
 
-class Evidence(unittest.TestCase):
+class Evidence(NodeCase):
     @classmethod
     def setUpClass(cls):
-        cls.node = Node().__enter__()
-        cls.addClassCleanup(cls.node.__exit__)
+        super().setUpClass()
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.url = f"http://127.0.0.1:{cls.node.port}"

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import test_hardware
 import verify_chain
-from client import Client, Unverified, b64, jcs, sha256, unb64, verify_answer, verify_key
-from node import SHARED, Node, command, wat
+from client import Unverified, b64, jcs, sha256, unb64, verify_answer, verify_key
+from node import SHARED, NodeCase, command, wat
 
 MODULE = wat(
     """(module
@@ -74,22 +74,21 @@ class Saved:
             out.write(self.result)
 
 
-class Chain(unittest.TestCase):
+class Chain(NodeCase):
     @classmethod
     def setUpClass(cls):
-        cls.node = Node().__enter__()
-        cls.addClassCleanup(cls.node.__exit__)
+        super().setUpClass()
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
-        cls.client = Client("127.0.0.1", cls.node.port, cls.node.api_key)
-        cls.addClassCleanup(cls.client.close)
         cls.good, cls.failed, cls.later = cls.execute("seven"), cls.execute("trap"), cls.execute("seven")
         cls.root = sha256(unb64(cls.good.evidence()["certificates"][2])).hex()
 
     @classmethod
     def execute(cls, function):
-        prepared = cls.client.prepare(MODULE, function, [], cls.client.new_key(NONCE), gas_limit=100000)
-        answer = cls.client.send(prepared)
+        client = cls.node.client()
+        prepared = client.prepare(MODULE, function, [], client.new_key(NONCE), gas_limit=100000)
+        answer = client.send(prepared)
+        client.close()
         verify_answer(prepared, answer, verify_key(prepared.key, NONCE))
         opened = prepared.sender.open_response(unb64(answer.json["encrypted_result"]), prepared.commitment())
         return Saved(prepared.key, answer.json, prepared.body, opened)

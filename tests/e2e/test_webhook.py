@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from client import Epoch
-from node import EXAMPLES, Node, command, example, until, wat
+from node import EXAMPLES, Node, NodeCase, command, example, until, wat
 
 TRAP = wat('(module (func (export "fail") unreachable))')
 
@@ -94,17 +94,9 @@ def held(handler):
     handler.close_connection = True
 
 
-class Case(unittest.TestCase):
-    arguments = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(*cls.arguments).__enter__()
-        cls.addClassCleanup(cls.node.__exit__)
-
+class Case(NodeCase):
     def setUp(self):
-        self.client = self.node.client()
-        self.addCleanup(self.client.close)
+        super().setUp()
         self.before = self.counts()
 
     def receiver(self, *script, **options):
