@@ -86,7 +86,7 @@ struct route {
     const char *path; /* without /v1; may end in "{id}", or in "{+tile}", which takes '/' too */
     uint32_t scope;   /* of enum store_scope; 0: public */
     bool takes_json;  /* the body, if there is one, must be application/json */
-    size_t inline_bytes_max; /* a body up to here is handled on the loop's thread; 0: never */
+    size_t inline_bytes_max; /* a shorter body is handled on the loop's thread; 0: never */
     void (*watch)(struct api_call *call); /* on the loop's thread, before handle; may be NULL */
     void (*handle)(struct api_call *call);
     const char *summary;

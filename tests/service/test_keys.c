@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "service/internal.h"
 #include "support/fake_clock.h"
 #include "support/service_world.h"
 
@@ -79,6 +80,50 @@ Test(service_keys, every_key_is_another)
     json_decref(binding);
     reply_release(&a);
     reply_release(&b);
+}
+
+struct blocker { /* keeps the only worker busy */
+    struct scheduler_job job;
+    pthread_mutex_t held;
+};
+
+static void wait_for_mutex(void *context)
+{
+    struct blocker *blocker = context;
+    pthread_mutex_lock(&blocker->held);
+    pthread_mutex_unlock(&blocker->held);
+}
+
+/* White space up to the size of the longest body that is taken. */
+static const char *longest_body(char out[static 4097])
+{
+    memset(out, ' ', 4096);
+    memcpy(out, "{}", 2);
+    out[4096] = 0;
+    return out;
+}
+
+Test(service_keys, are_made_while_every_worker_is_busy)
+{
+    struct blocker blocker = {.job = {.run = wait_for_mutex, .context = &blocker}};
+    char longest[4097];
+    const char *const bodies[] = {NULL, "{\"nonce\":\"AAECAwQFBgc=\"}", longest_body(longest)};
+    pthread_mutex_init(&blocker.held, NULL);
+    pthread_mutex_lock(&blocker.held);
+    scheduler_post(world.service->scheduler, &blocker.job);
+    for (size_t i = 0; i < 3; i++) {
+        struct bytes body = bodies[i] == NULL ? bytes_of(NULL, 0) : bytes_of_string(bodies[i]);
+        struct world_call *call =
+            world_begin(&world, "POST", "/v1/keys", world.user.secret, body, "application/json");
+        cr_assert(call->is_answered, "nobody but this thread can have answered");
+        struct reply reply = world_end(call);
+        cr_expect_eq(reply.status, 201, "%s", reply.text);
+        reply_release(&reply);
+    }
+    pthread_mutex_unlock(&blocker.held);
+    world_close(&world); /* waits for the job */
+    pthread_mutex_destroy(&blocker.held);
+    open_world();
 }
 
 static const struct {
