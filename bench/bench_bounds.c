@@ -179,6 +179,24 @@ static struct buffer jumps(void)
     return one_body("00", "02 40", "41 00 0d 00", "0b", (8 << 20) - 16);
 }
 
+/* The same as start function. */
+static struct buffer started(struct buffer out)
+{
+    struct buffer with = module_begin();
+    /* types and functions, then the start section, then the code */
+    buffer_append(&with, out.ptr + 8, 6 + 4);
+    put_hex_section(&with, 8, "00");
+    buffer_append(&with, out.ptr + 18, out.size - 18);
+    buffer_release(&out);
+    return with;
+}
+
+/* A million and a half square roots without a branch. */
+static struct buffer straight(void)
+{
+    return started(one_body("00", "", "41 00 b7 9f 1a", "", (8 << 20) - 16));
+}
+
 static struct buffer jump_tables(void)
 {
     struct buffer pattern = contents_begin();
@@ -404,14 +422,13 @@ static struct buffer touch(void)
 /* traps at the end of a big body */
 static struct buffer late_trap(void)
 {
-    struct buffer out = one_body("00", "", "41 01 1a", "00", (8 << 20) - 16);
-    struct buffer with = module_begin();
-    /* types and functions, then the start section, then the code */
-    buffer_append(&with, out.ptr + 8, 6 + 4);
-    put_hex_section(&with, 8, "00");
-    buffer_append(&with, out.ptr + 18, out.size - 18);
-    buffer_release(&out);
-    return with;
+    return started(one_body("00", "", "41 01 1a", "00", (8 << 20) - 16));
+}
+
+/* the same after branches, of which there is more to know than of constants */
+static struct buffer late_trap_of_branches(void)
+{
+    return started(one_body("00", "02 40", "41 00 0d 00", "0b 00", (8 << 20) - 16));
 }
 
 static struct buffer recursion(void)
@@ -476,9 +493,15 @@ static struct vm_module *load(struct bytes wasm, struct budget *budget, struct e
 static enum ending start(struct vm_store *store, struct vm_module *module, struct err *err)
 {
     struct vm_instance *instance = NULL;
+    bool is_done = false;
     begin_step();
-    bool is_there = vm_instantiate(store, module, NULL, &instance, err);
-    end_step("vm_instantiate");
+    bool is_there = vm_instantiate_begin(store, module, NULL, &instance, err);
+    end_step("vm_instantiate_begin");
+    while (is_there && !is_done) {
+        begin_step();
+        is_there = vm_instantiate_step(instance, LOAD_BYTES, &is_done, err);
+        end_step("vm_instantiate_step");
+    }
     struct vm_run *run = is_there ? vm_run_new(store, UINT64_MAX) : NULL;
     if (run == NULL || !vm_run_begin_start(run, instance, err)) {
         return REFUSED;
@@ -550,9 +573,11 @@ static const struct {
 } programs[] = {
     {"one body of 8 MiB", big_body, RETURNED},
     {"one loop of 8 MiB", big_loop, RETURNED},
-    {"8 MiB of branches", jumps, REFUSED},
-    {"jump tables of 60,000", jump_tables, REFUSED},
+    {"8 MiB of branches", jumps, RETURNED},
+    {"jump tables of 60,000", jump_tables, RETURNED},
+    {"a straight run of 8 MiB", straight, RETURNED},
     {"a trap after 8 MiB", late_trap, TRAPPED},
+    {"a trap after 8 MiB of branches", late_trap_of_branches, TRAPPED},
     {"50,000 locals, 10,000 times", many_locals, RETURNED},
     {"200,000 functions with names", many_functions, RETURNED},
     {"10,000 types of 100", many_types, RETURNED},

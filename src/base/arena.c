@@ -12,6 +12,8 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     ARENA_BLOCK_BYTES_MIN = 4096,
@@ -248,6 +250,19 @@ static void arena_free_blocks(struct arena *arena, bool wipe)
     arena_init(arena, arena->budget);
 }
 
+/* Gives the pages that lie wholly in a piece of a block back to the system, which costs as much as
+ * is given: freeing a large block at once would take long. Small ones are kept for others. */
+static void give_pages(uint8_t *begin, size_t size)
+{
+    if (size < HEAP_MAPPED_BYTES_MIN) {
+        return;
+    }
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)begin + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)begin + size) & ~(page - 1);
+    (void)madvise((void *)first, end - first, MADV_DONTNEED); /* else free does it */
+}
+
 /* The last bytes of the newest block: how many. */
 static size_t arena_release_piece(struct arena *arena, size_t bytes)
 {
@@ -255,6 +270,7 @@ static size_t arena_release_piece(struct arena *arena, size_t bytes)
     size_t contents = block->size - sizeof(*block);
     size_t size = contents < bytes ? contents : bytes;
     memory_wipe((uint8_t *)block + block->size - size, size);
+    give_pages((uint8_t *)block + block->size - size, size);
     block->size -= size;
     if (block->size == sizeof(*block)) {
         arena->head = block->next;

@@ -92,6 +92,6 @@ set_source_files_properties(${wh_interp_sources} PROPERTIES
     COMPILE_OPTIONS "${wh_interp_flags}" COMPILE_DEFINITIONS "WH_DISPATCH_NAME=\"${wh_dispatch_name}\"")
 
 set(WH_VM_BACK_SOURCES
-    gas.c code.c fusion.c translate.c translate_stack.c translate_emit.c translate_choose.c translate_pin.c translate_simd.c
+    gas.c code.c fusion.c translate.c translate_stack.c translate_emit.c translate_room.c translate_choose.c translate_pin.c translate_simd.c
     translate_plain.c translate_control.c translate_far.c translate_tail.c
     interp_cold.c interp_rare.c ${wh_interp_sources} run.c code_print.c profile.c profile_print.c)

@@ -1,5 +1,5 @@
 /* instance.c: instances (core spec 4.5.4): index spaces from imports and definitions, constants
- * evaluated, segments applied.
+ * evaluated, segments applied; in pieces.
  *
  * What an instantiation that failed half-way has made stays in the store until the store ends, as
  * everything does; nothing refers to it.
@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "vm/instance.h"
+
+#include <assert.h>
 
 static bool no_memory(struct err *err)
 {
@@ -28,9 +30,13 @@ static struct vm_instance *instance_new(struct vm_store *store, struct vm_module
     instance->type_ids = ARENA_ARRAY(arena, uint32_t, module->type_count);
     instance->elements = ARENA_ARRAY(arena, struct instance_element, module->element_count);
     instance->data = ARENA_ARRAY(arena, struct bytes, module->data_count);
+    instance->own_funcs =
+        ARENA_ARRAY(arena, struct vm_func, module->func_count - module->func_import_count);
+    instance->own_globals =
+        ARENA_ARRAY(arena, struct vm_global, module->global_count - module->global_import_count);
     if (instance->funcs == NULL || instance->tables == NULL || instance->memories == NULL ||
         instance->globals == NULL || instance->type_ids == NULL || instance->elements == NULL ||
-        instance->data == NULL) {
+        instance->data == NULL || instance->own_funcs == NULL || instance->own_globals == NULL) {
         return NULL;
     }
     instance->module = vm_module_ref(module);
@@ -59,91 +65,83 @@ static void add_imports(struct vm_instance *instance, const struct vm_extern *im
     }
 }
 
-static bool add_funcs(struct vm_instance *instance, struct err *err)
+/* Each adds the next thing of its part, and takes from *left what it looks at for it. */
+static bool add_type(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
 {
-    const struct vm_module *module = instance->module;
-    for (uint32_t i = 0; i < module->type_count; i++) {
-        instance->type_ids[i] = store_type_id(instance->store, &module->types[i]);
-        if (instance->type_ids[i] == UINT32_MAX) {
-            return no_memory(err);
-        }
-    }
-    uint32_t first = module->func_import_count;
-    struct vm_func *own =
-        ARENA_ARRAY(&instance->store->arena, struct vm_func, module->func_count - first);
-    if (own == NULL) {
-        return no_memory(err);
-    }
-    for (uint32_t i = first; i < module->func_count; i++) {
-        const struct module_func *func = &module->funcs[i];
-        own[i - first] = (struct vm_func){
-            .code = func->code,
-            .instance = instance,
-            .type_id = instance->type_ids[func->type_index],
-            .index = i,
-            .type = func->type,
-        };
-        instance->funcs[i] = &own[i - first];
-    }
+    const struct vm_func_type *type = &instance->module->types[i];
+    module_take(left, (size_t)type->param_count + type->result_count);
+    instance->type_ids[i] = store_type_id(instance->store, type);
+    return instance->type_ids[i] != UINT32_MAX || no_memory(err);
+}
+
+static bool add_func(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
+{
+    (void)left;
+    (void)err;
+    uint32_t index = instance->module->func_import_count + i;
+    const struct module_func *func = &instance->module->funcs[index];
+    instance->own_funcs[i] = (struct vm_func){
+        .code = func->code,
+        .instance = instance,
+        .type_id = instance->type_ids[func->type_index],
+        .index = index,
+        .type = func->type,
+    };
+    instance->funcs[index] = &instance->own_funcs[i];
     return true;
 }
 
-static bool add_tables_and_memories(struct vm_instance *instance, struct err *err)
+static bool add_table(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
 {
-    const struct vm_module *module = instance->module;
-    for (uint32_t i = module->table_import_count; i < module->table_count; i++) {
-        instance->tables[i] = table_new(instance->store, &module->tables[i], err);
-        if (instance->tables[i] == NULL) {
-            return false;
-        }
-    }
-    for (uint32_t i = module->memory_import_count; i < module->memory_count; i++) {
-        instance->memories[i] = memory_new(instance->store, &module->memories[i], err);
-        if (instance->memories[i] == NULL) {
-            return false;
-        }
-    }
+    (void)left;
+    uint32_t index = instance->module->table_import_count + i;
+    instance->tables[index] = table_new(instance->store, &instance->module->tables[index], err);
+    return instance->tables[index] != NULL;
+}
+
+static bool add_memory(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
+{
+    (void)left;
+    uint32_t index = instance->module->memory_import_count + i;
+    instance->memories[index] =
+        memory_new(instance->store, &instance->module->memories[index], err);
+    return instance->memories[index] != NULL;
+}
+
+static bool add_global(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
+{
+    (void)err;
+    uint32_t index = instance->module->global_import_count + i;
+    const struct module_global *from = &instance->module->globals[index];
+    module_take(left, from->init.code.size);
+    struct vm_global *global = &instance->own_globals[i];
+    global->type = from->type;
+    global->is_mutable = from->is_mutable;
+    constant_evaluate(instance, &from->init, global->value);
+    instance->globals[index] = global;
     return true;
 }
 
-static bool add_globals(struct vm_instance *instance, struct err *err)
+static bool add_element(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
 {
-    const struct vm_module *module = instance->module;
-    uint32_t first = module->global_import_count;
-    struct vm_global *own =
-        ARENA_ARRAY(&instance->store->arena, struct vm_global, module->global_count - first);
-    if (own == NULL) {
-        return no_memory(err);
-    }
-    for (uint32_t i = first; i < module->global_count; i++) {
-        struct vm_global *global = &own[i - first];
-        global->type = module->globals[i].type;
-        global->is_mutable = module->globals[i].is_mutable;
-        constant_evaluate(instance, &module->globals[i].init, global->value);
-        instance->globals[i] = global;
-    }
+    (void)left;
+    uint32_t count = instance->module->elements[i].count;
+    uint64_t *items = ARENA_ARRAY(&instance->store->arena, uint64_t, count);
+    instance->elements[i] = (struct instance_element){items, count};
+    return items != NULL || no_memory(err);
+}
+
+static bool add_data(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err)
+{
+    (void)left;
+    (void)err;
+    instance->data[i] = instance->module->data[i].content;
     return true;
 }
 
-static bool add_segments(struct vm_instance *instance, struct err *err)
-{
-    const struct vm_module *module = instance->module;
-    for (uint32_t i = 0; i < module->element_count; i++) {
-        const struct module_element *element = &module->elements[i];
-        uint64_t *items = ARENA_ARRAY(&instance->store->arena, uint64_t, element->count);
-        if (items == NULL) {
-            return no_memory(err);
-        }
-        instance->elements[i] = (struct instance_element){items, element->count};
-    }
-    for (uint32_t i = 0; i < module->data_count; i++) {
-        instance->data[i] = module->data[i].content;
-    }
-    return true;
-}
-
-bool vm_instantiate(struct vm_store *store, struct vm_module *module,
-                    const struct vm_extern *imports, struct vm_instance **out, struct err *err)
+bool vm_instantiate_begin(struct vm_store *store, struct vm_module *module,
+                          const struct vm_extern *imports, struct vm_instance **out,
+                          struct err *err)
 {
     if (!link_check(module, imports, err)) {
         return false;
@@ -153,10 +151,55 @@ bool vm_instantiate(struct vm_store *store, struct vm_module *module,
         return no_memory(err);
     }
     add_imports(instance, imports);
-    if (!add_funcs(instance, err) || !add_tables_and_memories(instance, err) ||
-        !add_globals(instance, err) || !add_segments(instance, err)) {
+    *out = instance;
+    return true;
+}
+
+/* What adding costs beside what is looked at for it, in bytes as the loader counts them. */
+enum { ADD_BYTES = 8 };
+
+bool vm_instantiate_step(struct vm_instance *instance, size_t bytes, bool *is_done, struct err *err)
+{
+    const struct vm_module *module = instance->module;
+    const struct {
+        uint32_t count;
+        bool (*add)(struct vm_instance *instance, uint32_t i, size_t *left, struct err *err);
+    } parts[] = {
+        {module->type_count, add_type},
+        {module->func_count - module->func_import_count, add_func},
+        {module->table_count - module->table_import_count, add_table},
+        {module->memory_count - module->memory_import_count, add_memory},
+        {module->global_count - module->global_import_count, add_global},
+        {module->element_count, add_element},
+        {module->data_count, add_data},
+    };
+    const uint32_t part_count = sizeof parts / sizeof parts[0];
+    size_t left = bytes > 0 ? bytes : 1;
+    while (instance->part < part_count && left > 0) {
+        if (instance->next == parts[instance->part].count) {
+            instance->part++;
+            instance->next = 0;
+            continue;
+        }
+        module_take(&left, ADD_BYTES);
+        if (!parts[instance->part].add(instance, instance->next++, &left, err)) {
+            return false;
+        }
+    }
+    *is_done = instance->part == part_count;
+    return true;
+}
+
+bool vm_instantiate(struct vm_store *store, struct vm_module *module,
+                    const struct vm_extern *imports, struct vm_instance **out, struct err *err)
+{
+    struct vm_instance *instance;
+    bool is_done;
+    if (!vm_instantiate_begin(store, module, imports, &instance, err) ||
+        !vm_instantiate_step(instance, SIZE_MAX, &is_done, err)) {
         return false;
     }
+    assert(is_done);
     *out = instance;
     return true;
 }

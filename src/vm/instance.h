@@ -69,6 +69,10 @@ struct vm_instance {
     struct instance_element *elements;
     struct bytes *data; /* size 0 once dropped */
     struct list link;   /* in the store */
+
+    uint32_t part, next; /* while it is made: what comes next, and of which */
+    struct vm_func *own_funcs;
+    struct vm_global *own_globals;
 };
 
 /* Everything made in a store lives until the store ends: objects in its arena, memories in mappings

@@ -21,6 +21,7 @@ enum loader_phase {
     LOADER_BODIES,
     LOADER_VALIDATE,  /* next_func, which has been begun */
     LOADER_TRANSLATE, /* the same */
+    LOADER_KEEP,      /* its code */
     LOADER_DONE,
     LOADER_FAILED,
 };
@@ -185,21 +186,27 @@ static bool validate_some(struct vm_loader *loader, size_t *left, struct err *er
            module_err_in_func(err, loader->next_func);
 }
 
+static bool keep_some(struct vm_loader *loader, size_t *left, struct err *err)
+{
+    bool is_done;
+    loader->phase = LOADER_KEEP;
+    if (!translator_keep(loader->translator, loader->module, left, &is_done, err)) {
+        return module_err_in_func(err, loader->next_func);
+    }
+    if (is_done) {
+        loader->next_func++;
+        loader->phase = LOADER_BODIES;
+    }
+    return true;
+}
+
 static bool translate_some(struct vm_loader *loader, size_t *left, struct err *err)
 {
     bool is_done;
     if (!translator_continue(loader->translator, left, &is_done, err)) {
         return module_err_in_func(err, loader->next_func);
     }
-    if (!is_done) {
-        return true;
-    }
-    if (!translator_keep(loader->translator, loader->module, err)) {
-        return module_err_in_func(err, loader->next_func);
-    }
-    loader->next_func++;
-    loader->phase = LOADER_BODIES;
-    return true;
+    return !is_done || keep_some(loader, left, err);
 }
 
 /* Goes on until *left bytes have been read, or to the end; does at least something. */
@@ -208,7 +215,7 @@ static bool load_some(struct vm_loader *loader, size_t left, struct err *err)
     static bool (*const phases[])(struct vm_loader *, size_t *, struct err *) = {
         [LOADER_DECODE] = decode_some,       [LOADER_CHECK] = check_some,
         [LOADER_BODIES] = begin_body,        [LOADER_VALIDATE] = validate_some,
-        [LOADER_TRANSLATE] = translate_some,
+        [LOADER_TRANSLATE] = translate_some, [LOADER_KEEP] = keep_some,
     };
     left += left == 0;
     do {

@@ -217,8 +217,8 @@ bool validator_continue(struct validator *validator, size_t *left, bool *is_done
 /* Where the function's first loop is; 0: it has none. */
 uint32_t validator_loop(const struct validator *validator);
 /* translate.c: after the validator said yes, in pieces like it; then the code is kept in the
- * module. Fails with LIMIT or NO_MEMORY only. The translator keeps its room between bodies, charged
- * to the budget. */
+ * module, in pieces as well. Fails with LIMIT or NO_MEMORY only. The translator keeps its room
+ * between bodies, charged to the budget. */
 struct translator;
 struct translator *translator_new(struct budget *budget);
 void translator_free(struct translator *translator);
@@ -229,8 +229,8 @@ bool translator_begin(struct translator *translator, const struct vm_module *mod
                       uint32_t function_index, struct err *err) MUST_CHECK;
 bool translator_continue(struct translator *translator, size_t *left, bool *is_done,
                          struct err *err) MUST_CHECK;
-bool translator_keep(struct translator *translator, struct vm_module *module,
-                     struct err *err) MUST_CHECK;
+bool translator_keep(struct translator *translator, struct vm_module *module, size_t *left,
+                     bool *is_done, struct err *err) MUST_CHECK;
 /* The internal code of a defined function, for vm_module_disassemble. */
 void code_disassemble(const struct vm_module *module, uint32_t function_index, FILE *out);
 

@@ -49,10 +49,11 @@ struct search { /* in the function once more, which may take several slices */
     enum search_aim aim;
     struct retranslation *again;
     struct place place;
+    uint64_t stop_gas;  /* where translation stops */
     int64_t affordable; /* of a straight run that begins at position `beginning` */
     uint32_t price;     /* of all of it */
     uint64_t beginning;
-    uint8_t *copy; /* the code with a stop */
+    uint8_t *copy; /* the code from the place on, with a stop */
 };
 
 struct vm_run {
@@ -262,21 +263,40 @@ static enum vm_status search_fails(struct vm_run *run)
     return has_trapped ? end_trapped(run, run->machine.trap) : end_out_of_gas(run);
 }
 
-static enum vm_status search_begin(struct vm_run *run, enum search_aim aim,
-                                   struct retranslation *again)
+/* Where the host wants to wait for memory, the next slice begins once more. */
+static enum vm_status search_lacks_memory(struct vm_run *run)
 {
+    if (!run->store->limits.memory_limit_traps) {
+        return search_fails(run);
+    }
     translate_again_free(run->search.again);
-    run->search.aim = aim;
-    run->search.again = again;
-    return again != NULL ? VM_SUSPENDED : search_fails(run);
+    run->search.again = NULL;
+    return VM_NEEDS_MEMORY;
 }
 
-static enum vm_status search_at_pc(struct vm_run *run, enum search_aim aim, uint64_t stop_gas)
+static enum vm_status search_begin(struct vm_run *run, enum search_aim aim, uint64_t stop_gas)
 {
-    const struct place *place = &run->search.place;
-    return search_begin(run, aim,
-                        translate_again_to_locate(place->module, place->function_index,
-                                                  place->code_offset, stop_gas));
+    translate_again_free(run->search.again);
+    run->search.again = NULL;
+    run->search.aim = aim;
+    run->search.stop_gas = stop_gas;
+    return VM_SUSPENDED;
+}
+
+/* It is not the guest's doing: what others share pays for it. */
+static bool search_open(struct search *search, const struct vm_store *store)
+{
+    const struct place *place = &search->place;
+    struct budget *budget = store->budget != NULL ? store->budget->parent : NULL;
+    if (search->again == NULL) {
+        search->again =
+            search->aim == SEARCH_STOP
+                ? translate_again_until(place->module, place->function_index, place->code_offset,
+                                        search->stop_gas, budget)
+                : translate_again_to_locate(place->module, place->function_index,
+                                            place->code_offset, search->stop_gas, budget);
+    }
+    return search->again != NULL;
 }
 
 static enum vm_status trapped(struct vm_run *run)
@@ -288,7 +308,7 @@ static enum vm_status trapped(struct vm_run *run)
     if (machine->host_trapped || !find_place(machine, machine->pc, &run->search.place)) {
         return end_trapped(run, machine->trap);
     }
-    return search_at_pc(run, SEARCH_TRAP, TRANSLATE_TO_THE_END);
+    return search_begin(run, SEARCH_TRAP, TRANSLATE_TO_THE_END);
 }
 
 /* The trap is found: what was paid for beyond it is given back. */
@@ -332,16 +352,14 @@ static enum vm_status run_out(struct vm_run *run, int64_t affordable, uint32_t p
     run->paid_ahead = 0;
     run->search.affordable = affordable;
     run->search.price = price;
-    return search_at_pc(run, SEARCH_BEGINNING, TRANSLATE_TO_THE_END);
+    return search_begin(run, SEARCH_BEGINNING, TRANSLATE_TO_THE_END);
 }
 
 static enum vm_status beginning_found(struct vm_run *run, const struct translate_location *location)
 {
     struct search *search = &run->search;
     search->beginning = location->end_gas - search->price;
-    return search_begin(run, SEARCH_STOP,
-                        translate_again_until(search->place.module, search->place.function_index,
-                                              search->beginning + (uint64_t)search->affordable));
+    return search_begin(run, SEARCH_STOP, search->beginning + (uint64_t)search->affordable);
 }
 
 /* Runs up to the limit, in a copy of the code that stops there. */
@@ -350,17 +368,17 @@ static enum vm_status run_copy(struct vm_run *run, uint8_t *copy)
     struct machine *machine = &run->machine;
     struct search *search = &run->search;
     search->copy = copy;
-    machine->pc = copy + search->place.code_offset;
+    machine->pc = copy;
     machine->gas = 0;
     machine->reserve = 0;
     interp_run(machine);
     assert(machine->leave == LEAVE_OUT_OF_GAS || machine->leave == LEAVE_TRAP);
-    search->place.code_offset = (uint32_t)(machine->pc - copy);
+    search->place.code_offset += (uint32_t)(machine->pc - copy);
     if (machine->leave == LEAVE_OUT_OF_GAS) {
         end_search(run);
         return end_out_of_gas(run);
     }
-    return search_at_pc(run, SEARCH_LIMITED_TRAP, search->beginning + (uint64_t)search->affordable);
+    return search_begin(run, SEARCH_LIMITED_TRAP, search->stop_gas);
 }
 
 static enum vm_status search_ends(struct vm_run *run)
@@ -369,10 +387,10 @@ static enum vm_status search_ends(struct vm_run *run)
     uint32_t size;
     if (run->search.aim == SEARCH_STOP) {
         uint8_t *copy = translate_again_copy(run->search.again, &size);
-        return copy != NULL ? run_copy(run, copy) : search_fails(run);
+        return copy != NULL ? run_copy(run, copy) : search_lacks_memory(run);
     }
     if (!translate_again_location(run->search.again, &location)) {
-        return search_fails(run);
+        return search_lacks_memory(run);
     }
     return run->search.aim == SEARCH_BEGINNING ? beginning_found(run, &location)
                                                : end_trapped_at(run, &location);
@@ -382,8 +400,13 @@ static enum vm_status search_ends(struct vm_run *run)
 static enum vm_status search_some(struct vm_run *run, size_t bytes)
 {
     enum vm_status status = VM_SUSPENDED;
-    while (run->search.aim != SEARCH_NOTHING &&
-           !translate_again_continue(run->search.again, bytes)) {
+    while (status == VM_SUSPENDED && run->search.aim != SEARCH_NOTHING) {
+        if (!search_open(&run->search, run->store)) {
+            return search_lacks_memory(run);
+        }
+        if (translate_again_continue(run->search.again, bytes)) {
+            break;
+        }
         status = search_ends(run);
     }
     return status;

@@ -27,12 +27,10 @@ struct vm_store *vm_store_new(const struct vm_limits *limits, struct budget *bud
     return store;
 }
 
-void vm_store_free(struct vm_store *store)
+/* All that is not the arena's. */
+static void release_objects(struct vm_store *store)
 {
     struct list *link;
-    if (store == NULL) {
-        return;
-    }
     while ((link = list_pop_front(&store->instances)) != NULL) {
         vm_module_unref(LIST_ENTRY(link, struct vm_instance, link)->module);
     }
@@ -42,6 +40,14 @@ void vm_store_free(struct vm_store *store)
     while ((link = list_pop_front(&store->tables)) != NULL) {
         table_release(LIST_ENTRY(link, struct vm_table, link));
     }
+}
+
+void vm_store_free(struct vm_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    release_objects(store);
     heap_free(store->types);
     heap_free(store->type_order);
     budget_release(store->budget, sizeof *store + store->type_capacity * STORE_TYPE_BYTES);
@@ -61,7 +67,8 @@ bool vm_store_release_some(struct vm_store *store, size_t bytes)
             return false;
         }
     }
-    return true;
+    release_objects(store);
+    return arena_release_some(&store->arena, bytes);
 }
 
 bool store_charge(struct vm_store *store, size_t size)

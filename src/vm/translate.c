@@ -11,7 +11,8 @@
 enum {
     RESERVE_ENTRIES = 8,
     RESERVE_BRANCHES = 8, /* more than any instruction but br_table makes */
-    RESERVE_FIRST = 64,
+    KEEP_BYTES_MIN = 65536,
+    KEEP_BYTES_OF_A_BYTE = 16, /* that are copied while a byte is translated */
 };
 
 enum code_type code_type_of(enum vm_type type)
@@ -51,37 +52,15 @@ bool translator_fail(struct translator *t, enum err_code code, const char *what)
     return false;
 }
 
-bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
-                        size_t item_bytes)
-{
-    if (count <= *capacity) {
-        return true;
-    }
-    uint64_t wanted = *capacity == 0 ? RESERVE_FIRST : 2 * (uint64_t)*capacity;
-    wanted = wanted < count ? count : wanted;
-    void *items = wanted <= UINT32_MAX
-                      ? arena_alloc_array(&t->arena, (size_t)wanted, item_bytes, alignof(uint64_t))
-                      : NULL;
-    if (items == NULL) {
-        return translator_fail(t, ERR_NO_MEMORY, "translation");
-    }
-    if (*capacity > 0) {
-        memcpy(items, *array, *capacity * item_bytes);
-    }
-    *array = items;
-    *capacity = (uint32_t)wanted;
-    return true;
-}
-
 bool translator_reserve_control(struct translator *t)
 {
     return translator_reserve(t, (void **)&t->controls, &t->control_capacity,
                               (uint64_t)t->control_count + 1, sizeof t->controls[0]) &&
-           translator_reserve(t, (void **)&t->fixups, &t->fixup_capacity,
-                              (uint64_t)t->fixup_count + RESERVE_BRANCHES, sizeof t->fixups[0]) &&
+           translator_reserve_fixups(t, (uint64_t)t->fixup_count + RESERVE_BRANCHES) &&
            translator_reserve(t, (void **)&t->sites, &t->site_capacity,
-                              (uint64_t)t->site_count + t->fixup_count + RESERVE_BRANCHES,
-                              sizeof t->sites[0]);
+                              (uint64_t)t->site_count + RESERVE_BRANCHES, sizeof t->sites[0]) &&
+           translator_reserve(t, (void **)&t->patches, &t->patch_capacity,
+                              (uint64_t)t->site_count + RESERVE_BRANCHES, sizeof t->patches[0]);
 }
 
 /* Room for whatever one instruction pushes, so that pushing cannot fail; what pushes many makes
@@ -144,11 +123,6 @@ static void translator_init(struct translator *t, struct budget *budget)
     arena_init(&t->arena, budget);
 }
 
-static void translator_release(struct translator *t)
-{
-    arena_release_wiped(&t->arena); /* it holds code of somebody's program */
-}
-
 static void translator_reset(struct translator *t, const struct vm_module *module,
                              uint32_t function_index, bool slots_only, struct err *err)
 {
@@ -189,8 +163,12 @@ static bool pay(struct translator *t, const struct instruction *instruction, boo
 static void translate_one(struct translator *t, const struct instruction *instruction)
 {
     bool is_control = instruction->opcode <= OP_RETURN_CALL_INDIRECT;
-    if (is_control && !translator_reserve_control(t)) {
+    bool is_long = t->gas >= t->run_end && !t->unreachable;
+    if ((is_control || is_long) && !translator_reserve_control(t)) {
         return;
+    }
+    if (is_long) {
+        emit_edge(t);
     }
     if (t->unreachable) {
         translate_skipped(t, instruction);
@@ -215,11 +193,12 @@ static void begin_walk(struct translator *t)
     t->frame_slots = t->temp_base;
     pin_enter_function(t);
     t->gas = gas_locals(t->zero_count);
+    t->run_end = t->gas + TRANSLATE_RUN_GAS;
 }
 
 static bool has_ended(const struct translator *t)
 {
-    return t->done || t->failed || t->query.ended;
+    return (t->done && t->patch_count == 0) || t->failed || t->query.ended;
 }
 
 static bool walk(struct translator *t, size_t *left)
@@ -229,6 +208,10 @@ static bool walk(struct translator *t, size_t *left)
     t->work = 0;
     while (!has_ended(t) && (size_t)(reader.ptr - begin) + t->work < *left) {
         struct instruction instruction;
+        if (t->patch_count > 0) { /* what the last instruction has left */
+            t->work += patch_some(t, *left - (size_t)(reader.ptr - begin) - t->work);
+            continue;
+        }
         if (!reserve_entries(t) ||
             !opcode_read(&reader, t->func->body_offset, &instruction, t->err)) {
             return false; /* not of a validated body */
@@ -260,16 +243,13 @@ static bool run(struct translator *t)
     return begin(t) && some(t, &left);
 }
 
-/* Replaces the function's code only when all has gone well. */
-static bool keep(struct translator *t, struct vm_module *module)
+static bool begin_to_keep(struct translator *t, struct vm_module *module)
 {
-    struct module_func *func = &module->funcs[t->func - module->funcs];
     struct code *code = ARENA_NEW(&module->arena, struct code);
     uint8_t *bytes = arena_alloc(&module->arena, t->code_size, alignof(uint64_t));
     if (code == NULL || bytes == NULL) {
         return translator_fail(t, ERR_NO_MEMORY, "code");
     }
-    memcpy(bytes, t->code, t->code_size);
     *code = (struct code){.start = bytes,
                           .size = t->code_size,
                           .frame_slots = t->frame_slots,
@@ -279,8 +259,29 @@ static bool keep(struct translator *t, struct vm_module *module)
                           .param_slots = t->param_slots,
                           .result_slots = t->result_slots,
                           .slots_only = t->slots_only};
-    func->code = code;
-    module->code_bytes += t->code_size;
+    t->kept = code;
+    return true;
+}
+
+/* Replaces the function's code only when all has gone well. */
+static bool keep_some(struct translator *t, struct vm_module *module, size_t *left, bool *is_done)
+{
+    if (t->kept == NULL && !begin_to_keep(t, module)) {
+        return false;
+    }
+    size_t bytes =
+        *left < SIZE_MAX / KEEP_BYTES_OF_A_BYTE ? *left * KEEP_BYTES_OF_A_BYTE : SIZE_MAX;
+    bytes = bytes > KEEP_BYTES_MIN ? bytes : KEEP_BYTES_MIN;
+    size_t rest = t->code_size - t->kept_bytes;
+    bytes = bytes < rest ? bytes : rest;
+    memcpy((uint8_t *)(uintptr_t)t->kept->start + t->kept_bytes, t->code + t->kept_bytes, bytes);
+    t->kept_bytes += (uint32_t)bytes;
+    module_take(left, bytes / KEEP_BYTES_OF_A_BYTE);
+    *is_done = bytes == rest;
+    if (*is_done) {
+        module->funcs[t->func - module->funcs].code = t->kept;
+        module->code_bytes += t->code_size;
+    }
     return true;
 }
 
@@ -323,11 +324,6 @@ void translator_free(struct translator *t)
     budget_release(budget, sizeof *t);
 }
 
-bool translator_release_some(struct translator *t, size_t bytes)
-{
-    return t == NULL || arena_release_some(&t->arena, bytes);
-}
-
 bool translator_begin(struct translator *t, const struct vm_module *module, uint32_t function_index,
                       struct err *err)
 {
@@ -345,10 +341,11 @@ bool translator_continue(struct translator *t, size_t *left, bool *is_done, stru
     return true;
 }
 
-bool translator_keep(struct translator *t, struct vm_module *module, struct err *err)
+bool translator_keep(struct translator *t, struct vm_module *module, size_t *left, bool *is_done,
+                     struct err *err)
 {
     t->err = err;
-    return keep(t, module) || fail_in_func(t, err);
+    return keep_some(t, module, left, is_done) || fail_in_func(t, err);
 }
 
 bool translate_func_with(struct vm_module *module, uint32_t function_index,
@@ -357,7 +354,9 @@ bool translate_func_with(struct vm_module *module, uint32_t function_index,
     struct translator t;
     translator_init(&t, module->arena.budget);
     reset_to_load(&t, module, function_index, options->slots_only, err);
-    bool ok = (run(&t) && keep(&t, module)) || fail_in_func(&t, err);
+    size_t left = SIZE_MAX;
+    bool is_done;
+    bool ok = (run(&t) && keep_some(&t, module, &left, &is_done)) || fail_in_func(&t, err);
     translator_release(&t);
     return ok;
 }
@@ -371,25 +370,29 @@ struct retranslation {
 };
 
 static struct retranslation *retranslation_new(const struct vm_module *module,
-                                               uint32_t function_index, uint64_t stop_gas)
+                                               uint32_t function_index, uint64_t stop_gas,
+                                               struct budget *budget)
 {
     struct retranslation *again = HEAP_NEW(struct retranslation);
     if (again == NULL) {
         return NULL;
     }
     translator_init(&again->t, NULL);
+    again->t.search_budget = budget;
     translator_reset(&again->t, module, function_index,
                      module->funcs[function_index].code->slots_only, &again->err);
     again->t.stop_gas = stop_gas;
+    again->t.is_search = true;
+    again->t.wanted_from = UINT32_MAX;
     again->ok = begin(&again->t);
     return again;
 }
 
 struct retranslation *translate_again_to_locate(const struct vm_module *module,
                                                 uint32_t function_index, uint32_t code_offset,
-                                                uint64_t stop_gas)
+                                                uint64_t stop_gas, struct budget *budget)
 {
-    struct retranslation *again = retranslation_new(module, function_index, stop_gas);
+    struct retranslation *again = retranslation_new(module, function_index, stop_gas, budget);
     if (again != NULL) {
         again->t.query.active = true;
         again->t.query.at = code_offset;
@@ -398,9 +401,14 @@ struct retranslation *translate_again_to_locate(const struct vm_module *module,
 }
 
 struct retranslation *translate_again_until(const struct vm_module *module, uint32_t function_index,
-                                            uint64_t stop_gas)
+                                            uint32_t code_offset, uint64_t stop_gas,
+                                            struct budget *budget)
 {
-    return retranslation_new(module, function_index, stop_gas);
+    struct retranslation *again = retranslation_new(module, function_index, stop_gas, budget);
+    if (again != NULL) {
+        again->t.wanted_from = code_offset;
+    }
+    return again;
 }
 
 bool translate_again_continue(struct retranslation *again, size_t bytes)
@@ -422,10 +430,13 @@ bool translate_again_location(const struct retranslation *again, struct translat
 
 uint8_t *translate_again_copy(const struct retranslation *again, uint32_t *size)
 {
-    uint8_t *copy = again->ok ? heap_alloc(again->t.code_size) : NULL;
+    const struct translator *t = &again->t;
+    assert(!again->ok || (t->wanted_from >= t->code_base && t->wanted_from < t->code_size));
+    uint32_t bytes = again->ok ? t->code_size - t->wanted_from : 0;
+    uint8_t *copy = again->ok ? heap_alloc(bytes) : NULL;
     if (copy != NULL) {
-        memcpy(copy, again->t.code, again->t.code_size);
-        *size = again->t.code_size;
+        memcpy(copy, translated_at(t, t->wanted_from), bytes);
+        *size = bytes;
     }
     return copy;
 }
@@ -443,17 +454,18 @@ bool translate_locate(const struct vm_module *module, uint32_t function_index, u
                       uint64_t stop_gas, struct translate_location *out)
 {
     struct retranslation *again =
-        translate_again_to_locate(module, function_index, code_offset, stop_gas);
+        translate_again_to_locate(module, function_index, code_offset, stop_gas, NULL);
     bool ok = again != NULL && !translate_again_continue(again, SIZE_MAX) &&
               translate_again_location(again, out);
     translate_again_free(again);
     return ok;
 }
 
-uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
-                         uint32_t *size)
+uint8_t *translate_until(const struct vm_module *module, uint32_t function_index,
+                         uint32_t code_offset, uint64_t stop_gas, uint32_t *size)
 {
-    struct retranslation *again = translate_again_until(module, function_index, stop_gas);
+    struct retranslation *again =
+        translate_again_until(module, function_index, code_offset, stop_gas, NULL);
     uint8_t *copy = again != NULL && !translate_again_continue(again, SIZE_MAX)
                         ? translate_again_copy(again, size)
                         : NULL;

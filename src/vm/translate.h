@@ -12,19 +12,24 @@
  * comes after it. That is what lets a function be translated again up to some point and give the
  * same bytes (translate_locate, translate_until).
  *
+ * A straight run, whose gas is paid when it begins, is as long as a slice can be late: a long one
+ * is cut by a jump to the next instruction. Work that one instruction makes for many branches, at a
+ * label, is done in pieces (struct patch).
+ *
  * Pins: in a loop, the locals that it uses most are also in registers (translate_pin.c). Slots stay
  * true, so only what chooses handlers (translate_choose.c) knows of it.
  *
  * Files: translate.c walks · translate_stack.c the picture of the stack · translate_emit.c bytes,
- * costs, history · translate_choose.c from emissions to handlers · translate_pin.c which locals are
- * pinned · translate_simd.c the forms that only vectors have · translate_plain.c instructions
- * without control · translate_control.c the rest.
+ * costs, history · translate_room.c memory · translate_choose.c from emissions to handlers ·
+ * translate_pin.c which locals are pinned · translate_simd.c the forms that only vectors have ·
+ * translate_plain.c instructions without control · translate_control.c the rest.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef VM_TRANSLATE_H
 #define VM_TRANSLATE_H
 
+#include "base/mapping.h"
 #include "vm/code.h"
 
 /* ---- What run.c and tests call ---- */
@@ -39,6 +44,7 @@ bool translate_func_with(struct vm_module *module, uint32_t function_index,
                          const struct translate_options *options, struct err *err) MUST_CHECK;
 
 #define TRANSLATE_TO_THE_END UINT64_MAX
+enum { TRANSLATE_RUN_GAS = 1024 }; /* of a straight run, at the most; little for a slice */
 
 /* Where an internal instruction comes from. Positions in gas are static: the gas of the locals and
  * of all reachable instructions of the body up to there, in the body's order. */
@@ -52,20 +58,22 @@ struct translate_location {
  * memory. */
 bool translate_locate(const struct vm_module *module, uint32_t function_index, uint32_t code_offset,
                       uint64_t stop_gas, struct translate_location *out) MUST_CHECK;
-/* The function's code with a STOP before the first instruction that would go past position
- * stop_gas; the bytes before it are those of the function's code. Free with heap_free; NULL: no
- * memory. */
-uint8_t *translate_until(const struct vm_module *module, uint32_t function_index, uint64_t stop_gas,
-                         uint32_t *size);
+/* The function's code from code_offset on, with a STOP before the first instruction that would go
+ * past position stop_gas. What is between two control instructions is as in the function's code;
+ * branches lead nowhere. Free with heap_free; NULL: no memory. */
+uint8_t *translate_until(const struct vm_module *module, uint32_t function_index,
+                         uint32_t code_offset, uint64_t stop_gas, uint32_t *size);
 
 /* The same two in pieces: one is made (NULL: no memory), goes on for about `bytes` of the body as
- * long as continue says that there is more, and is asked. */
+ * long as continue says that there is more, and is asked. It charges the budget, which may be NULL,
+ * for what it works with: little, whatever the function's size. */
 struct retranslation;
 struct retranslation *translate_again_to_locate(const struct vm_module *module,
                                                 uint32_t function_index, uint32_t code_offset,
-                                                uint64_t stop_gas);
+                                                uint64_t stop_gas, struct budget *budget);
 struct retranslation *translate_again_until(const struct vm_module *module, uint32_t function_index,
-                                            uint64_t stop_gas);
+                                            uint32_t code_offset, uint64_t stop_gas,
+                                            struct budget *budget);
 bool translate_again_continue(struct retranslation *again, size_t bytes);
 bool translate_again_location(const struct retranslation *again,
                               struct translate_location *out) MUST_CHECK;
@@ -173,6 +181,7 @@ enum { SURVEY_DEPTH_MAX = 6 }; /* loops further inside count as part of the one 
 struct survey_loop {
     uint32_t row;       /* in pin_loops */
     uint32_t first_use; /* of its own and those of the loops inside; up to the end of `uses` */
+    uint32_t uses_max;  /* when there are so many, those of one local become one */
     bool calls_itself;  /* the function does, in here */
 };
 
@@ -198,11 +207,22 @@ struct fixup { /* a branch to a label that is not there yet */
     uint32_t rel_at, cost_at;
 };
 
-struct site {     /* a cost that the end of the current straight run will fill in */
-    uint32_t at;  /* SITE_ENTRY: the function's entry cost */
-    uint64_t gas; /* position where the run begins */
+/* They lie in chunks, each twice as large as the one before. */
+enum { FIXUP_FIRST_LOG2 = 6, FIXUP_CHUNKS = 25 };
+
+struct site {    /* a cost that the end of the current straight run will fill in */
+    uint32_t at; /* SITE_ENTRY: the function's entry cost; SITE_LABEL: that of all branches to it */
+    int32_t fixups;  /* LABEL: those branches */
+    uint32_t target; /* LABEL: where it is */
+    uint64_t gas;    /* position where the run begins */
 };
 #define SITE_ENTRY UINT32_MAX
+#define SITE_LABEL (UINT32_MAX - 1)
+
+struct patch { /* a label whose branches are being told where it is, and what going there costs */
+    int32_t fixups;
+    uint32_t target, cost;
+};
 
 struct label_type {
     const enum vm_type *types;
@@ -238,16 +258,22 @@ struct query {
 struct translator {
     /* Room, which is kept from function to function. */
     struct arena arena;
-    uint8_t *code;
+    struct budget
+        *search_budget; /* of a search: charged once it takes more than a little; or NULL */
+    uint8_t *code;      /* from code_base on */
     uint32_t code_capacity;
+    struct mapping code_mapping; /* a large one's */
+    size_t code_opened;          /* of it, which is charged */
     struct entry *entries;
     uint32_t entry_capacity;
     struct control *controls;
     uint32_t control_capacity;
-    struct fixup *fixups;
-    uint32_t fixup_capacity;
+    struct fixup *fixups[FIXUP_CHUNKS];
+    uint32_t fixup_chunks, fixup_capacity;
     struct site *sites;
     uint32_t site_capacity;
+    struct patch *patches;
+    uint32_t patch_capacity;
     struct local *locals;
     uint32_t local_capacity;
     struct pin_loop *pin_loops;
@@ -270,14 +296,20 @@ struct translator {
     uint32_t skipped_blocks; /* nesting inside unreachable code */
 
     uint32_t code_size, code_max;
+    uint32_t code_base;   /* what is before has been let go: a search's */
+    bool is_search;       /* for a place or a piece of code; nothing will branch in it */
+    uint32_t wanted_from; /* a search's: the code from there on is not let go */
     uint64_t overflow[8]; /* where writes go once it failed */
+    struct code *kept;    /* in the module, while the code is copied there */
+    uint32_t kept_bytes;  /* of it, so far */
 
     uint32_t height;
     uint32_t frame_slots; /* as far as homes have reached */
     uint32_t settled;     /* entries below are SLOT or CONSTANT */
     int32_t owner[2];     /* the entry that is in r0, in f0 */
 
-    uint32_t control_count, fixup_count, site_count;
+    uint32_t control_count, fixup_count, site_count, patch_count;
+    uint64_t run_end;  /* position where the straight run at hand has become long */
     int32_t open_loop; /* the innermost loop whose cost is not known yet */
 
     uint32_t param_slots, result_slots, return_slot, zero_count, temp_base;
@@ -307,9 +339,44 @@ uint32_t label_type_slots(struct label_type types);
 bool translator_fail(struct translator *t, enum err_code code, const char *what);
 /* Room for whatever one control or bulk instruction adds, except br_table. */
 bool translator_reserve_control(struct translator *t);
+
+/* translate_room.c */
+bool translator_grow(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
+                     size_t item_bytes);
+bool translator_grow_fixups(struct translator *t, uint64_t count);
+/* Room for `bytes` more of code, and as much as an instruction is cleared with; false: it failed.
+ */
+bool translator_grow_code(struct translator *t, uint32_t bytes);
+void translator_release(struct translator *t);
+
 /* Makes an array of the scratch arena hold `count` items. */
-bool translator_reserve(struct translator *t, void **array, uint32_t *capacity, uint64_t count,
-                        size_t item_bytes);
+static inline bool translator_reserve(struct translator *t, void **array, uint32_t *capacity,
+                                      uint64_t count, size_t item_bytes)
+{
+    return count <= *capacity || translator_grow(t, array, capacity, count, item_bytes);
+}
+
+static inline bool translator_reserve_fixups(struct translator *t, uint64_t count)
+{
+    return count <= t->fixup_capacity || translator_grow_fixups(t, count);
+}
+
+static inline struct fixup *fixup_at(const struct translator *t, int32_t index)
+{
+    uint32_t place = (uint32_t)index + ((uint32_t)1 << FIXUP_FIRST_LOG2);
+    unsigned log2 = 31 - (unsigned)__builtin_clz(place);
+    return &t->fixups[log2 - FIXUP_FIRST_LOG2][place - ((uint32_t)1 << log2)];
+}
+
+static inline uint8_t *translated_at(const struct translator *t, uint32_t at)
+{
+    return t->code + (at - t->code_base);
+}
+
+static inline bool code_has_room(const struct translator *t)
+{
+    return (uint64_t)(t->code_size - t->code_base) + sizeof t->overflow <= t->code_capacity;
+}
 
 /* Slots past 65535 make the translation fail as soon as the stack reaches them. */
 static inline void emit_put_u16(uint8_t *at, uint32_t value)
@@ -339,6 +406,13 @@ uint8_t *emit_more(struct translator *t, uint32_t bytes);
 void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value);
 /* A straight run begins here; its cost belongs at `at`. */
 void site_open(struct translator *t, uint32_t at);
+/* The same for all branches of a list, and they lead here. */
+void site_open_label(struct translator *t, int32_t fixups);
+/* Tells so many branches at most where they lead, and what that costs, as far as that is known;
+ * how many. */
+size_t patch_some(struct translator *t, size_t most);
+/* Ends the straight run for no other reason than that it is long. */
+void emit_edge(struct translator *t);
 /* Instructions with a destination, which may be taken back. */
 void emit(struct translator *t, const struct emission *emission);
 /* The newest emission, if it is the one that made the value; else NULL. */

@@ -38,19 +38,19 @@ static void link_label(struct translator *t, struct control *control, uint32_t b
         emit_patch_u32(t, cost_at, control->loop_cost);
         return;
     }
+    if (t->is_search) {
+        control->fixups = 0; /* there are some */
+        return;
+    }
     assert(t->fixup_count < t->fixup_capacity);
-    t->fixups[t->fixup_count] =
+    *fixup_at(t, (int32_t)t->fixup_count) =
         (struct fixup){.next = control->fixups, .base = base, .rel_at = rel_at, .cost_at = cost_at};
     control->fixups = (int32_t)t->fixup_count++;
 }
 
 static void fix(struct translator *t, int32_t first)
 {
-    for (int32_t i = first; i != TRANSLATE_NONE; i = t->fixups[i].next) {
-        const struct fixup *fixup = &t->fixups[i];
-        emit_patch_u32(t, fixup->rel_at, t->code_size - fixup->base);
-        site_open(t, fixup->cost_at);
-    }
+    site_open_label(t, first);
     emit_label(t);
 }
 
@@ -256,18 +256,10 @@ static void table_entry(struct translator *t, uint32_t base, uint32_t entry, uin
     }
 }
 
-static bool reserve_branches(struct translator *t, uint32_t count)
-{
-    return translator_reserve(t, (void **)&t->fixups, &t->fixup_capacity, t->fixup_count + count,
-                              sizeof t->fixups[0]) &&
-           translator_reserve(t, (void **)&t->sites, &t->site_capacity,
-                              t->site_count + t->fixup_count + count, sizeof t->sites[0]);
-}
-
 static void branch_table(struct translator *t, const struct instruction *instruction)
 {
     uint32_t count = instruction->as.vector.count;
-    if (!reserve_branches(t, count + 1)) {
+    if (!t->is_search && !translator_reserve_fixups(t, (uint64_t)t->fixup_count + count + 1)) {
         return;
     }
     struct operand index = stack_pop(t);

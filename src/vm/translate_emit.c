@@ -11,51 +11,21 @@
 
 #include <assert.h>
 
-enum { CODE_FIRST_BYTES = 4096 };
-
 void emit_patch_u32(struct translator *t, uint32_t at, uint32_t value)
 {
-    if (!t->failed) {
-        emit_put_u32(t->code + at, value);
+    if (!t->failed && at >= t->code_base) {
+        emit_put_u32(translated_at(t, at), value);
     }
-}
-
-/* False: it failed. */
-static bool code_grow(struct translator *t, uint32_t bytes)
-{
-    if (t->failed) {
-        return false;
-    }
-    if (bytes > t->code_max - t->code_size) {
-        return translator_fail(t, ERR_LIMIT, "code_bytes_max");
-    }
-    uint64_t wanted = (uint64_t)t->code_size + sizeof t->overflow;
-    if (wanted <= t->code_capacity) {
-        return true;
-    }
-    uint64_t capacity = t->code_capacity == 0 ? CODE_FIRST_BYTES : 2 * (uint64_t)t->code_capacity;
-    uint8_t *code =
-        capacity <= UINT32_MAX ? arena_alloc(&t->arena, (size_t)capacity, alignof(uint64_t)) : NULL;
-    if (code == NULL) {
-        return translator_fail(t, ERR_NO_MEMORY, "code");
-    }
-    if (t->code_size > 0) {
-        memcpy(code, t->code, t->code_size);
-    }
-    t->code = code;
-    t->code_capacity = (uint32_t)capacity;
-    return true;
 }
 
 uint8_t *emit_more(struct translator *t, uint32_t bytes)
 {
     assert(bytes % 8 == 0 && bytes <= sizeof t->overflow);
-    bool is_room = t->code_size + bytes <= t->code_max &&
-                   (uint64_t)t->code_size + sizeof t->overflow <= t->code_capacity;
-    if ((t->failed || !is_room) && !code_grow(t, bytes)) {
+    bool is_room = t->code_size + bytes <= t->code_max && code_has_room(t);
+    if ((t->failed || !is_room) && !translator_grow_code(t, bytes)) {
         return (uint8_t *)t->overflow;
     }
-    uint8_t *at = t->code + t->code_size;
+    uint8_t *at = translated_at(t, t->code_size);
     memset(at, 0, sizeof t->overflow); /* more than needed, but a size that is known */
     t->code_size += bytes;
     return at;
@@ -71,7 +41,7 @@ static bool fuse(struct translator *t, enum handler handler)
     if (fused == HANDLER_COUNT) {
         return false;
     }
-    emit_put_u64(t->code + t->previous.start, handler_word(fused));
+    emit_put_u64(translated_at(t, t->previous.start), handler_word(fused));
     return true;
 }
 
@@ -102,18 +72,51 @@ uint8_t *emit_begin(struct translator *t, enum handler handler, uint32_t bytes)
 void site_open(struct translator *t, uint32_t at)
 {
     assert(t->site_count < t->site_capacity);
-    t->sites[t->site_count++] = (struct site){.at = at, .gas = t->gas};
+    t->sites[t->site_count++] = (struct site){.at = at, .fixups = TRANSLATE_NONE, .gas = t->gas};
+}
+
+void site_open_label(struct translator *t, int32_t fixups)
+{
+    if (fixups == TRANSLATE_NONE || t->is_search) {
+        return;
+    }
+    site_open(t, SITE_LABEL);
+    t->sites[t->site_count - 1].fixups = fixups;
+    t->sites[t->site_count - 1].target = t->code_size;
+}
+
+static void end_site(struct translator *t, const struct site *site)
+{
+    uint32_t cost = (uint32_t)(t->gas - site->gas);
+    if (site->at == SITE_ENTRY) {
+        t->entry_cost = cost;
+    } else if (site->at == SITE_LABEL) {
+        assert(t->patch_count < t->patch_capacity);
+        t->patches[t->patch_count++] =
+            (struct patch){.fixups = site->fixups, .target = site->target, .cost = cost};
+    } else {
+        emit_patch_u32(t, site->at, cost);
+    }
+}
+
+size_t patch_some(struct translator *t, size_t most)
+{
+    size_t done = 0;
+    for (; t->patch_count > 0 && done < most; done++) {
+        struct patch *patch = &t->patches[t->patch_count - 1];
+        const struct fixup *fixup = fixup_at(t, patch->fixups);
+        emit_patch_u32(t, fixup->rel_at, patch->target - fixup->base);
+        emit_patch_u32(t, fixup->cost_at, patch->cost);
+        patch->fixups = fixup->next;
+        t->patch_count -= patch->fixups == TRANSLATE_NONE;
+    }
+    return done;
 }
 
 static void end_straight_run(struct translator *t)
 {
     for (uint32_t i = 0; i < t->site_count; i++) {
-        uint32_t cost = (uint32_t)(t->gas - t->sites[i].gas);
-        if (t->sites[i].at == SITE_ENTRY) {
-            t->entry_cost = cost;
-        } else {
-            emit_patch_u32(t, t->sites[i].at, cost);
-        }
+        end_site(t, &t->sites[i]);
     }
     t->site_count = 0;
     while (t->open_loop != TRANSLATE_NONE) {
@@ -135,7 +138,16 @@ uint8_t *emit_begin_control(struct translator *t, enum handler handler, uint32_t
         t->query.ended = true;
         t->query.end_gas = t->gas;
     }
+    t->run_end = t->gas + TRANSLATE_RUN_GAS;
     return at;
+}
+
+void emit_edge(struct translator *t)
+{
+    enum { BYTES = 16 };
+    uint8_t *at = emit_begin_control(t, HANDLER_JUMP, BYTES);
+    emit_put_u32(at + CODE_JUMP_REL, BYTES);
+    site_open(t, t->code_size - BYTES + CODE_JUMP_COST);
 }
 
 /* ---- Instructions with a destination ---- */
@@ -182,7 +194,7 @@ struct emission emit_take_back(struct translator *t)
     if (!t->failed) {
         t->code_size = last.start;
         if (last.before.handler != HANDLER_COUNT) { /* what was fused is so no longer */
-            emit_put_u64(t->code + last.before.start, handler_word(last.before.handler));
+            emit_put_u64(translated_at(t, last.before.start), handler_word(last.before.handler));
         }
     }
     t->previous = last.before;

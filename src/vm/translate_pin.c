@@ -24,6 +24,7 @@ static const struct pins no_pins = {{PIN_NOTHING, PIN_NOTHING, PIN_NOTHING}};
 enum {
     WEIGHT_STEP_LOG2 = 3,
     WEIGHT_MIN = 2, /* below it, filling the register is not worth it */
+    USES_MIN = 4096,
 };
 
 static bool survey_loop_begins(struct survey *survey, uint32_t offset)
@@ -36,8 +37,8 @@ static bool survey_loop_begins(struct survey *survey, uint32_t offset)
                             (uint64_t)t->pin_loop_count + 1, sizeof t->pin_loops[0])) {
         return false;
     }
-    survey->loops[survey->loop_depth - 1] =
-        (struct survey_loop){.row = t->pin_loop_count, .first_use = survey->use_count};
+    survey->loops[survey->loop_depth - 1] = (struct survey_loop){
+        .row = t->pin_loop_count, .first_use = survey->use_count, .uses_max = USES_MIN};
     t->pin_loops[t->pin_loop_count++] = (struct pin_loop){.offset = offset, .pins = no_pins};
     return true;
 }
@@ -124,6 +125,12 @@ static bool survey_local(struct survey *survey, uint32_t local)
         return false;
     }
     survey->room->uses[survey->use_count++] = (struct use){.local = local, .weight = 1};
+    uint32_t depth = survey->loop_depth < SURVEY_DEPTH_MAX ? survey->loop_depth : SURVEY_DEPTH_MAX;
+    struct survey_loop *loop = &survey->loops[depth - 1];
+    if (survey->use_count - loop->first_use >= loop->uses_max) {
+        add_up(survey, loop);
+        loop->uses_max = 2 * (survey->use_count - loop->first_use) + USES_MIN;
+    }
     return true;
 }
 

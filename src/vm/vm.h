@@ -199,9 +199,8 @@ struct vm_instance; /* owned by its store */
 /* The budget is charged for linear memories, tables, stacks. */
 struct vm_store *vm_store_new(const struct vm_limits *limits, struct budget *budget);
 void vm_store_free(struct vm_store *store);
-/* Gives back about so many bytes of memories and tables, so that the end of a large store cannot
- * keep a thread; true when there are none left. After the first call the store can only be freed.
- */
+/* Gives back about so many bytes of what the store holds, so that the end of a large one cannot
+ * keep a thread; true when little is left. After the first call the store can only be freed. */
 bool vm_store_release_some(struct vm_store *store, size_t bytes) MUST_CHECK;
 
 struct vm_extern { /* something to import, or an instance's export */
@@ -245,6 +244,14 @@ struct vm_global *vm_store_host_global(struct vm_store *store, struct vm_value v
 bool vm_instantiate(struct vm_store *store, struct vm_module *module,
                     const struct vm_extern *imports, struct vm_instance **out,
                     struct err *err) MUST_CHECK;
+/* The same in steps, so that many functions or globals cannot keep a thread: begin links, and what
+ * it makes can be used when a step says that it is done. A step does about as much as loading so
+ * many bytes. After one that failed the instance is of no use, and stays in the store. */
+bool vm_instantiate_begin(struct vm_store *store, struct vm_module *module,
+                          const struct vm_extern *imports, struct vm_instance **out,
+                          struct err *err) MUST_CHECK;
+bool vm_instantiate_step(struct vm_instance *instance, size_t bytes, bool *is_done,
+                         struct err *err) MUST_CHECK;
 bool vm_instance_find_export(const struct vm_instance *instance, struct bytes name,
                              struct vm_extern *out);
 const struct vm_func_type *vm_func_get_type(const struct vm_func *func);
@@ -287,7 +294,8 @@ bool vm_run_begin_start(struct vm_run *run, struct vm_instance *instance,
 bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const struct vm_value *args,
                        uint32_t arg_count, struct err *err) MUST_CHECK;
 /* Runs for at most about `gas` units (a slice ends at the first control edge after which none is
- * left; never later than the gas_limit). A bulk operation (memory.fill, table.grow, an active
+ * left, of which there is one in every thousand instructions; never later than the gas_limit). A
+ * bulk operation (memory.fill, table.grow, an active
  * segment, …) moves at most 4 bytes for each unit of a slice and goes on in the next ones; its
  * results, traps and gas are those of one that was not cut. gas >= 1. */
 enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas);

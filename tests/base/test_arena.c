@@ -7,6 +7,8 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 Test(base_arena, budget_is_exact_at_below_and_above_its_limit)
 {
@@ -271,6 +273,25 @@ Test(base_arena, is_released_in_pieces_down_to_nothing)
     cr_expect_gt(steps, 10);
     cr_expect_eq(budget_used(&budget), 0);
     cr_expect(arena_release_some(&arena, 1));
+}
+
+Test(base_arena, the_pages_of_a_piece_go_back_with_it)
+{
+    struct arena arena;
+    arena_init(&arena, NULL);
+    const size_t size = 8 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *block = arena_alloc(&arena, size, 1);
+    cr_assert_not_null(block);
+    memset(block, 1, size);
+    cr_assert_not(arena_release_some(&arena, size / 2));
+    uint8_t *first = block + size / 2 + 2 * page; /* the block's own bytes shift it a little */
+    first -= (uintptr_t)first % page;
+    for (uint8_t *at = first; at + 2 * page < block + size; at += page) {
+        unsigned char is_there = 1;
+        cr_assert_eq(mincore(at, page, &is_there), 0);
+        cr_assert_eq(is_there & 1, 0);
+    }
+    arena_release(&arena);
 }
 
 Test(base_arena, what_is_left_of_pieces_is_released_whole)

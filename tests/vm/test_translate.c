@@ -122,7 +122,7 @@ Test(vm_translate, code_up_to_a_stop_begins_like_the_whole)
     for (uint32_t i = 0; i < module->func_count; i++) {
         uint32_t size, last_size = 0;
         for (uint64_t gas = 0; gas < 200; gas++) {
-            uint8_t *copy = translate_until(module, i, gas, &size);
+            uint8_t *copy = translate_until(module, i, 0, gas, &size);
             cr_assert_not_null(copy);
             cr_assert_geq(size + 64, last_size);
             last_size = size;
