@@ -68,10 +68,9 @@ static size_t jcs_plain(const char *text, size_t size)
     return done;
 }
 
-static void jcs_string(struct buffer *out, const char *text, size_t size)
+static void jcs_contents(struct buffer *out, const char *text, size_t size)
 {
     size_t run = 0; /* where what stands for itself begins */
-    buffer_append_u8(out, '"');
     for (size_t i = jcs_plain(text, size); i < size; i++) {
         uint8_t byte = (uint8_t)text[i];
         if (byte < 0x20 || byte == '"' || byte == '\\') {
@@ -82,6 +81,12 @@ static void jcs_string(struct buffer *out, const char *text, size_t size)
         }
     }
     buffer_append(out, text + run, size - run);
+}
+
+static void jcs_string(struct buffer *out, const char *text, size_t size)
+{
+    buffer_append_u8(out, '"');
+    jcs_contents(out, text, size);
     buffer_append_u8(out, '"');
 }
 
@@ -391,6 +396,11 @@ void json_put_text(struct buffer *out, const char *name, struct bytes text)
 {
     json_put_name(out, name);
     jcs_string(out, (const char *)text.ptr, text.size);
+}
+
+void json_put_piece(struct buffer *out, struct bytes text)
+{
+    jcs_contents(out, (const char *)text.ptr, text.size);
 }
 
 void json_put_integer(struct buffer *out, const char *name, int64_t value)

@@ -75,6 +75,8 @@ void json_put_integer(struct buffer *out, const char *name, int64_t value);
 void json_put_thousandths(struct buffer *out, const char *name, uint64_t thousandths);
 void json_put_hex(struct buffer *out, const char *name, struct bytes bytes);
 void json_put_base64(struct buffer *out, const char *name, struct bytes bytes);
+/* A piece of a string, escaped, without name and quotes. A piece ends where a character does. */
+void json_put_piece(struct buffer *out, struct bytes text);
 /* What is JSON already. */
 void json_put_json(struct buffer *out, const char *name, struct bytes json);
 

@@ -8,8 +8,10 @@
  */
 #include "service/internal.h"
 
+#include "base/json.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { ALLOCATOR_PARAMS_MAX = 4 };
@@ -141,20 +143,6 @@ bool buffers_check_result(const struct session *session, const struct vm_func_ty
                    "one i64, pointer << 32 | length");
 }
 
-static json_t *bytes_output(struct bytes data)
-{
-    size_t size = text_base64_encoded_size(data.size);
-    char *text = heap_alloc(size + 1);
-    if (text == NULL) {
-        return NULL;
-    }
-    text_base64_encode(data, text);
-    json_t *output = json_pack("{s:s, s:s%}", "type", "bytes", "value", text, size);
-    memory_wipe(text, size);
-    heap_free(text);
-    return output;
-}
-
 /* Pointer and length, or both in one. */
 static void buffer_of(const struct vm_value *results, uint32_t count, uint32_t *pointer,
                       uint32_t *size)
@@ -176,14 +164,14 @@ size_t buffers_result_bytes(const struct session *session)
     return size <= session->service->config.result_bytes_max ? size : 0;
 }
 
-static bool buffer_output(const struct session *session, const struct vm_value *results,
-                          uint32_t count, json_t **out, struct err *err)
+/* Where the one output lies that is a buffer. */
+static bool find_output(struct session *session, struct err *err)
 {
-    uint32_t pointer = 0;
-    uint32_t size = 0;
-    buffer_of(results, count, &pointer, &size);
+    uint32_t count = 0, pointer = 0, size = 0;
+    const struct vm_value *results = vm_run_results(session->program.run, &count);
     struct vm_memory *memory = find_memory(session->program.instance);
     uint8_t *data = NULL;
+    buffer_of(results, count, &pointer, &size);
     if (memory == NULL) {
         return err_set(err, ERR_INVALID_ARGUMENTS,
                        "result_type: the program exports no memory named \"memory\"");
@@ -197,42 +185,118 @@ static bool buffer_output(const struct session *session, const struct vm_value *
         return err_set(err, ERR_MEMORY_EXCEEDED, "the result is longer than %zu bytes",
                        session->service->config.result_bytes_max);
     }
-    struct bytes bytes = bytes_of(data, size);
-    if (session->request.result_type == EXECUTE_BYTES) {
-        *out = bytes_output(bytes);
-        return true;
-    }
-    if (!text_is_utf8(bytes) || (size > 0 && memchr(data, 0, size) != NULL)) {
-        return err_set(err, ERR_EXECUTION_TRAP,
-                       "the result is not UTF-8 text without NUL: ask for result_type \"bytes\"");
-    }
-    *out = json_pack("{s:s, s:s%}", "type", "string", "value", size > 0 ? (const char *)data : "",
-                     (size_t)size);
+    session->result.source = bytes_of(data, size);
     return true;
 }
 
-bool buffers_outputs(const struct session *session, json_t **out, struct err *err)
+/* As much of a text as a piece may have, up to the end of a character. */
+static size_t text_piece(struct bytes text, size_t most)
+{
+    size_t size = text.size < most ? text.size : most;
+    for (int i = 0; i < 3 && size < text.size && (text.ptr[size] & 0xc0) == 0x80; i++) {
+        size--;
+    }
+    return size;
+}
+
+static bool put_text(struct buffer *out, struct bytes text, struct err *err)
+{
+    if (!text_is_utf8(text) || (text.size > 0 && memchr(text.ptr, 0, text.size) != NULL)) {
+        return err_set(err, ERR_EXECUTION_TRAP,
+                       "the result is not UTF-8 text without NUL: ask for result_type \"bytes\"");
+    }
+    json_put_piece(out, text);
+    return true;
+}
+
+static void put_base64(struct buffer *out, struct bytes bytes)
+{
+    size_t size = text_base64_encoded_size(bytes.size);
+    char *text = (char *)buffer_extend(out, size + 1);
+    if (text != NULL) {
+        text_base64_encode(bytes, text);
+        out->size--; /* the NUL */
+    }
+}
+
+enum { PIECE_BYTES = 192 * 1024 };
+static_assert(PIECE_BYTES % 3 == 0, "a piece's base64 has no padding");
+
+/* The next piece of it; the members before and after it are in order. */
+static bool put_output(struct session *session, bool *is_done, struct err *err)
+{
+    struct session_result *result = &session->result;
+    bool is_text = session->request.result_type != EXECUTE_BYTES;
+    if (result->outputs.size == 0) {
+        buffer_append_string(&result->outputs, is_text ? "[{\"type\":\"string\",\"value\":\""
+                                                       : "[{\"type\":\"bytes\",\"value\":\"");
+    }
+    struct bytes rest =
+        bytes_of(result->source.ptr + result->done, result->source.size - result->done);
+    rest.size = is_text                   ? text_piece(rest, PIECE_BYTES)
+                : rest.size < PIECE_BYTES ? rest.size
+                                          : PIECE_BYTES;
+    if (!is_text) {
+        put_base64(&result->outputs, rest);
+    } else if (!put_text(&result->outputs, rest, err)) {
+        return false;
+    }
+    result->done += rest.size;
+    *is_done = result->done == result->source.size;
+    if (*is_done) {
+        buffer_append_string(&result->outputs, "\"}]");
+    }
+    return true;
+}
+
+static bool put_values(struct session *session, struct err *err)
 {
     uint32_t count = 0;
     const struct vm_value *results = vm_run_results(session->program.run, &count);
     json_t *outputs = json_array();
     bool ok = outputs != NULL;
+    for (uint32_t i = 0; ok && i < count; i++) {
+        ok = json_array_append_new(outputs, service_value_to_json(&results[i])) == 0;
+    }
+    ok = ok ? json_canonical(outputs, &session->result.outputs, err)
+            : err_set(err, ERR_NO_MEMORY, "no memory for the outputs");
+    json_decref(outputs);
+    return ok;
+}
+
+static bool put_outputs(struct session *session, bool *is_done, struct err *err)
+{
+    struct session_result *result = &session->result;
     if (session->request.result_type == EXECUTE_VALUES) {
-        for (uint32_t i = 0; ok && i < count; i++) {
-            ok = json_array_append_new(outputs, service_value_to_json(&results[i])) == 0;
-        }
-    } else if (ok) {
-        json_t *output = NULL;
-        if (!buffer_output(session, results, count, &output, err)) {
-            json_decref(outputs);
-            return false;
-        }
-        ok = json_array_append_new(outputs, output) == 0;
+        *is_done = true;
+        return put_values(session, err);
+    }
+    return (result->outputs.size > 0 || find_output(session, err)) &&
+           put_output(session, is_done, err);
+}
+
+bool buffers_outputs(struct session *session, bool *is_done, struct err *err)
+{
+    struct session_result *result = &session->result;
+    if (result->hash == NULL) {
+        buffer_init(&result->outputs,
+                    session->service->config.result_bytes_max + RESULT_MEMBERS_BYTES_MAX);
+        result->hash = crypto_sha256_new();
+    }
+    size_t before = result->outputs.size;
+    bool ok = result->hash != NULL ? put_outputs(session, is_done, err)
+                                   : err_set(err, ERR_NO_MEMORY, "no memory for the outputs");
+    if (ok && result->outputs.no_memory) {
+        ok = err_set(err, ERR_NO_MEMORY, "no memory for the outputs");
+    } else if (ok && result->outputs.failed) {
+        ok = err_set(err, ERR_MEMORY_EXCEEDED, "the result is longer than %zu bytes",
+                     session->service->config.result_bytes_max);
     }
     if (!ok) {
-        json_decref(outputs);
-        return err_set(err, ERR_NO_MEMORY, "no memory for the outputs");
+        result_drop(session);
+        return false;
     }
-    *out = outputs;
+    crypto_sha256_add(result->hash,
+                      bytes_of(result->outputs.ptr + before, result->outputs.size - before));
     return true;
 }

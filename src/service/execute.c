@@ -2,7 +2,7 @@
  *
  *     ESTABLISH -> DECRYPT* -> ARGUMENTS -> LOAD* -> LINK -> START* -> (ALLOCATE -> COPY*)* ->
  * CALL*
- * -> SEAL -> COMMIT
+ * -> OUTPUTS* -> RELEASE* -> SEAL* -> COMMIT
  *
  * A step with * repeats until it is through; each takes about a slice at most. Whatever goes wrong
  * is noted in the session's outcome and leads to SEAL: a failed execution is sealed, committed and
@@ -81,6 +81,7 @@ static enum scheduler_verdict fail(struct session *session, const struct err *er
     session->outcome.err = *err;
     problem_publish(&session->outcome.err, session->request.request_id_text);
     session->outcome.limit = limit_of(session->outcome.err.code);
+    result_drop(session);
     return go_seal(session);
 }
 
@@ -444,17 +445,25 @@ static enum scheduler_verdict step_load(struct session *session, struct schedule
     return load_done(session);
 }
 
+/* The store, and the instance in pieces; true in *is_done when all of it is there. */
+static bool instantiate_some(struct session *session, bool *is_done, struct err *err)
+{
+    struct session_program *program = &session->program;
+    if (program->store == NULL) {
+        program->store = vm_store_new(&program->limits, &session->budget);
+    }
+    if (program->store == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a store");
+    }
+    return (program->instance != NULL ||
+            vm_instantiate_begin(program->store, program->module, NULL, &program->instance, err)) &&
+           vm_instantiate_step(program->instance, LOAD_BYTES_PER_STEP, is_done, err);
+}
+
 static bool link_program(struct session *session, struct err *err)
 {
     struct session_program *program = &session->program;
     struct vm_extern found;
-    program->store = vm_store_new(&program->limits, &session->budget);
-    if (program->store == NULL) {
-        return err_set(err, ERR_NO_MEMORY, "no memory for a store");
-    }
-    if (!vm_instantiate(program->store, program->module, NULL, &program->instance, err)) {
-        return false;
-    }
     program->run = vm_run_new(program->store, session->request.gas_limit);
     if (program->run == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for a run");
@@ -488,7 +497,12 @@ static enum scheduler_verdict step_link(struct session *session, struct schedule
         return SCHEDULER_AGAIN;
     }
     execute_request_release(&session->request); /* all of it has served */
-    if (link_program(session, &err)) {
+    bool is_done = true;
+    bool is_good = instantiate_some(session, &is_done, &err);
+    if (is_good && !is_done) {
+        return SCHEDULER_AGAIN;
+    }
+    if (is_good && link_program(session, &err)) {
         session_enter(session, SESSION_EXECUTING);
         session->phase = PHASE_START;
         return SCHEDULER_AGAIN;
@@ -593,7 +607,6 @@ static enum scheduler_verdict step_copy(struct session *session, struct schedule
 static enum scheduler_verdict step_call(struct session *session, struct scheduler_slice *slice)
 {
     enum scheduler_verdict verdict;
-    struct err err;
     if (!run_slice(session, slice, &verdict)) {
         return verdict;
     }
@@ -602,30 +615,45 @@ static enum scheduler_verdict step_call(struct session *session, struct schedule
         session->has_waited_for_memory = true;
         return SCHEDULER_WAIT_ROOM;
     }
-    if (!buffers_outputs(session, &session->outcome.outputs, &err)) {
+    session->phase = PHASE_OUTPUTS;
+    return SCHEDULER_AGAIN;
+}
+
+static enum scheduler_verdict step_outputs(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    bool is_done;
+    if (!buffers_outputs(session, &is_done, &err)) {
         return fail(session, &err);
     }
-    return go_seal(session);
+    return is_done ? go_seal(session) : SCHEDULER_AGAIN;
 }
 
 /* ---- sealing and committing ---- */
 
-static enum scheduler_verdict step_seal(struct session *session, struct scheduler_slice *slice)
+/* Up to now. */
+static void note_time(struct session *session)
 {
-    (void)slice;
     const struct scheduler_run *run = &session->run;
     uint64_t now_ns = clock_monotonic_ns(session->service->parts.clock);
     session->outcome.execution_ns = run->attained_ns + (now_ns - run->step_started_ns);
     session->outcome.queue_ns = now_ns - session->admitted_ns - session->outcome.execution_ns;
+}
+
+static enum scheduler_verdict step_seal(struct session *session, struct scheduler_slice *slice)
+{
+    (void)slice;
+    if (session->result.stage == RESULT_BEGIN) {
+        note_time(session);
+    }
     struct err err;
+    bool is_done = false;
     bool was_success = session->outcome.err.code == ERR_NONE;
-    bool ok = result_seal(session, &err);
-    session->phase = PHASE_COMMIT;
-    if (ok) {
+    if (result_seal(session, &is_done, &err)) {
+        session->phase = is_done ? PHASE_COMMIT : PHASE_SEAL;
         return SCHEDULER_AGAIN;
     }
-    json_decref(session->outcome.outputs);
-    session->outcome.outputs = NULL;
     enum scheduler_verdict verdict = fail(session, &err);
     if (!was_success) {
         session->phase = PHASE_COMMIT; /* not even the reason could be sealed: nothing is */
@@ -699,13 +727,14 @@ enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_
         [PHASE_ALLOCATE] = step_allocate,
         [PHASE_COPY] = step_copy,
         [PHASE_CALL] = step_call,
+        [PHASE_OUTPUTS] = step_outputs,
         [PHASE_SEAL] = step_seal,
         [PHASE_RELEASE] = step_release,
         [PHASE_COMMIT] = step_commit,
     };
     struct session *session = LIST_ENTRY(run, struct session, run);
     int stop = atomic_load(&run->stop);
-    if (stop != SCHEDULER_GO && session->phase < PHASE_RELEASE) {
+    if (stop != SCHEDULER_GO && session->phase < PHASE_OUTPUTS) {
         return end_early(session, stop);
     }
     store_admitted(session);

@@ -186,11 +186,17 @@ bool buffers_begin_allocate(struct session *session, struct err *err) MUST_CHECK
 bool buffers_copy(struct session *session, struct err *err) MUST_CHECK;
 /* The size of the finished call's result, if it is a buffer that may be one; else 0. */
 size_t buffers_result_bytes(const struct session *session);
-/* The results of the finished call as the JSON array of outputs. */
-bool buffers_outputs(const struct session *session, json_t **out, struct err *err) MUST_CHECK;
+/* The results of the finished call as outputs, canonical, in pieces: *is_done when all are there.
+ * After a failure there are none. */
+bool buffers_outputs(struct session *session, bool *is_done, struct err *err) MUST_CHECK;
 
-/* result.c: the plaintext result, its commitment, its sealed form. INTERNAL errors only. */
-bool result_seal(struct session *session, struct err *err) MUST_CHECK;
+enum { RESULT_MEMBERS_BYTES_MAX = 8192 }; /* of the document, beside result_bytes_max */
+
+/* result.c: the plaintext result, its commitment, its sealed form, in pieces. INTERNAL errors only,
+ * after which, as after drop, it begins anew. */
+bool result_seal(struct session *session, bool *is_done, struct err *err) MUST_CHECK;
+/* The outputs, too. */
+void result_drop(struct session *session);
 /* "success", "timeout", "resource_exhausted", "cancelled", "error". */
 const char *result_status(const struct session *session);
 /* Appends the summary, canonical. */

@@ -10,13 +10,18 @@
 #include "service/internal.h"
 
 #include "base/json.h"
+#include "base/text.h"
+
+#include <assert.h>
 
 enum {
     RESULT_BLIND_BYTES = 32,
-    RESULT_MEMBERS_BYTES_MAX = 8192,
     RESULT_BYTES_COMMON = 1023, /* most are shorter */
+    RESULT_BYTES_PER_STEP = 512 * 1024,
+    RESULT_ENCODE_BYTES = 192 * 1024,
     NS_PER_US = 1000,
 };
+static_assert(RESULT_ENCODE_BYTES % 3 == 0, "a piece's base64 has no padding");
 
 const char *result_status(const struct session *session)
 {
@@ -76,22 +81,6 @@ static json_t *error_details(const struct session_outcome *outcome)
     return details;
 }
 
-/* The outputs' canonical form and, before it, the hash of it. */
-static bool put_outputs(const json_t *outputs, struct buffer *out, struct err *err)
-{
-    struct buffer canonical;
-    uint8_t hash[CRYPTO_SHA256_BYTES];
-    buffer_init(&canonical, out->size_max);
-    bool ok = json_canonical(outputs, &canonical, err);
-    if (ok) {
-        crypto_sha256(buffer_bytes(&canonical), hash);
-        json_put_hex(out, "output_hash", bytes_of(hash, sizeof(hash)));
-        json_put_json(out, "outputs", buffer_bytes(&canonical));
-    }
-    buffer_release_wiped(&canonical);
-    return ok;
-}
-
 static bool put_error(const struct session_outcome *outcome, struct buffer *out, struct err *err)
 {
     json_t *details = error_details(outcome);
@@ -102,11 +91,36 @@ static bool put_error(const struct session_outcome *outcome, struct buffer *out,
     return ok;
 }
 
-/* Canonical: the names are in order. */
-static bool put_document(const struct session *session, struct buffer *out, struct err *err)
+/* ---- the document ----
+ *
+ * Canonical: the names are in order. */
+
+/* Fails at the end: the buffer says whether it holds all. */
+static bool check_document(const struct buffer *out, struct err *err)
 {
+    if (out->no_memory) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the result");
+    }
+    return !out->failed || err_set(err, ERR_LIMIT, "the result is over %zu bytes", out->size_max);
+}
+
+static void put_output_hash(struct session_result *result)
+{
+    uint8_t hash[CRYPTO_SHA256_BYTES];
+    crypto_sha256_get(result->hash, hash);
+    json_put_hex(&result->document, "output_hash", bytes_of(hash, sizeof(hash)));
+    json_put_name(&result->document, "outputs");
+}
+
+static bool begin_document(struct session *session, size_t *left, struct err *err)
+{
+    (void)left;
     const struct session_outcome *outcome = &session->outcome;
+    struct session_result *result = &session->result;
+    struct buffer *out = &result->document;
     uint8_t blind[RESULT_BLIND_BYTES];
+    buffer_init(out, session->service->config.result_bytes_max + RESULT_MEMBERS_BYTES_MAX);
+    buffer_expect(out, result->outputs.size + RESULT_BYTES_COMMON);
     crypto_random(blind, sizeof(blind));
     json_put_open(out);
     json_put_hex(out, "blind", bytes_of(blind, sizeof(blind)));
@@ -116,58 +130,149 @@ static bool put_document(const struct session *session, struct buffer *out, stru
     }
     json_put_name(out, "execution_summary");
     result_summary(session, out);
-    if (outcome->outputs != NULL && !put_outputs(outcome->outputs, out, err)) {
-        return false;
+    if (result->outputs.size > 0) {
+        put_output_hash(result);
     }
+    result->done = 0;
+    result->stage = RESULT_OUTPUTS;
+    return true;
+}
+
+static bool copy_outputs(struct session *session, size_t *left, struct err *err)
+{
+    (void)err;
+    struct session_result *result = &session->result;
+    size_t rest = result->outputs.size - result->done;
+    size_t size = rest < *left ? rest : *left;
+    if (size > 0) {
+        buffer_append(&result->document, result->outputs.ptr + result->done, size);
+    }
+    result->done += size;
+    *left -= size;
+    result->stage = size == rest ? RESULT_END : RESULT_OUTPUTS;
+    return true;
+}
+
+static bool end_document(struct session *session, size_t *left, struct err *err)
+{
+    (void)left;
+    struct session_result *result = &session->result;
+    struct buffer *out = &result->document;
     if (session->is_opened) {
         json_put_hex(out, "program_hash", bytes_of(session->program_hash, CRYPTO_SHA256_BYTES));
     }
     json_put_string(out, "request_id", session->request.request_id_text);
     json_put_string(out, "status", result_status(session));
     json_put_close(out);
-    if (out->no_memory) {
+    if (result->hash == NULL) {
+        result->hash = crypto_sha256_new();
+    }
+    if (result->hash == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the result");
     }
-    return !out->failed || err_set(err, ERR_LIMIT, "the result is over %zu bytes", out->size_max);
+    crypto_sha256_begin(result->hash);
+    result->done = 0;
+    result->stage = RESULT_COMMIT;
+    return check_document(out, err);
 }
 
-/* Seals and encodes; nothing if there is nobody to seal for. */
-static bool seal(struct session *session, struct bytes plaintext, struct err *err)
+static bool commit_document(struct session *session, size_t *left, struct err *err)
 {
+    (void)err;
+    struct session_result *result = &session->result;
+    size_t rest = result->document.size - result->done;
+    size_t size = rest < *left ? rest : *left;
+    crypto_sha256_add(result->hash, bytes_of(result->document.ptr + result->done, size));
+    result->done += size;
+    *left -= size;
+    if (size == rest) {
+        crypto_sha256_get(result->hash, session->result_commitment);
+        result->stage = RESULT_SEAL;
+    }
+    return true;
+}
+
+/* ---- its sealed form ---- */
+
+/* Nothing if there is nobody to seal for. */
+static bool seal_document(struct session *session, size_t *left, struct err *err)
+{
+    struct session_result *result = &session->result;
+    struct bytes document = buffer_bytes(&result->document);
+    result->stage = RESULT_ENCODE;
+    result->done = 0;
     if (!session->is_established) {
         return true;
     }
-    size_t size = plaintext.size + CRYPTO_RESPONSE_OVERHEAD_BYTES;
-    uint8_t *sealed = heap_alloc(size);
-    char *text = heap_alloc(text_base64_encoded_size(size) + 1);
-    bool ok = sealed != NULL && text != NULL &&
+    result->sealed_size = document.size + CRYPTO_RESPONSE_OVERHEAD_BYTES;
+    result->sealed = heap_alloc(result->sealed_size);
+    result->text = heap_alloc(text_base64_encoded_size(result->sealed_size) + 1);
+    bool ok = result->sealed != NULL && result->text != NULL &&
               crypto_response_seal(&session->hpke, session->request.enc,
                                    bytes_of(session->request.commitment, CRYPTO_SHA256_BYTES),
-                                   plaintext, sealed);
-    if (ok) {
-        text_base64_encode(bytes_of(sealed, size), text);
-        session->encrypted_result = text;
-        text = NULL; /* transferred */
-    }
-    heap_free(sealed);
-    heap_free(text);
+                                   document, result->sealed);
+    *left -= document.size < *left ? document.size : *left;
     return ok || err_set(err, ERR_CRYPTO, "the result could not be sealed");
 }
 
-bool result_seal(struct session *session, struct err *err)
+static bool encode(struct session *session, size_t *left, struct err *err)
 {
-    size_t bytes_max = session->service->config.result_bytes_max + RESULT_MEMBERS_BYTES_MAX;
-    struct buffer plaintext;
-    buffer_init(&plaintext, bytes_max);
-    buffer_expect(&plaintext, RESULT_BYTES_COMMON);
-    bool ok = put_document(session, &plaintext, err);
+    (void)err;
+    struct session_result *result = &session->result;
+    size_t rest = result->sealed_size - result->done;
+    size_t size = rest <= RESULT_ENCODE_BYTES ? rest : RESULT_ENCODE_BYTES;
+    if (size > 0) {
+        text_base64_encode(bytes_of(result->sealed + result->done, size),
+                           result->text + text_base64_encoded_size(result->done));
+    }
+    result->done += size;
+    *left -= size < *left ? size : *left;
+    return true;
+}
+
+void result_drop(struct session *session)
+{
+    struct session_result *result = &session->result;
+    buffer_release_wiped(&result->outputs);
+    buffer_release_wiped(&result->document);
+    crypto_sha256_free(result->hash);
+    heap_free(result->sealed);
+    heap_free(result->text);
+    *result = (struct session_result){0};
+}
+
+static bool seal_some(struct session *session, bool *is_done, struct err *err)
+{
+    static bool (*const stages[])(struct session *, size_t *, struct err *) = {
+        [RESULT_BEGIN] = begin_document, [RESULT_OUTPUTS] = copy_outputs,
+        [RESULT_END] = end_document,     [RESULT_COMMIT] = commit_document,
+        [RESULT_SEAL] = seal_document,   [RESULT_ENCODE] = encode,
+    };
+    struct session_result *result = &session->result;
+    size_t left = RESULT_BYTES_PER_STEP;
+    *is_done = false;
+    while (left > 0 && !*is_done) {
+        if (!stages[result->stage](session, &left, err)) {
+            return false;
+        }
+        *is_done = result->stage == RESULT_ENCODE && result->done == result->sealed_size;
+    }
+    return true;
+}
+
+bool result_seal(struct session *session, bool *is_done, struct err *err)
+{
+    bool ok = seal_some(session, is_done, err);
+    if (ok && !*is_done) {
+        return true;
+    }
     if (ok) {
-        crypto_sha256(buffer_bytes(&plaintext), session->result_commitment);
-        ok = seal(session, buffer_bytes(&plaintext), err);
+        session->encrypted_result = session->result.text;
+        session->result.text = NULL; /* transferred */
     } else if (err->code == ERR_LIMIT) {
         (void)err_set(err, ERR_MEMORY_EXCEEDED, "the result is longer than %zu bytes",
                       session->service->config.result_bytes_max);
     }
-    buffer_release_wiped(&plaintext);
+    result_drop(session);
     return ok;
 }

@@ -175,7 +175,7 @@ void session_free(struct session *session)
     session_release_program(session);
     crypto_hpke_release(&session->hpke);
     request_key_release(&session->key);
-    json_decref(session->outcome.outputs);
+    result_drop(session);
     heap_free(session->encrypted_result);
     heap_free(session->record.leaf);
     heap_free(session->record.tlog_proof);

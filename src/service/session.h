@@ -47,6 +47,7 @@ enum session_phase { /* what the next step does; execute.c */
                      PHASE_ALLOCATE,
                      PHASE_COPY,
                      PHASE_CALL,
+                     PHASE_OUTPUTS, /* from here on nothing ends it early */
                      PHASE_RELEASE,
                      PHASE_SEAL,
                      PHASE_COMMIT,
@@ -95,10 +96,30 @@ struct session_outcome {
     bool has_location;
     uint32_t function_index;
     uint32_t offset;
-    json_t *outputs; /* on success */
     uint64_t gas_consumed;
     uint64_t memory_used_bytes;
     uint64_t execution_ns, queue_ns;
+};
+
+enum session_result_stage {
+    RESULT_BEGIN,
+    RESULT_OUTPUTS,
+    RESULT_END,
+    RESULT_COMMIT,
+    RESULT_SEAL,
+    RESULT_ENCODE,
+};
+
+struct session_result {    /* what is sealed, while it is made, piece by piece */
+    struct bytes source;   /* of an output that is a buffer: in the program's memory */
+    struct buffer outputs; /* canonical JSON; empty unless the program has succeeded */
+    enum session_result_stage stage;
+    struct crypto_sha256 *hash; /* of the outputs, then of the document */
+    size_t done;                /* of what is being read: source, outputs, document, sealed */
+    struct buffer document;
+    uint8_t *sealed;
+    size_t sealed_size;
+    char *text; /* base64 of it */
 };
 
 struct session_record {   /* what the log said */
@@ -152,6 +173,7 @@ struct session {
     uint8_t program_hash[CRYPTO_SHA256_BYTES];
     struct session_program program;
     struct session_outcome outcome;
+    struct session_result result;
     char *encrypted_result;  /* base64; NULL: none */
     size_t answer_charged;   /* to the share of answers */
     const char *webhook_url; /* in the arena; NULL: nobody is told */

@@ -80,6 +80,7 @@ Test(service_steps, a_large_fill_takes_as_many_steps_as_its_bytes)
     uint32_t expected = (FILL_BYTES - 1) / (SLICE_GAS * BYTES_PER_GAS) + 1;
     cr_expect_gt(expected, 30);
     cr_expect_eq(steps_in(session, PHASE_CALL, STEPS_MAX), expected);
+    step_to(session, PHASE_RELEASE);
     cr_expect_eq(session->outcome.err.code, ERR_NONE);
     cr_expect_eq(session->outcome.gas_consumed, 4 + FILL_BYTES / 64);
     session_free(session);
@@ -156,6 +157,44 @@ Test(service_steps, a_large_body_is_loaded_in_pieces_and_can_be_cancelled)
     atomic_store(&session->run.stop, (int)SCHEDULER_DEADLINE);
     cr_expect_eq(steps_in(session, PHASE_LOAD, STEPS_MAX), 1);
     cr_expect_eq(session->outcome.err.code, ERR_EXECUTION_TIMEOUT);
+    session_free(session);
+    buffer_release(&wasm);
+}
+
+/* (func (export "f")), and `count` times (global i32 (i32.const 1)). */
+static struct buffer many_globals(uint32_t count)
+{
+    static const uint8_t head[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x04,
+                                   0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00, 0x06},
+                         global[] = {0x7f, 0x00, 0x41, 0x01, 0x0b},
+                         tail[] = {0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00,
+                                   0x0a, 0x04, 0x01, 0x02, 0x00, 0x0b};
+    struct buffer wasm;
+    buffer_init(&wasm, 1 << 20);
+    buffer_append(&wasm, head, sizeof head);
+    const uint32_t numbers[] = {4 + count * (uint32_t)sizeof global, count};
+    for (int i = 0; i < 2; i++) { /* of four bytes */
+        for (uint32_t shift = 0; shift < 28; shift += 7) {
+            buffer_append_u8(&wasm,
+                             (uint8_t)((numbers[i] >> shift & 0x7f) | (shift < 21 ? 0x80 : 0)));
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_append(&wasm, global, sizeof global);
+    }
+    buffer_append(&wasm, tail, sizeof tail);
+    return wasm;
+}
+
+Test(service_steps, a_program_of_many_globals_is_linked_in_pieces)
+{
+    enum { GLOBALS = 50000, GLOBALS_OF_A_STEP = 16384 / 8 };
+    struct buffer wasm = many_globals(GLOBALS);
+    struct session *session = session_of(buffer_bytes(&wasm));
+    step_to(session, PHASE_LINK);
+    cr_expect_eq(session->outcome.err.code, ERR_NONE, "%s", session->outcome.err.message);
+    cr_expect_geq(steps_in(session, PHASE_LINK, STEPS_MAX), GLOBALS / GLOBALS_OF_A_STEP);
+    cr_expect_eq(session->phase, PHASE_START);
     session_free(session);
     buffer_release(&wasm);
 }
