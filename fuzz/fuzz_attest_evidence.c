@@ -1,5 +1,6 @@
-/* fuzz_attest_evidence.c: evidence as a stranger's node sends it: JSON, base64, statement,
- * certificates and report. It may be refused in any way, but never accepted without a pinned root.
+/* fuzz_attest_evidence.c: evidence as a stranger's node sends it, alone or with a key: JSON,
+ * base64, statement, certificates, report, and what was signed. It may be refused in any way, but
+ * never accepted without a pinned root.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct attest_policy policy = {.now_ms = INT64_C(1795219200000)};
+    const struct attest_policy policy = {.now_ms = INT64_C(1795219200000),
+                                         .nonce = bytes_of("a nonce.", 8)};
     struct attest_result result;
     struct err err;
     json_t *evidence = NULL;

@@ -70,8 +70,9 @@ class Saved:
         for name, value in (("key", self.key), ("answer", self.answer), ("request", self.request)):
             with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as out:
                 json.dump(value, out)
-        with open(os.path.join(folder, "result.json"), "wb") as out:
-            out.write(self.result)
+        if self.result is not None:
+            with open(os.path.join(folder, "result.json"), "wb") as out:
+                out.write(self.result)
 
 
 class Chain(NodeCase):
@@ -157,6 +158,7 @@ class Chain(NodeCase):
         self.assertRegex(run("--root", "any", "--module", verify_chain.__file__)[1], "^REFUSED  result_content: ")
         status, said = run("--root", "any", "--at", "2027-12-31T00:00:00Z")
         self.assertEqual((status, said.split(":")[0]), (1, "REFUSED  statement_time"))
+        self.assertEqual(run("--root", "any", "--at", "2027-12-31T00:00:00")[0], 2)
         os.remove(os.path.join(saved, "answer.json"))
         self.assertEqual(run("--root", "any")[0], 2)
 
@@ -197,6 +199,9 @@ class Chain(NodeCase):
 
         spaced = lambda evidence: evidence.update(statement=evidence["statement"] + " ")
         return [
+            ("evidence_format", "provider", lambda evidence: evidence.update(provider="none", report=None)),
+            ("evidence_format", "provider", lambda evidence: evidence.update(provider="abacus")),
+            ("evidence_format", "evidence_format", lambda evidence: evidence.pop("report")),
             ("evidence_format", "report_size", short),
             ("evidence_format", "certificates_present", two),
             ("root_pinned", "root_pinned", hardware),
@@ -351,6 +356,8 @@ class Chain(NodeCase):
             ("result_content", member(summary, gas_consumed=999)),
             ("log_entry", lambda s: s.record().update(leaf=s.record()["leaf"].replace("success", "timeout"))),
             ("log_entry", leaf(status="timeout")),
+            ("log_entry", lambda s: s.record().update(
+                leaf=s.record()["leaf"] + " ", leaf_hash=verify_chain.leaf_hash(s.record()["leaf"].encode() + b" ").hex())),
             ("log_entry", leaf(gas_consumed=999)),
             ("log_entry", leaf(request_commitment=wrong)),
             ("log_entry", leaf(result_commitment=wrong)),
@@ -396,8 +403,17 @@ class Chain(NodeCase):
         broken = self.failed.copy()
         del broken.answer["error_code"]
         self.assertEqual(self.judge(broken), "result_content")
-        broken.result = None
-        self.assertRaises(TypeError, broken.write, self.folder.name)
+
+    def test_what_could_not_be_decrypted_has_a_receipt_too(self):
+        prepared = self.client.prepare(MODULE, "seven", [])
+        prepared.body["encrypted_wasm"] = flipped(prepared.body["encrypted_wasm"], 5)
+        answer = self.client.send(prepared)
+        self.assertEqual((answer.status, answer.json["error_code"]), (400, "ENCRYPTION_ERROR"))
+        saved = Saved(prepared.key, answer.json, prepared.body, None)
+        self.assertIsNone(self.judge(saved, nonce=None))
+        self.assertEqual(self.judge(saved), "key_binding")  # no nonce was sent
+        saved.answer["execution_summary"]["status"] = "success"
+        self.assertEqual(self.judge(saved, nonce=None), "log_entry")
 
 
 class Played(unittest.TestCase):

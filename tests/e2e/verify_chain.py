@@ -61,7 +61,10 @@ def sha256(*parts):
 
 
 def time_of(text):
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if time.tzinfo is None:
+        raise ValueError(f"{text} does not say its zone")
+    return time.astimezone(datetime.timezone.utc)
 
 
 # ---- RFC 8785 ----
@@ -435,6 +438,7 @@ class Execution:
         if self.plaintext is None:
             return self.NOT_KEPT
         self.result = result = json.loads(self.plaintext)
+        require(jcs(result).encode() == self.plaintext, "it is not canonical")
         require(result["request_id"] == self.key["request_id"], "it is another request's")
         require(len(bytes_member(result, "blind", 32)) == 32, "the blind has 32 bytes")
         require(result["execution_summary"] == self.answer["execution_summary"], "two summaries")
@@ -462,6 +466,7 @@ class Execution:
         self.leaf = json.loads(record["leaf"])
         self.leaf_hash = leaf_hash(record["leaf"].encode())
         require(self.leaf_hash.hex() == record["leaf_hash"], "the entry has another hash")
+        require(jcs(self.leaf) == record["leaf"], "the entry is not canonical")
         require((self.leaf["type"], self.leaf["admit"]) == ("RESULT", record["admit_index"]), "it is no result of this request")
         require(self.leaf["index"] == record["leaf_index"], "it says another place")
         self.says_the_same(self.leaf)
