@@ -9,8 +9,8 @@
  * After a failed write or sync the log is dead: it says so once through `fatal` and refuses
  * everything after.
  *
- * The log owns two threads: one writes, one replaces the checkpoint file. submit is thread-safe; callbacks come from the writer thread, in
- * order of index.
+ * The log owns two threads: one writes, one replaces the checkpoint file. submit is thread-safe;
+ * callbacks come from the writer thread, in order of index.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -169,6 +169,7 @@ static bool batch_write(struct audit_log *log, struct err *err)
     if (!audit_tree_store(&log->tree, err)) {
         return false;
     }
+    audit_ahead_claim(log, log->file_size + data.size);
     if (!audit_io_write_all(log->io, log->entries_fd, data, log->file_size, err)) {
         return err_wrap(err, "%s", AUDIT_ENTRIES_FILE);
     }
@@ -208,7 +209,13 @@ static bool batch_sign(struct audit_log *log, const struct list *batch,
 static bool batch_publish(struct audit_log *log, const struct list *batch, struct err *err)
 {
     bool ok = true;
+    bool wakes = false;
     pthread_mutex_lock(&log->mutex);
+    if (log->save.failed) {
+        *err = log->save.err;
+        pthread_mutex_unlock(&log->mutex);
+        return false;
+    }
     for (struct list *link = batch->next; ok && link != batch; link = link->next) {
         struct audit_pending *pending = LIST_ENTRY(link, struct audit_pending, link);
         ok = audit_offsets_add(&log->committed.offsets, pending->index, log->file_size);
@@ -222,7 +229,10 @@ static bool batch_publish(struct audit_log *log, const struct list *batch, struc
         log->committed.at_ns = clock_monotonic_ns(&clock_system);
         if (log->save.lags_since_ns == 0) {
             log->save.lags_since_ns = log->committed.at_ns;
-            pthread_cond_signal(&log->save.changed);
+            wakes = true;
+        }
+        if (wakes || audit_ahead_is_due(log)) {
+            pthread_cond_broadcast(&log->save.changed);
         }
     }
     pthread_mutex_unlock(&log->mutex);

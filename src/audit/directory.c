@@ -115,9 +115,13 @@ static bool entry_read(struct audit_directory *directory, struct bytes *leaf, co
     case AUDIT_ENTRY_TOO_LONG:
         *problem = "its length is over the limit";
         break;
+    case AUDIT_ENTRY_BLANK:
+        *problem = "its length is zero";
+        break;
     case AUDIT_ENTRY_WHOLE:
         directory->index++;
         return true;
+    case AUDIT_ENTRY_ZEROS:
     case AUDIT_ENTRY_END:
     case AUDIT_ENTRY_TORN:
         break;

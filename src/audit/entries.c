@@ -36,6 +36,16 @@ static struct reader reader_at_offset(const struct audit_entry_reader *reader)
     return reader_of(bytes_of(reader->window + used, reader->window_size - used));
 }
 
+bool audit_is_zeros(struct bytes bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) {
+        if (bytes.ptr[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Refills the window from the next entry on. */
 static bool window_fill(struct audit_entry_reader *reader, struct err *err)
 {
@@ -59,6 +69,10 @@ static enum audit_entry_result entry_take(struct audit_entry_reader *reader, str
     if (!reader_u16be(&window, &size)) {
         return AUDIT_ENTRY_TORN;
     }
+    if (size == 0) {
+        return audit_is_zeros(bytes_of(window.ptr, reader_left(&window))) ? AUDIT_ENTRY_ZEROS
+                                                                          : AUDIT_ENTRY_BLANK;
+    }
     if (size > AUDIT_LEAF_BYTES_MAX) {
         return AUDIT_ENTRY_TOO_LONG;
     }
@@ -73,7 +87,7 @@ enum audit_entry_result audit_entry_next(struct audit_entry_reader *reader, stru
                                          struct err *err)
 {
     enum audit_entry_result result = entry_take(reader, leaf);
-    if (result != AUDIT_ENTRY_END && result != AUDIT_ENTRY_TORN) {
+    if (result == AUDIT_ENTRY_WHOLE || result == AUDIT_ENTRY_TOO_LONG) {
         return result;
     }
     /* It may only be the window that ends here. */

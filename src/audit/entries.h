@@ -1,5 +1,7 @@
 /* entries.h: the entry file: every leaf in order, each behind its length in two bytes, big endian.
  *
+ * Behind the last one there may be zeros, written ahead (ahead.c): a length of zero ends the file.
+ *
  * That is the form of a tlog-tiles entry bundle (c2sp.org/tlog-tiles), so any 256 entries are a
  * piece of the file as it is. The file is a segment named by the index of its first entry.
  *
@@ -29,6 +31,8 @@ struct audit_entry_reader {
 enum audit_entry_result {
     AUDIT_ENTRY_WHOLE,
     AUDIT_ENTRY_END,      /* nothing follows */
+    AUDIT_ENTRY_ZEROS,    /* nothing follows but zeros */
+    AUDIT_ENTRY_BLANK,    /* a length of zero, and something behind it */
     AUDIT_ENTRY_TORN,     /* the file ends inside an entry */
     AUDIT_ENTRY_TOO_LONG, /* a length that no entry can have */
     AUDIT_ENTRY_FAILED,   /* *err is set */
@@ -40,6 +44,8 @@ void audit_entry_reader_close(struct audit_entry_reader *reader);
 /* WHOLE: *leaf is borrowed until the next call, and offset has moved past it; else it has not. */
 enum audit_entry_result audit_entry_next(struct audit_entry_reader *reader, struct bytes *leaf,
                                          struct err *err) MUST_CHECK;
+
+bool audit_is_zeros(struct bytes bytes);
 
 /* Where entries begin: every 32nd is remembered, from there the lengths lead on. */
 struct audit_offsets {

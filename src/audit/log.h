@@ -1,6 +1,6 @@
 /* log.h: the inside of an open log, shared by log.c (its life, and submitting), read.c (reading),
- * writer.c (the writer thread), commit.c (a batch's way to the disk), saver.c (the checkpoint
- * file), recover.c (opening) and init.c (making).
+ * writer.c (the writer thread), commit.c (a batch's way to the disk), saver.c (the thread of the
+ * checkpoint file), ahead.c (zeros behind the entries), recover.c (opening) and init.c (making).
  *
  * Who owns what: `submitted` and the queue belong to the mutex; the files, the tree and the write
  * buffer belong to the writer (before it starts: to the opener); `committed` is written by the
@@ -33,6 +33,9 @@ enum {
     AUDIT_TORN_BYTES_MAX =
         AUDIT_BATCH_ENTRIES_MAX * (AUDIT_ENTRY_PREFIX_BYTES + AUDIT_LEAF_BYTES_MAX),
 };
+
+/* So many zeros lie behind the entries at most, and half as many at least if the saver keeps up. */
+enum { AUDIT_AHEAD_BYTES = 128 * 1024, AUDIT_AHEAD_GAP_BYTES = 32 * 1024 };
 
 /* The checkpoint file is replaced when nothing has been committed for the one time, or when it has
  * said less than the log for the other. */
@@ -86,16 +89,24 @@ struct audit_private {
     bool is_sealed;
 };
 
-/* The checkpoint file. All under the mutex. */
+/* The saver, and the checkpoint file. All under the mutex. */
 struct audit_save {
-    uint64_t lags_since_ns; /* 0: it says what was committed last */
-    bool is_under_way;      /* whoever set it owns the note */
-    bool failed;            /* with err */
+    uint64_t lags_since_ns; /* 0: the file says what was committed last */
+    bool is_under_way;      /* replacing it: whoever set it owns the note */
+    bool failed;            /* anything the saver does; with err */
     bool ends;              /* the thread has nothing to do any more */
     struct err err;
     struct buffer note;
     pthread_t thread;
     pthread_cond_t changed;
+};
+
+/* Zeros in the entry file (ahead.c). All under the mutex. */
+struct audit_ahead {
+    bool is_wanted; /* entries have come since the log was opened */
+    bool is_under_way;
+    uint64_t from; /* of those that are being written */
+    uint64_t end;  /* of zeros and entries, written or about to be */
 };
 
 struct audit_log {
@@ -115,7 +126,7 @@ struct audit_log {
     struct audit_tree tree;
     struct audit_range check; /* the same tree, computed anew from the bytes that are written */
     uint8_t check_prev[AUDIT_HASH_BYTES];
-    uint64_t file_size;
+    uint64_t file_size; /* entries in it, not zeros; changed under the mutex */
     struct buffer write;
     struct buffer text;
     struct buffer note;
@@ -159,6 +170,7 @@ struct audit_log {
         struct audit_offsets offsets;
     } committed;
     struct audit_save save;
+    struct audit_ahead ahead;
 };
 
 /* ---- log.c ---- */
@@ -190,11 +202,22 @@ void *audit_writer_run(void *log);
 
 /* Replaces the checkpoint file if it lags, durably: with what is committed now. */
 bool audit_log_save(struct audit_log *log, struct err *err) MUST_CHECK;
-/* The thread that does it while the log is open. If it fails, so does everybody after, and the
- * writer is woken. */
+/* The thread that does it, and keeps zeros ahead, while the log is open. If it fails, so does
+ * everybody after, and the writer is woken. */
 bool audit_saver_start(struct audit_log *log, struct err *err) MUST_CHECK;
 /* Must be called once it was started. */
 void audit_saver_end(struct audit_log *log);
+
+/* ---- ahead.c ---- */
+
+/* More zeros should be written. Holds the mutex. */
+bool audit_ahead_is_due(const struct audit_log *log);
+/* Writes and syncs them. The saver; holds the mutex, but for that time. */
+bool audit_ahead_write(struct audit_log *log, struct err *err) MUST_CHECK;
+/* The writer is about to write up to that offset: it may once this returns. */
+void audit_ahead_claim(struct audit_log *log, uint64_t end);
+/* Makes the file end with its entries, durably, for good. The writer, with nothing under way. */
+bool audit_ahead_cut(struct audit_log *log, struct err *err) MUST_CHECK;
 
 /* ---- commit.c ---- */
 

@@ -9,6 +9,7 @@
  *                        never synced, as no batch is begun before the one before it is, so nobody
  *                        was told that it is there. What is longer than a batch is not torn, but
  *                        damage, and refused
+ *     zeros              that were written ahead (ahead.c): cut
  *
  * An empty checkpoint file, or one of zeros, is what some file systems leave after a power cut. All
  * entries are then unsigned ones. It gives nothing away: who could empty the file could as well put
@@ -34,16 +35,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool is_all_zeros(struct bytes bytes)
-{
-    for (size_t i = 0; i < bytes.size; i++) {
-        if (bytes.ptr[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Lost: size 0 and the root of nothing. */
 static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out,
                             struct audit_recovery *recovery, struct err *err)
@@ -51,7 +42,7 @@ static bool read_checkpoint(struct audit_log *log, struct audit_checkpoint *out,
     if (!audit_part_read(log, AUDIT_CHECKPOINT_FILE, &log->note, err)) {
         return false;
     }
-    recovery->checkpoint_lost = is_all_zeros(buffer_bytes(&log->note));
+    recovery->checkpoint_lost = audit_is_zeros(buffer_bytes(&log->note));
     if (recovery->checkpoint_lost) {
         *out = (struct audit_checkpoint){.size = 0};
         audit_range_root(&log->check, out->root);
@@ -202,6 +193,9 @@ static bool scan_until(struct scan *scan, uint64_t end, struct err *err)
         if (result == AUDIT_ENTRY_TOO_LONG) {
             why = "its length is over the limit";
         }
+        if (result == AUDIT_ENTRY_BLANK) {
+            why = "its length is zero";
+        }
         if (result == AUDIT_ENTRY_WHOLE && scan_accept(scan, bytes, offset, &why, err)) {
             continue;
         }
@@ -246,6 +240,25 @@ static bool write_again(const struct scan *scan, struct err *err)
            err_set(err, ERR_IO, "%s: fsync: %s", scan->name, strerror(errno));
 }
 
+/* What follows the entries, up to the zeros at the end of the file. */
+static bool torn_find(const struct scan *scan, uint64_t file_size, uint64_t *torn, struct err *err)
+{
+    const struct audit_log *log = scan->log;
+    const uint64_t from = scan->reader.offset;
+    uint8_t chunk[16 * 1024];
+    size_t size = 1;
+    *torn = 0;
+    for (uint64_t at = from; at < file_size && size > 0; at += size) {
+        if (!audit_io_read_most(log->io, log->entries_fd, chunk, sizeof(chunk), at, &size, err)) {
+            return err_wrap(err, "%s", scan->name);
+        }
+        for (size_t i = 0; i < size; i++) {
+            *torn = chunk[i] != 0 ? at + i + 1 - from : *torn;
+        }
+    }
+    return true;
+}
+
 static bool cut_tail(struct scan *scan, struct audit_recovery *recovery, struct err *err)
 {
     struct audit_log *log = scan->log;
@@ -255,17 +268,20 @@ static bool cut_tail(struct scan *scan, struct audit_recovery *recovery, struct 
     if (fstat(log->entries_fd, &status) != 0) {
         return err_set(err, ERR_IO, "%s: %s", scan->name, strerror(errno));
     }
+    const uint64_t file_size = (uint64_t)status.st_size;
     log->file_size = size;
-    recovery->torn_bytes_cut = (uint64_t)status.st_size - size;
-    if (recovery->torn_bytes_cut == 0) {
+    if (file_size == size) {
         return true;
     }
-    if (recovery->torn_bytes_cut > AUDIT_TORN_BYTES_MAX) {
+    if (file_size - size > AUDIT_TORN_BYTES_MAX) {
         return err_set(
             err, ERR_TAMPERED,
             "%s/%s: %" PRIu64 " bytes after entry %" PRIu64
             " are no entries of this log, and more than a crash can leave: " AUDIT_ADVICE,
-            log->config.directory, scan->name, recovery->torn_bytes_cut, log->check.size - 1);
+            log->config.directory, scan->name, file_size - size, log->check.size - 1);
+    }
+    if (!torn_find(scan, file_size, &recovery->torn_bytes_cut, err)) {
+        return false;
     }
     if (io->truncate(io->context, log->entries_fd, (off_t)size) != 0 ||
         io->sync(io->context, log->entries_fd) != 0) {

@@ -110,7 +110,10 @@ bool audit_segment_begin(struct audit_log *log, struct err *err)
     if (log->entries_fd >= 0) {
         close(log->entries_fd);
     }
+    pthread_mutex_lock(&log->mutex);
     log->entries_fd = fd;
     log->file_size = 0;
+    log->ahead.end = 0;
+    pthread_mutex_unlock(&log->mutex);
     return true;
 }

@@ -9,7 +9,9 @@
  * One thread at a time replaces it. Who needs the newest head on the disk before something else
  * (the end of a segment, a new key, closing) waits for that one, and then does it itself.
  *
- * A failure is kept: the writer is woken, and ends the log with it.
+ * The same thread keeps zeros ahead of the entries (ahead.c).
+ *
+ * A failure is kept: nothing is published after it, and the writer is woken and ends the log.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,6 +21,14 @@
 #include <time.h>
 
 enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+
+/* Holds the mutex. */
+static void saver_fail(struct audit_log *log, const struct err *err)
+{
+    log->save.failed = true;
+    log->save.err = *err;
+    pthread_cond_signal(&log->wake);
+}
 
 /* When the file is to be replaced if no other head comes. It lags. */
 static uint64_t due_ns(const struct audit_log *log)
@@ -52,8 +62,7 @@ static bool save_newest(struct audit_log *log, struct err *err)
     pthread_mutex_lock(&log->mutex);
     save->is_under_way = false;
     if (!ok) {
-        save->failed = true;
-        save->err = *err;
+        saver_fail(log, err);
     }
     pthread_cond_broadcast(&save->changed);
     return ok;
@@ -85,12 +94,16 @@ static void *saver_run(void *context)
     struct err err;
     pthread_mutex_lock(&log->mutex);
     while (!save->ends && !save->failed) {
-        if (save->lags_since_ns == 0 || save->is_under_way) {
+        if (audit_ahead_is_due(log)) {
+            if (!audit_ahead_write(log, &err)) {
+                saver_fail(log, &err);
+            }
+        } else if (save->lags_since_ns == 0 || save->is_under_way) {
             pthread_cond_wait(&save->changed, &log->mutex);
         } else if (clock_monotonic_ns(&clock_system) < due_ns(log)) {
             saver_sleep(log, due_ns(log));
         } else if (!save_newest(log, &err)) {
-            pthread_cond_signal(&log->wake);
+            break;
         }
     }
     pthread_mutex_unlock(&log->mutex);

@@ -59,6 +59,7 @@ static void writer_take(struct audit_log *log, struct list *batch)
     }
     log->queue_count -= count;
     log->last_batch_count = count;
+    log->ahead.is_wanted = true;
 }
 
 enum writer_work { WRITER_COMMIT, WRITER_END };
@@ -105,7 +106,8 @@ static bool writer_commit(struct audit_log *log, struct list *batch, struct err 
     case AUDIT_AFTER_NOTHING:
         return true;
     case AUDIT_AFTER_BEGIN_SEGMENT:
-        return audit_segment_begin(log, err) && audit_log_save(log, err);
+        return audit_ahead_cut(log, err) && audit_segment_begin(log, err) &&
+               audit_log_save(log, err);
     case AUDIT_AFTER_SWITCH_KEY:
         return audit_key_switch(log, err);
     }
@@ -121,8 +123,8 @@ void *audit_writer_run(void *context)
     list_init(&batch);
     do {
         work = writer_next(log, &batch);
-        bool ok =
-            work == WRITER_COMMIT ? writer_commit(log, &batch, &err) : audit_log_save(log, &err);
+        bool ok = work == WRITER_COMMIT ? writer_commit(log, &batch, &err)
+                                        : audit_log_save(log, &err) && audit_ahead_cut(log, &err);
         if (!ok) {
             err_wrap(&err, "the audit log %s stops", log->config.directory);
             writer_die(log, &batch, &err);

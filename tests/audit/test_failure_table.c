@@ -318,6 +318,17 @@ static void wait_until_saved(void)
     pthread_mutex_unlock(&disk.lock);
 }
 
+/* So that it is of one phase. */
+static void wait_until_ahead(struct audit_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    while (!log->dead && !log->save.failed &&
+           (log->ahead.is_under_way || audit_ahead_is_due(log))) {
+        pthread_cond_wait(&log->save.changed, &log->mutex);
+    }
+    pthread_mutex_unlock(&log->mutex);
+}
+
 static void phase_set(enum phase phase)
 {
     pthread_mutex_lock(&disk.lock);
@@ -345,6 +356,7 @@ static enum outcome live(const char *directory, struct promised *promised)
         wait_until_saved(); /* it takes its time; else it comes when the log is closed */
     }
     burst(log, promised);
+    wait_until_ahead(log);
     phase_set(PHASE_CLOSING);
     audit_log_close(log);
     cr_assert_leq(disk.fatal_count, 1, "it is said once");
