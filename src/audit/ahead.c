@@ -27,7 +27,7 @@
 
 static const uint8_t zeros[AUDIT_AHEAD_BYTES];
 
-static_assert(AUDIT_AHEAD_BYTES <= AUDIT_TORN_BYTES_MAX,
+static_assert((int)AUDIT_AHEAD_BYTES <= (int)AUDIT_TORN_BYTES_MAX,
               "opening takes them for what a crash left");
 
 bool audit_ahead_is_due(const struct audit_log *log)
