@@ -34,12 +34,14 @@ static void jcs_escape(struct buffer *out, uint8_t byte)
 {
     static const char short_escapes[] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    char letter = 0;
     if (byte == '"' || byte == '\\') {
-        buffer_append_u8(out, '\\');
-        buffer_append_u8(out, byte);
-    } else if (byte < sizeof(short_escapes) && short_escapes[byte] != 0) {
-        buffer_append_u8(out, '\\');
-        buffer_append_u8(out, (uint8_t)short_escapes[byte]);
+        letter = (char)byte;
+    } else if (byte < sizeof(short_escapes)) {
+        letter = short_escapes[byte];
+    }
+    if (letter != 0) {
+        buffer_append(out, (const char[]){'\\', letter}, 2);
     } else {
         buffer_printf(out, "\\u%04x", byte);
     }

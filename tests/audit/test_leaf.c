@@ -4,6 +4,7 @@
  */
 #include "audit/leaf.h"
 #include "audit/unanswered.h"
+#include "base/json.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -40,6 +41,35 @@ Test(audit_leaf, is_canonical_json_with_its_own_members_sorted_in)
     cr_assert_eq(parsed.time_ms, 1795255200000);
     cr_assert_not(parsed.has_admit);
     buffer_release(&leaf);
+}
+
+/* Some are put in order without allocating, more are not. */
+Test(audit_leaf, sorts_however_many_fields_there_are)
+{
+    for (int count = 0; count <= 40; count++) {
+        struct buffer leaf;
+        struct err err;
+        struct audit_leaf parsed;
+        const char *why = NULL;
+        json_t *fields = json_object();
+        for (int i = count; i-- > 0;) {
+            char name[] = {(char)('a' + i * 7 % 26), (char)('a' + i % 26), (char)('0' + i / 26), 0};
+            cr_assert_eq(json_object_set_new(fields, name, json_integer(i)), 0);
+        }
+        cr_assert(build(AUDIT_ADMIT, json_incref(fields), &leaf, &err));
+        cr_assert(audit_leaf_parse(buffer_bytes(&leaf), &parsed, &why), "%d: %s", count, why);
+        json_t *read = json_loadb((const char *)leaf.ptr, leaf.size, JSON_REJECT_DUPLICATES, NULL);
+        cr_expect_eq(json_object_size(read), (size_t)count + 5);
+        cr_expect_eq(json_object_update_existing(read, fields), 0);
+        struct buffer again;
+        buffer_init(&again, 4096);
+        cr_expect(json_canonical(read, &again, &err));
+        cr_expect(bytes_equal(buffer_bytes(&again), buffer_bytes(&leaf)), "%d", count);
+        buffer_release(&again);
+        buffer_release(&leaf);
+        json_decref(read);
+        json_decref(fields);
+    }
 }
 
 Test(audit_leaf, refuses_fields_that_it_cannot_hold)
