@@ -91,7 +91,7 @@ bool buffers_begin_allocate(struct session *session, struct err *err)
     return vm_run_begin_call(program->run, allocator, values, params, err);
 }
 
-bool buffers_copy(struct session *session, struct err *err)
+bool buffers_copy(struct session *session, size_t bytes, bool *is_done, struct err *err)
 {
     struct session_program *program = &session->program;
     const struct values_argument *argument = &program->arguments[program->buffer];
@@ -108,10 +108,17 @@ bool buffers_copy(struct session *session, struct err *err)
                        "arguments[%u]: the program's allocator returned a place outside its memory",
                        argument->position);
     }
-    if (argument->data.size > 0) {
-        memcpy(room, argument->data.ptr, argument->data.size);
+    size_t rest = argument->data.size - program->sent;
+    size_t size = rest < bytes ? rest : bytes;
+    if (size > 0) {
+        memcpy(room + program->sent, argument->data.ptr + program->sent, size);
     }
-    program->pointers[program->buffer++] = pointer;
+    program->sent += size;
+    *is_done = size == rest;
+    if (*is_done) {
+        program->sent = 0;
+        program->pointers[program->buffer++] = pointer;
+    }
     return true;
 }
 
@@ -219,7 +226,7 @@ static void put_base64(struct buffer *out, struct bytes bytes)
     }
 }
 
-enum { PIECE_BYTES = 192 * 1024 };
+enum { PIECE_BYTES = 192 * 1024, OUTPUT_MEMBERS_BYTES = 64 };
 static_assert(PIECE_BYTES % 3 == 0, "a piece's base64 has no padding");
 
 /* The next piece of it; the members before and after it are in order. */
@@ -228,6 +235,9 @@ static bool put_output(struct session *session, bool *is_done, struct err *err)
     struct session_result *result = &session->result;
     bool is_text = session->request.result_type != EXECUTE_BYTES;
     if (result->outputs.size == 0) {
+        size_t size = result->source.size;
+        buffer_expect(&result->outputs,
+                      (is_text ? size : text_base64_encoded_size(size)) + OUTPUT_MEMBERS_BYTES);
         buffer_append_string(&result->outputs, is_text ? "[{\"type\":\"string\",\"value\":\""
                                                        : "[{\"type\":\"bytes\",\"value\":\"");
     }

@@ -1,8 +1,7 @@
 /* execute.c: the worker's part of an execution, cut into steps.
  *
- *     ESTABLISH -> DECRYPT* -> ARGUMENTS -> LOAD* -> LINK -> START* -> (ALLOCATE -> COPY*)* ->
- * CALL*
- * -> OUTPUTS* -> RELEASE* -> SEAL* -> COMMIT
+ *     ESTABLISH -> DECRYPT* -> ARGUMENTS* -> LOAD* -> READ_BUFFERS* -> LINK* -> START*
+ *     -> (ALLOCATE -> COPY*)* -> CALL* -> OUTPUTS* -> RELEASE* -> SEAL* -> COMMIT
  *
  * A step with * repeats until it is through; each takes about a slice at most. Whatever goes wrong
  * is noted in the session's outcome and leads to SEAL: a failed execution is sealed, committed and
@@ -21,6 +20,7 @@ enum {
     DECRYPT_BYTES_PER_STEP = 262144,
     PARSE_BYTES_PER_STEP = 131072,
     LOAD_BYTES_PER_STEP = 16384,
+    READ_BYTES_PER_STEP = 256 * 1024,
     COPY_BYTES_PER_STEP = 1024 * 1024,
     RELEASE_BYTES_PER_STEP = 4 * 1024 * 1024,
     STORE_AFTER_NS = 2000000,
@@ -306,7 +306,7 @@ static bool end_parsing(struct session *session, struct err *err)
         json_decref(arguments);
         return err_set(err, ERR_NO_MEMORY, "no memory for the arguments");
     }
-    return values_check_form(arguments, err);
+    return values_check_form(arguments, false, err);
 }
 
 /* Some of them; *is_done when the session has them. */
@@ -374,7 +374,22 @@ static enum scheduler_verdict load_done(struct session *session)
     if (!check_program(session, &err)) {
         return fail_engine(session, &err);
     }
-    session->phase = PHASE_LINK;
+    session->phase = PHASE_READ_BUFFERS;
+    return SCHEDULER_AGAIN;
+}
+
+static enum scheduler_verdict step_read_buffers(struct session *session,
+                                                struct scheduler_slice *slice)
+{
+    (void)slice;
+    struct err err;
+    struct session_program *program = &session->program;
+    bool is_done;
+    if (!values_read_buffers(program->arguments, program->argument_count, &program->arena,
+                             READ_BYTES_PER_STEP, &is_done, &err)) {
+        return fail_engine(session, &err);
+    }
+    session->phase = is_done ? PHASE_LINK : PHASE_READ_BUFFERS;
     return SCHEDULER_AGAIN;
 }
 
@@ -594,14 +609,20 @@ static enum scheduler_verdict step_copy(struct session *session, struct schedule
 {
     enum scheduler_verdict verdict;
     struct err err;
-    if (!run_slice(session, slice, &verdict)) {
+    struct session_program *program = &session->program;
+    bool is_done;
+    if (!program->is_allocated && !run_slice(session, slice, &verdict)) {
         return verdict;
     }
-    if (!buffers_copy(session, &err)) {
+    program->is_allocated = true;
+    if (!buffers_copy(session, COPY_BYTES_PER_STEP, &is_done, &err)) {
         return fail(session, &err);
     }
-    session->phase = PHASE_ALLOCATE;
-    return verdict;
+    if (is_done) {
+        program->is_allocated = false;
+        session->phase = PHASE_ALLOCATE;
+    }
+    return SCHEDULER_AGAIN;
 }
 
 static enum scheduler_verdict step_call(struct session *session, struct scheduler_slice *slice)
@@ -722,6 +743,7 @@ enum scheduler_verdict execute_step(struct scheduler_run *run, struct scheduler_
         [PHASE_DECRYPT_ARGUMENTS] = step_decrypt_arguments,
         [PHASE_PARSE_ARGUMENTS] = step_parse_arguments,
         [PHASE_LOAD] = step_load,
+        [PHASE_READ_BUFFERS] = step_read_buffers,
         [PHASE_LINK] = step_link,
         [PHASE_START] = step_start,
         [PHASE_ALLOCATE] = step_allocate,

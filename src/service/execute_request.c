@@ -156,7 +156,7 @@ static bool parse_arguments(const json_t *body, struct budget *budget,
         return err_set(err, ERR_MALFORMED_REQUEST,
                        "arguments and encrypted_arguments exclude each other");
     }
-    if (arguments != NULL && !values_check_form(arguments, err)) {
+    if (arguments != NULL && !values_check_form(arguments, true, err)) {
         return false;
     }
     json_t *kept = arguments == NULL ? json_array() : json_incref((json_t *)(uintptr_t)arguments);

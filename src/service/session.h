@@ -42,6 +42,7 @@ enum session_phase { /* what the next step does; execute.c */
                      PHASE_DECRYPT_ARGUMENTS,
                      PHASE_PARSE_ARGUMENTS,
                      PHASE_LOAD,
+                     PHASE_READ_BUFFERS,
                      PHASE_LINK,
                      PHASE_START,
                      PHASE_ALLOCATE,
@@ -84,6 +85,8 @@ struct session_program { /* all NULL until made; released in reverse */
     uint32_t argument_count;
     uint32_t buffer;    /* the next argument to look at in PHASE_ALLOCATE */
     uint32_t *pointers; /* of the buffers, by argument */
+    bool is_allocated;  /* there is room for it, where `sent` of its bytes are */
+    size_t sent;
     struct arena rest;  /* of the module, while it is given back */
 };
 

@@ -15,7 +15,7 @@
 
 #define SAFE_INTEGER_MAX ((json_int_t)9007199254740991) /* 2^53 - 1 */
 
-enum { HEX_DIGITS_64 = 16, V128_BYTES = 16 };
+enum { HEX_DIGITS_64 = 16, V128_BYTES = 16, VALUES_PIECE_MIN = 4 };
 
 /* The two float formats, as far as NaNs are concerned (core spec 2.2.3). */
 struct float_format {
@@ -58,7 +58,7 @@ static bool check_number(const json_t *value, uint32_t position, struct err *err
 
 /* A buffer's value must be a string, and that of `bytes` must decode. */
 static bool check_buffer(const json_t *type, const json_t *value, uint32_t position,
-                         struct err *err)
+                         bool reads_base64, struct err *err)
 {
     bool is_bytes = strcmp(json_string_value(type), "bytes") == 0;
     if (!is_bytes && strcmp(json_string_value(type), "string") != 0) {
@@ -67,7 +67,7 @@ static bool check_buffer(const json_t *type, const json_t *value, uint32_t posit
     if (!json_is_string(value)) {
         return argument_error(err, position, "the value of bytes and string must be a string");
     }
-    if (!is_bytes) {
+    if (!is_bytes || !reads_base64) {
         return true;
     }
     size_t size = json_string_length(value);
@@ -80,7 +80,8 @@ static bool check_buffer(const json_t *type, const json_t *value, uint32_t posit
     return ok || argument_error(err, position, "the value of bytes must be base64");
 }
 
-static bool check_object(const json_t *argument, uint32_t position, struct err *err)
+static bool check_object(const json_t *argument, uint32_t position, bool reads_base64,
+                         struct err *err)
 {
     const json_t *type = json_object_get(argument, "type");
     const json_t *value = json_object_get(argument, "value");
@@ -100,10 +101,10 @@ static bool check_object(const json_t *argument, uint32_t position, struct err *
                               "bytes or string");
     }
     return check_number(value, position, err) &&
-           (type == NULL || check_buffer(type, value, position, err));
+           (type == NULL || check_buffer(type, value, position, reads_base64, err));
 }
 
-bool values_check_form(const json_t *arguments, struct err *err)
+bool values_check_form(const json_t *arguments, bool reads_base64, struct err *err)
 {
     if (!json_is_array(arguments)) {
         return err_set(err, ERR_INVALID_ARGUMENTS, "arguments must be an array");
@@ -116,7 +117,7 @@ bool values_check_form(const json_t *arguments, struct err *err)
     for (uint32_t i = 0; i < count; i++) {
         const json_t *argument = json_array_get(arguments, i);
         if (json_is_object(argument)) {
-            if (!check_object(argument, i, err)) {
+            if (!check_object(argument, i, reads_base64, err)) {
                 return false;
             }
         } else if (json_is_number(argument) || json_is_null(argument)) {
@@ -351,26 +352,6 @@ static bool parse_scalar(const struct argument_source *source, enum vm_type type
     return ok || argument_error(err, source->position, what);
 }
 
-static bool parse_buffer(const struct argument_source *source, struct arena *arena,
-                         struct bytes *out, struct err *err)
-{
-    struct bytes text =
-        bytes_of(json_string_value(source->value), json_string_length(source->value));
-    if (strcmp(source->type, "string") == 0) {
-        *out = arena_copy(arena, text);
-    } else {
-        uint8_t *decoded = arena_alloc(arena, text.size / 4 * 3, 1);
-        size_t size = 0;
-        if (decoded != NULL &&
-            !text_base64_decode((const char *)text.ptr, text.size, decoded, &size)) {
-            return argument_error(err, source->position, "the value of bytes must be base64");
-        }
-        *out = (struct bytes){decoded, size};
-    }
-    return out->ptr != NULL || text.size == 0 ||
-           err_set(err, ERR_NO_MEMORY, "no memory for arguments[%u]", source->position);
-}
-
 bool values_parse(const json_t *arguments, const struct vm_func_type *type, struct arena *arena,
                   struct values_argument **out, uint32_t *count, struct err *err)
 {
@@ -394,8 +375,11 @@ bool values_parse(const json_t *arguments, const struct vm_func_type *type, stru
         if (is_buffer && (type->types[param] != VM_I32 || type->types[param + 1] != VM_I32)) {
             return argument_error(err, i, "bytes and string need two i32 parameters");
         }
-        if (is_buffer ? !parse_buffer(&source, arena, &parsed[i].data, err)
-                      : !parse_scalar(&source, type->types[param], &parsed[i].value, err)) {
+        if (is_buffer) {
+            parsed[i].text =
+                bytes_of(json_string_value(source.value), json_string_length(source.value));
+            parsed[i].is_base64 = strcmp(source.type, "bytes") == 0;
+        } else if (!parse_scalar(&source, type->types[param], &parsed[i].value, err)) {
             return false;
         }
         param += wanted;
@@ -407,6 +391,57 @@ bool values_parse(const json_t *arguments, const struct vm_func_type *type, stru
     }
     *out = parsed;
     *count = argument_count;
+    return true;
+}
+
+static bool no_memory(const struct values_argument *argument, struct err *err)
+{
+    return err_set(err, ERR_NO_MEMORY, "no memory for arguments[%u]", argument->position);
+}
+
+static bool begin_buffer(struct values_argument *argument, struct arena *arena, struct err *err)
+{
+    size_t size = argument->is_base64 ? argument->text.size / 4 * 3 : argument->text.size;
+    argument->data = bytes_of(arena_alloc(arena, size, 1), 0);
+    return argument->data.ptr != NULL || no_memory(argument, err);
+}
+
+/* So many bytes of the text: whole groups of base64, of which only the last may be padded. */
+static bool read_some(struct values_argument *argument, size_t bytes, struct err *err)
+{
+    const uint8_t *text = argument->text.ptr + argument->read;
+    uint8_t *out = (uint8_t *)(uintptr_t)argument->data.ptr + argument->data.size;
+    size_t size = bytes;
+    bool is_last = argument->read + bytes == argument->text.size;
+    if (!argument->is_base64) {
+        memcpy(out, text, bytes);
+    } else if (!text_base64_decode((const char *)text, bytes, out, &size) ||
+               (!is_last && size != bytes / 4 * 3)) {
+        return argument_error(err, argument->position, "the value of bytes must be base64");
+    }
+    argument->read += bytes;
+    argument->data.size += size;
+    return true;
+}
+
+bool values_read_buffers(struct values_argument *arguments, uint32_t count, struct arena *arena,
+                         size_t bytes, bool *is_done, struct err *err)
+{
+    size_t left = bytes;
+    for (uint32_t i = 0; i < count && left >= VALUES_PIECE_MIN; i++) {
+        struct values_argument *argument = &arguments[i];
+        size_t rest = argument->text.size - argument->read;
+        size_t piece = rest < left ? rest : left / 4 * 4;
+        if (argument->is_buffer && argument->data.ptr == NULL &&
+            !begin_buffer(argument, arena, err)) {
+            return false;
+        }
+        if (rest > 0 && !read_some(argument, piece, err)) {
+            return false;
+        }
+        left -= piece;
+    }
+    *is_done = left >= VALUES_PIECE_MIN;
     return true;
 }
 

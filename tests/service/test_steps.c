@@ -8,6 +8,7 @@
 #include "service/internal.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 /* (module (memory 1024) (func (export "f") (memory.fill (i32.const 0) (i32.const 1) (i32.const
  * 0x4000000)))) */
@@ -197,4 +198,91 @@ Test(service_steps, a_program_of_many_globals_is_linked_in_pieces)
     cr_expect_eq(session->phase, PHASE_START);
     session_free(session);
     buffer_release(&wasm);
+}
+
+/* (memory (export "memory") 64) (func (export "f") (result i32 i32) 8, 3,000,000), and
+ * (func (export "alloc") (param i32) (result i32) 8), (func (export "take") (param i32 i32)). */
+static const uint8_t program_buffers[] = {
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x10, 0x03, 0x60, 0x00, 0x02, 0x7f,
+    0x7f, 0x60, 0x01, 0x7f, 0x01, 0x7f, 0x60, 0x02, 0x7f, 0x7f, 0x00, 0x03, 0x04, 0x03, 0x00,
+    0x01, 0x02, 0x05, 0x03, 0x01, 0x00, 0x40, 0x07, 0x1d, 0x04, 0x06, 'm',  'e',  'm',  'o',
+    'r',  'y',  0x02, 0x00, 0x01, 'f',  0x00, 0x00, 0x05, 'a',  'l',  'l',  'o',  'c',  0x00,
+    0x01, 0x04, 't',  'a',  'k',  'e',  0x00, 0x02, 0x0a, 0x13, 0x03, 0x09, 0x00, 0x41, 0x08,
+    0x41, 0xc0, 0x8d, 0xb7, 0x01, 0x0b, 0x04, 0x00, 0x41, 0x08, 0x0b, 0x02, 0x00, 0x0b};
+
+enum { RESULT_BYTES = 3000000 };
+
+Test(service_steps, a_large_result_is_made_and_sealed_in_pieces)
+{
+    for (int is_text = 0; is_text < 2; is_text++) {
+        struct session *session = session_of(bytes_of(program_buffers, sizeof program_buffers));
+        session->request.result_type = is_text ? EXECUTE_STRING : EXECUTE_BYTES;
+        step_to(session, PHASE_CALL);
+        uint8_t *at;
+        struct vm_extern memory;
+        cr_assert(
+            vm_instance_find_export(session->program.instance, bytes_of_string("memory"), &memory));
+        cr_assert(vm_memory_range(memory.object, 8, RESULT_BYTES, &at));
+        memset(at, 'a', RESULT_BYTES);
+        step_to(session, PHASE_OUTPUTS);
+        cr_expect_geq(steps_in(session, PHASE_OUTPUTS, STEPS_MAX), RESULT_BYTES / (192 * 1024));
+        cr_expect_eq(session->outcome.err.code, ERR_NONE, "%s", session->outcome.err.message);
+        size_t least = is_text ? RESULT_BYTES : (size_t)RESULT_BYTES / 3 * 4;
+        cr_expect_gt(session->result.outputs.size, least);
+        cr_expect_lt(session->result.outputs.size, least + 40);
+        step_to(session, PHASE_SEAL);
+        cr_expect_geq(steps_in(session, PHASE_SEAL, STEPS_MAX), 2 * least / (512 * 1024));
+        cr_expect_eq(session->phase, PHASE_COMMIT);
+        session_free(session);
+    }
+}
+
+/* Characters of three bytes: pieces end inside of some. */
+Test(service_steps, a_text_is_checked_across_the_ends_of_its_pieces)
+{
+    for (int is_bad = 0; is_bad < 2; is_bad++) {
+        struct session *session = session_of(bytes_of(program_buffers, sizeof program_buffers));
+        session->request.result_type = EXECUTE_STRING;
+        step_to(session, PHASE_CALL);
+        uint8_t *at;
+        struct vm_extern memory;
+        cr_assert(
+            vm_instance_find_export(session->program.instance, bytes_of_string("memory"), &memory));
+        cr_assert(vm_memory_range(memory.object, 8, RESULT_BYTES, &at));
+        at[0] = 'x';
+        for (size_t i = 1; i + 3 <= RESULT_BYTES; i += 3) {
+            memcpy(at + i, "\xe2\x82\xac", 3);
+        }
+        at[RESULT_BYTES - 2] = 'y';
+        at[RESULT_BYTES - 1] = is_bad ? 0x82 : 'z';
+        step_to(session, PHASE_RELEASE);
+        cr_expect_eq(session->outcome.err.code, is_bad ? ERR_EXECUTION_TRAP : ERR_NONE);
+        size_t expected = is_bad ? 0 : RESULT_BYTES + strlen("[{'type':'string','value':''}]");
+        cr_expect_eq(session->result.outputs.size, expected);
+        step_to(session, PHASE_COMMIT);
+        session_free(session);
+    }
+}
+
+Test(service_steps, a_large_argument_is_read_and_copied_in_pieces)
+{
+    char *text = heap_alloc(RESULT_BYTES + 1);
+    memset(text, 'a', RESULT_BYTES);
+    struct session *session = session_of(bytes_of(program_buffers, sizeof program_buffers));
+    session->request.function_name = bytes_of_string("take");
+    json_array_append_new(session->request.arguments,
+                          json_pack("{s:s, s:s}", "type", "string", "value", text));
+    step_to(session, PHASE_READ_BUFFERS);
+    cr_expect_geq(steps_in(session, PHASE_READ_BUFFERS, STEPS_MAX), RESULT_BYTES / (256 * 1024));
+    step_to(session, PHASE_COPY);
+    cr_expect_geq(steps_in(session, PHASE_COPY, STEPS_MAX), RESULT_BYTES / (1024 * 1024));
+    step_to(session, PHASE_CALL);
+    uint8_t *at;
+    struct vm_extern memory;
+    cr_assert(
+        vm_instance_find_export(session->program.instance, bytes_of_string("memory"), &memory));
+    cr_assert(vm_memory_range(memory.object, 8, RESULT_BYTES, &at));
+    cr_expect_arr_eq(at, text, RESULT_BYTES);
+    session_free(session);
+    heap_free(text);
 }

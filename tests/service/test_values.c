@@ -13,6 +13,18 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool read_buffers(struct values_argument *arguments, uint32_t count, struct arena *arena,
+                         size_t bytes, struct err *err)
+{
+    bool is_done = false;
+    while (!is_done) {
+        if (!values_read_buffers(arguments, count, arena, bytes, &is_done, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool parse_as(const char *arguments, const enum vm_type *types, uint32_t count,
                      struct arena *arena, struct values_argument **out, uint32_t *out_count,
                      struct err *err)
@@ -21,7 +33,9 @@ static bool parse_as(const char *arguments, const enum vm_type *types, uint32_t 
     json_t *json = NULL;
     cr_assert(json_text_parse(bytes_of_string(arguments), &json, err), "%s: %s", arguments,
               err->message);
-    bool ok = values_check_form(json, err) && values_parse(json, &type, arena, out, out_count, err);
+    bool ok = values_check_form(json, true, err) &&
+              values_parse(json, &type, arena, out, out_count, err) &&
+              read_buffers(*out, *out_count, arena, SIZE_MAX, err);
     json_decref(json);
     return ok;
 }
@@ -228,7 +242,7 @@ Test(service_values, what_is_no_argument_at_all_is_refused_without_the_type)
         json_t *json = NULL;
         struct err err;
         cr_assert(json_text_parse(bytes_of_string(bad_forms[i]), &json, &err));
-        cr_expect_not(values_check_form(json, &err), "%s", bad_forms[i]);
+        cr_expect_not(values_check_form(json, true, &err), "%s", bad_forms[i]);
         cr_expect_eq(err.code, ERR_INVALID_ARGUMENTS);
         cr_expect_not_null(strstr(err.message, "arguments[0]"), "%s", err.message);
         json_decref(json);
@@ -242,13 +256,13 @@ Test(service_values, a_thousand_elements_are_the_most)
     for (int i = 0; i < EXECUTE_ARGUMENTS_MAX; i++) {
         json_array_append_new(array, json_integer(i));
     }
-    cr_expect(values_check_form(array, &err));
+    cr_expect(values_check_form(array, true, &err));
     json_array_append_new(array, json_integer(0));
-    cr_expect_not(values_check_form(array, &err));
+    cr_expect_not(values_check_form(array, true, &err));
     cr_expect_eq(err.code, ERR_INVALID_ARGUMENTS);
     json_decref(array);
     json_t *object = json_object();
-    cr_expect_not(values_check_form(object, &err));
+    cr_expect_not(values_check_form(object, true, &err));
     json_decref(object);
 }
 
@@ -288,5 +302,59 @@ Test(service_values, without_memory_it_says_so)
     arena_init(&arena, &budget);
     cr_expect_not(parse_as("[1]", &type, 1, &arena, &parsed, &count, &err));
     cr_expect_eq(err.code, ERR_NO_MEMORY);
+    arena_release(&arena);
+}
+
+/* Without a look at the base64 before: reading tells. */
+static bool parse_in_pieces(const char *arguments, size_t bytes, struct arena *arena,
+                            struct values_argument **out, struct err *err)
+{
+    static const enum vm_type types[] = {VM_I32, VM_I32, VM_I32, VM_I32};
+    const struct vm_func_type type = {.param_count = 4, .types = types};
+    json_t *json = NULL;
+    uint32_t count;
+    cr_assert(json_text_parse(bytes_of_string(arguments), &json, err));
+    cr_assert(values_check_form(json, false, err));
+    cr_assert(values_parse(json, &type, arena, out, &count, err));
+    bool ok = read_buffers(*out, count, arena, bytes, err);
+    json_decref(json);
+    return ok;
+}
+
+Test(service_values, buffers_are_read_in_pieces_of_any_size)
+{
+    struct arena arena;
+    struct err err;
+    struct values_argument *parsed;
+    arena_init(&arena, NULL);
+    for (size_t bytes = 4; bytes < 50; bytes++) {
+        cr_assert(parse_in_pieces("[{\"type\":\"string\",\"value\":\"sixteen letters.\"},"
+                                  "{\"type\":\"bytes\",\"value\":\"c2l4dGVlbiBsZXR0ZXJzLg==\"}]",
+                                  bytes, &arena, &parsed, &err));
+        for (int i = 0; i < 2; i++) {
+            cr_expect(bytes_equal(parsed[i].data, bytes_of_string("sixteen letters.")));
+        }
+    }
+    arena_release(&arena);
+}
+
+Test(service_values, base64_that_is_none_is_refused_in_whatever_piece_it_is)
+{
+    static const char *const bad[] = {"QQ==QUJD", "QUJDQQ==QUJD", "QUJDQ", "QUJDQUJD?QUJ",
+                                      "QUJDQR=="};
+    struct arena arena;
+    struct err err;
+    struct values_argument *parsed;
+    arena_init(&arena, NULL);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        for (size_t bytes = 4; bytes < 20; bytes++) {
+            char text[200];
+            (void)snprintf(text, sizeof(text), "[1,2,{\"type\":\"bytes\",\"value\":\"%s\"}]",
+                           bad[i]);
+            cr_expect_not(parse_in_pieces(text, bytes, &arena, &parsed, &err), "%s", bad[i]);
+            cr_expect_eq(err.code, ERR_INVALID_ARGUMENTS);
+            cr_expect_not_null(strstr(err.message, "arguments[2]"), "%s", err.message);
+        }
+    }
     arena_release(&arena);
 }
