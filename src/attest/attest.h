@@ -89,7 +89,7 @@ const char *attest_sealer_bound_to(const struct attest_sealer *sealer);
 bool attest_seal(const struct attest_sealer *sealer, enum attest_seal_purpose purpose,
                  const uint8_t secret[static ATTEST_SEALED_SECRET_BYTES], struct buffer *out,
                  struct err *err) MUST_CHECK;
-/* The secret of such a file; the caller wipes it. FORMAT (no such file), FORBIDDEN (sealed for
+/* The secret of such a file; the caller wipes it. FORMAT (no such file), CONFIG (sealed for
  * something else, which is said) or TAMPERED. */
 bool attest_unseal(const struct attest_sealer *sealer, enum attest_seal_purpose purpose,
                    struct bytes file, uint8_t out[static ATTEST_SEALED_SECRET_BYTES],

@@ -97,26 +97,26 @@ static bool is_for_us(const struct attest_sealer *sealer, enum attest_seal_purpo
     const struct sealed *ours = &sealer->bound;
     char theirs_hex[HEX_CHARS + 1], ours_hex[HEX_CHARS + 1];
     if (sealed->purpose != purpose) {
-        return err_set(err, ERR_FORBIDDEN, "sealed as a %s, not as a %s",
+        return err_set(err, ERR_CONFIG, "sealed as a %s, not as a %s",
                        seal_purpose_name(sealed->purpose), seal_purpose_name(purpose));
     }
     if (strcmp(sealed->root_key, ours->root_key) != 0) {
-        return err_set(err, ERR_FORBIDDEN, "sealed under the root key %s, this VM has %s",
+        return err_set(err, ERR_CONFIG, "sealed under the root key %s, this VM has %s",
                        sealed->root_key, ours->root_key);
     }
     if (sealed->fields != ours->fields) {
-        return err_set(err, ERR_FORBIDDEN,
+        return err_set(err, ERR_CONFIG,
                        "sealed for the guest fields %#" PRIx64 ", this program asks for %#" PRIx64,
                        sealed->fields, ours->fields);
     }
     if (memcmp(sealed->measurement, ours->measurement, sizeof ours->measurement) != 0) {
         text_hex_encode(bytes_of(sealed->measurement, CRYPTO_SHA384_BYTES), theirs_hex);
         text_hex_encode(bytes_of(ours->measurement, CRYPTO_SHA384_BYTES), ours_hex);
-        return err_set(err, ERR_FORBIDDEN, "sealed for measurement %s, this VM measures %s",
+        return err_set(err, ERR_CONFIG, "sealed for measurement %s, this VM measures %s",
                        theirs_hex, ours_hex);
     }
     return sealed->guest_policy == ours->guest_policy ||
-           err_set(err, ERR_FORBIDDEN,
+           err_set(err, ERR_CONFIG,
                    "sealed for guest policy %#" PRIx64 ", this VM has %#" PRIx64,
                    sealed->guest_policy, ours->guest_policy);
 }

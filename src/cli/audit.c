@@ -8,6 +8,7 @@
 #include "cli/audit_common.h"
 #include "cli/audit_policy.h"
 #include "cli/progress.h"
+#include "cli/sealing.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -153,13 +154,20 @@ static int audit_init_main(const struct cli_command *command, int argc, char **a
     if (code >= 0) {
         return code;
     }
+    struct log_sealing sealing;
+    struct audit_config config = {.directory = request.words[0], .clock = &clock_system};
     struct err err;
-    if (!audit_log_init(request.words[0], request.origin, &clock_system, &err)) {
+    bool ok = log_sealing_open(request.words[0], request.seal, request.tee, &sealing, &err);
+    log_sealing_apply(&sealing, &config);
+    if (!ok || !audit_log_make(&config, request.origin, &err)) {
+        log_sealing_close(&sealing);
         code = cli_complain_err(command, &err);
         return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
     }
     printf("made the log %s; keep a copy of its public key elsewhere: %s/log.vkey\n",
            request.words[0], request.words[0]);
+    log_sealing_print(&sealing);
+    log_sealing_close(&sealing);
     return CLI_OK;
 }
 
@@ -233,11 +241,17 @@ const struct cli_command cli_command_audit_verify = {
 static const struct cli_option audit_init_options[] = {
     {AUDIT_ORIGIN, "origin", "NAME",
      "the log's name in its checkpoints (default: wasm-hypervisor.local/ and\na random number)"},
+    {AUDIT_SEAL, "seal", "WHICH",
+     "on: seal the signing key to this VM on this processor; off: do not\n"
+     "(default: $WASM_HYPERVISOR_SEAL, else off)"},
+    {AUDIT_TEE, "tee", "WHICH",
+     "who seals it, as the setting tee (default: $WASM_HYPERVISOR_TEE, else auto).\n"
+     "The simulator is looked for beside DIR"},
 };
 
 const struct cli_command cli_command_audit_init = {
     .name = "audit init",
-    .synopsis = "DIR [--origin NAME]",
+    .synopsis = "DIR [--origin NAME] [--seal WHICH] [--tee WHICH]",
     .summary = "make a new audit log",
     .description = "  Makes the directory DIR with a fresh signing key and the first entry. "
                    "'serve' does this\n"

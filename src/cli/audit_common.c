@@ -81,6 +81,12 @@ static bool take_flag(const struct cli_options *options, int id, const char *tex
     case AUDIT_REASON:
         request->reason = text;
         return true;
+    case AUDIT_SEAL:
+        request->seal = text;
+        return true;
+    case AUDIT_TEE:
+        request->tee = text;
+        return true;
     case AUDIT_SEGMENTS:
         return cli_options_number(options, "segments", text, 1, 65536, &request->segments);
     case AUDIT_FROM:

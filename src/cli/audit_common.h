@@ -45,6 +45,8 @@ enum audit_flag {
     AUDIT_BEFORE,
     AUDIT_SEGMENTS,
     AUDIT_REASON,
+    AUDIT_SEAL,
+    AUDIT_TEE,
 };
 
 enum { AUDIT_WORDS_MAX = 2, AUDIT_KEYS_MAX = 16 };
@@ -62,6 +64,8 @@ struct audit_request { /* as typed; NULL: not given */
     const char *out;
     const char *before;
     const char *reason;
+    const char *seal;
+    const char *tee;
     uint64_t segments; /* 0: not given */
     uint64_t from;
     uint64_t to; /* UINT64_MAX: the end */
@@ -89,5 +93,10 @@ void audit_target_close(struct audit_target *target);
 /* Says what went wrong with it; the exit code. */
 int audit_target_complain(const struct cli_command *command, const struct audit_target *target,
                           const struct err *err);
+
+/* For the options of commands that write to a log. */
+#define AUDIT_TEE_HELP                                                                             \
+    "who opens the log's key if it is sealed, as the setting tee (default:\n"                      \
+    "$WASM_HYPERVISOR_TEE, else auto). The simulator is looked for beside DIR"
 
 #endif

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "cli/audit_common.h"
+#include "cli/sealing.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ static int audit_prune_main(const struct cli_command *command, int argc, char **
     if (code >= 0) {
         return code;
     }
-    const struct audit_config config = {.directory = request.words[0], .clock = &clock_system};
+    struct audit_config config = {.directory = request.words[0], .clock = &clock_system};
     struct audit_pruning wanted = {.segments = (size_t)request.segments, .reason = request.reason};
     if ((request.before != NULL) == (request.segments > 0)) {
         return cli_complain_usage(command, "what is to go? say --before or --segments");
@@ -36,7 +37,12 @@ static int audit_prune_main(const struct cli_command *command, int argc, char **
         return cli_complain_usage(command, "--before is a month, as 2026-11, not '%s'",
                                   request.before);
     }
-    if (!audit_log_prune(&config, &wanted, &pruned, &err)) {
+    struct log_sealing sealing;
+    bool ok = log_sealing_open(request.words[0], NULL, request.tee, &sealing, &err);
+    log_sealing_apply(&sealing, &config);
+    ok = ok && audit_log_prune(&config, &wanted, &pruned, &err);
+    log_sealing_close(&sealing);
+    if (!ok) {
         code = cli_complain_err(command, &err);
         return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
     }
@@ -50,11 +56,12 @@ static const struct cli_option audit_prune_options[] = {
      "segments whose entries are all older than this month (UTC), as 2026-11"},
     {AUDIT_SEGMENTS, "segments", "N", "the oldest N segments"},
     {AUDIT_REASON, "reason", "TEXT", "why, for the PRUNE entry (default: retention)"},
+    {AUDIT_TEE, "tee", "WHICH", AUDIT_TEE_HELP},
 };
 
 const struct cli_command cli_command_audit_prune = {
     .name = "audit prune",
-    .synopsis = "DIR --before MONTH|--segments N [--reason TEXT]",
+    .synopsis = "DIR --before MONTH|--segments N [--reason TEXT] [--tee WHICH]",
     .summary = "remove the oldest segments of an audit log, but for their hashes",
     .description =
         "  Writes a PRUNE entry to the log in DIR and then removes its oldest segments. The leaf\n"

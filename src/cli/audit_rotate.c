@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "cli/audit_common.h"
+#include "cli/sealing.h"
 
 #include <inttypes.h>
 
@@ -22,10 +23,12 @@ static void rotated_cb(void *context, const struct audit_commit *commit)
     snprintf(rotated->vkey, sizeof rotated->vkey, "%s", audit_log_vkey(rotated->log));
 }
 
-static bool rotate(const char *directory, bool wants_key, struct rotated *rotated, struct err *err)
+static bool rotate(const char *directory, bool wants_key, const struct log_sealing *sealing,
+                   struct rotated *rotated, struct err *err)
 {
-    const struct audit_config config = {.directory = directory, .clock = &clock_system};
+    struct audit_config config = {.directory = directory, .clock = &clock_system};
     struct audit_recovery recovery;
+    log_sealing_apply(sealing, &config);
     if (!audit_log_open(&config, NULL, NULL, &rotated->log, &recovery, err)) {
         return false;
     }
@@ -57,7 +60,20 @@ static int audit_rotate_main(const struct cli_command *command, int argc, char *
     if (code >= 0) {
         return code;
     }
-    if (!rotate(request.words[0], request.wants_key, &rotated, &err)) {
+    if (request.seal != NULL && !request.wants_key) {
+        return cli_complain_usage(command, "--seal says how the new key is kept: it needs --key");
+    }
+    struct log_sealing sealing;
+    bool ok = log_sealing_open(request.words[0], request.seal, request.tee, &sealing, &err) &&
+              rotate(request.words[0], request.wants_key, &sealing, &rotated, &err);
+    if (ok && request.wants_key) {
+        key_print(&rotated);
+        log_sealing_print(&sealing);
+    } else if (ok) {
+        printf("entry %" PRIu64 " ends the segment\n", rotated.index);
+    }
+    log_sealing_close(&sealing);
+    if (!ok) {
         if (err.code == ERR_BUSY) {
             cli_complain(command, "%s; %s", err.message,
                          request.wants_key ? "stop the node first"
@@ -67,21 +83,22 @@ static int audit_rotate_main(const struct cli_command *command, int argc, char *
         code = cli_complain_err(command, &err);
         return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
     }
-    if (request.wants_key) {
-        key_print(&rotated);
-    } else {
-        printf("entry %" PRIu64 " ends the segment\n", rotated.index);
-    }
     return CLI_OK;
 }
 
 static const struct cli_option audit_rotate_options[] = {
     {AUDIT_KEY, "key", NULL, "replace the key that signs the log instead"},
+    {AUDIT_SEAL, "seal", "WHICH",
+     "with --key: on seals the new key to this VM on this processor, off does not\n"
+     "(default: as the old one is)"},
+    {AUDIT_TEE, "tee", "WHICH",
+     "who opens a sealed key and seals the new one, as the setting tee (default:\n"
+     "$WASM_HYPERVISOR_TEE, else auto). The simulator is looked for beside DIR"},
 };
 
 const struct cli_command cli_command_audit_rotate = {
     .name = "audit rotate",
-    .synopsis = "DIR [--key]",
+    .synopsis = "DIR [--key [--seal WHICH]] [--tee WHICH]",
     .summary = "end the segment of an audit log and begin the next, or replace its key",
     .description = "  Writes a SEGMENT_CLOSE entry to the log in DIR, so that what comes next lies "
                    "in a file of\n"

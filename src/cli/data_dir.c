@@ -16,6 +16,7 @@ bool data_dir_of_config(const struct config *config, struct data_dir *out, struc
     snprintf(out->path, sizeof out->path, "%s", path);
     snprintf(out->audit, sizeof out->audit, "%s/audit", path);
     snprintf(out->store, sizeof out->store, "%s/node.sqlite", path);
+    snprintf(out->store_key, sizeof out->store_key, "%s/store-key.sealed", path);
     snprintf(out->tee, sizeof out->tee, "%s/tee", path);
     snprintf(out->witness, sizeof out->witness, "%s/witness", path);
     return true;

@@ -11,10 +11,11 @@ enum { DATA_DIR_CHARS_MAX = 4000, DATA_DIR_FILE_CHARS_MAX = DATA_DIR_CHARS_MAX +
 
 struct data_dir {
     char path[DATA_DIR_CHARS_MAX + 1];
-    char audit[DATA_DIR_FILE_CHARS_MAX];   /* the log's directory */
-    char store[DATA_DIR_FILE_CHARS_MAX];   /* the SQLite file */
-    char tee[DATA_DIR_FILE_CHARS_MAX];     /* the simulator's directory */
-    char witness[DATA_DIR_FILE_CHARS_MAX]; /* what it has cosigned of other logs, and its key */
+    char audit[DATA_DIR_FILE_CHARS_MAX];     /* the log's directory */
+    char store[DATA_DIR_FILE_CHARS_MAX];     /* the SQLite file */
+    char store_key[DATA_DIR_FILE_CHARS_MAX]; /* what seals kept answers, itself sealed */
+    char tee[DATA_DIR_FILE_CHARS_MAX];       /* the simulator's directory */
+    char witness[DATA_DIR_FILE_CHARS_MAX];   /* what it has cosigned of other logs, and its key */
 };
 
 /* From data_dir of the settings; CONFIG if it is empty. The other finds the settings itself: path

@@ -7,6 +7,7 @@
 
 #include "cli/config.h"
 #include "cli/data_dir.h"
+#include "cli/sealing.h"
 #include "net/net.h"
 #include "service/service.h"
 
@@ -34,6 +35,7 @@ struct node {
     struct store *store;
     struct buffer tee_certificates; /* the operator's; the tee has them borrowed */
     struct tee tee;
+    struct sealing sealing;
     struct net_outgoing *webhooks;     /* NULL: off */
     struct net_outgoing *to_witnesses; /* NULL: it has none, as the next */
     struct service_witnesses *witnesses;

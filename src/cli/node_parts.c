@@ -1,5 +1,5 @@
 /* node_parts.c: the parts of a node below the sockets, opened in the order in which they need each
- * other: directory, store, log, tee, service.
+ * other: directory, tee, store, log, service.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,17 +13,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { PROGRAM_BYTES_MAX = 512 * 1024 * 1024, WEBHOOKS_RUNNING_MAX = 64 };
 enum node_start { NODE_START_WARN, NODE_START_REFUSE }; /* as in settings.def */
 enum { TEE_CERTIFICATES_BYTES_MAX = 64 * 1024 };
-enum node_tee { /* as in settings.def */
-                NODE_TEE_AUTO,
-                NODE_TEE_CONFIGFS,
-                NODE_TEE_SEV_GUEST,
-                NODE_TEE_SIMULATED,
-                NODE_TEE_NONE
-};
 
 static const uint64_t node_mib = 1024 * 1024;
 static const uint64_t node_kib = 1024;
@@ -107,6 +101,12 @@ static bool directory_is_empty(const char *path)
     return is_empty;
 }
 
+static void sealing_apply(const struct node *node, struct audit_config *config)
+{
+    config->seals_new_keys = node->sealing.sealer != NULL;
+    config->sealing = config->seals_new_keys ? &node->sealing.log : NULL;
+}
+
 /* A log is made on the first start only. An index that has seen entries proves that there was one:
  * to begin anew is then a person's decision. */
 static bool log_part_make(struct node *node, struct err *err)
@@ -125,7 +125,9 @@ static bool log_part_make(struct node *node, struct err *err)
                        "init %s' to begin a new one",
                        node->directory.audit, indexed, node->directory.audit);
     }
-    return audit_log_init(node->directory.audit, NULL, &clock_system, err);
+    struct audit_config config = {.directory = node->directory.audit, .clock = &clock_system};
+    sealing_apply(node, &config);
+    return audit_log_make(&config, NULL, err);
 }
 
 static bool log_part_open(struct node *node, struct err *err)
@@ -141,6 +143,7 @@ static bool log_part_open(struct node *node, struct err *err)
         .rotates_monthly = config_number(node->config, CONFIG_AUDIT_MONTHLY) != 0,
         .segment_bytes_max = config_number(node->config, CONFIG_AUDIT_SEGMENT) << 20,
         .clock = &clock_system};
+    sealing_apply(node, &config);
     if (!audit_log_open(&config, log_fatal, node, &node->log, &node->recovery, err)) {
         return err_wrap(err, "audit log '%s'", node->directory.audit);
     }
@@ -192,7 +195,7 @@ static bool witness_part_open(struct node *node, struct err *err)
 }
 
 /* A file that is named has to be good, also while the host's own table is. */
-static bool tee_certificates_read(struct node *node, enum node_tee tee, struct err *err)
+static bool tee_certificates_read(struct node *node, struct err *err)
 {
     const char *path = config_text(node->config, CONFIG_TEE_CERTIFICATES);
     uint8_t *content = NULL;
@@ -200,7 +203,8 @@ static bool tee_certificates_read(struct node *node, enum node_tee tee, struct e
     if (path[0] == '\0') {
         return true;
     }
-    if (tee == NODE_TEE_SIMULATED || tee == NODE_TEE_NONE) {
+    uint64_t tee = config_number(node->config, CONFIG_TEE);
+    if (tee == CLI_TEE_SIMULATED || tee == CLI_TEE_NONE) {
         return err_set(err, ERR_CONFIG, "tee_certificates are for hardware, and tee names none");
     }
     if (!cli_file_read(path, TEE_CERTIFICATES_BYTES_MAX, &content, &size, err)) {
@@ -215,29 +219,81 @@ static bool tee_certificates_read(struct node *node, enum node_tee tee, struct e
 
 static bool tee_part_open(struct node *node, struct err *err)
 {
-    enum node_tee tee = (enum node_tee)config_number(node->config, CONFIG_TEE);
     buffer_init(&node->tee_certificates, TEE_CERTIFICATES_BYTES_MAX);
-    if (!tee_certificates_read(node, tee, err)) {
+    if (!tee_certificates_read(node, err) ||
+        !cli_tee_open(node->config, buffer_bytes(&node->tee_certificates), node->directory.tee,
+                      &node->tee, err)) {
         return false;
     }
-    struct bytes own = buffer_bytes(&node->tee_certificates);
-    switch (tee) {
-    case NODE_TEE_SIMULATED:
+    if (strcmp(node->tee.name, "simulated") == 0) {
         log_write(LOG_WARN, "tee_simulated", NULL,
                   "attestation is simulated: it proves nothing about this machine");
-        return tee_simulated_new(node->directory.tee, &clock_system, &node->tee, err);
-    case NODE_TEE_CONFIGFS:
-        return tee_hardware_new(TEE_CONFIGFS, own, &node->tee, err) ||
-               err_wrap(err, "configfs-tsm");
-    case NODE_TEE_SEV_GUEST:
-        return tee_hardware_new(TEE_SEV_GUEST, own, &node->tee, err) || err_wrap(err, "sev-guest");
-    case NODE_TEE_AUTO:
-        return tee_hardware_new(TEE_ANY, own, &node->tee, err);
-    case NODE_TEE_NONE:
-        tee_none_new(&node->tee);
-        return true;
     }
-    return err_set(err, ERR_CONFIG, "there is no such tee");
+    return true;
+}
+
+/* What was sealed stays so: a forgotten setting must not make a node go on without it. */
+static bool sealed_is_absent(const struct node *node, struct err *err)
+{
+    bool plain = false, sealed = false;
+    audit_log_key_forms(node->directory.audit, &plain, &sealed);
+    if (sealed) {
+        return err_set(err, ERR_CONFIG,
+                       "the key of the audit log '%s' is sealed, but seal is off: set it to on. To "
+                       "give the log a key that is not: 'wasm-hypervisor audit rotate %s --key "
+                       "--seal off --tee %s'",
+                       node->directory.audit, node->directory.audit,
+                       config_text(node->config, CONFIG_TEE));
+    }
+    return access(node->directory.store_key, F_OK) != 0 ||
+           err_set(err, ERR_CONFIG,
+                   "kept answers are sealed, but seal is off: set it to on, or remove '%s' to go "
+                   "on without them",
+                   node->directory.store_key);
+}
+
+static bool sealing_part_open(struct node *node, struct err *err)
+{
+    bool plain = false, sealed = false;
+    if (config_number(node->config, CONFIG_SEAL) == 0) {
+        return sealed_is_absent(node, err);
+    }
+    audit_log_key_forms(node->directory.audit, &plain, &sealed);
+    if (plain) {
+        return err_set(
+            err, ERR_CONFIG,
+            "seal is on, but the key of the audit log '%s' lies there in the clear: give "
+            "the log a sealed one with 'wasm-hypervisor audit rotate %s --key --seal on --tee %s'",
+            node->directory.audit, node->directory.audit, config_text(node->config, CONFIG_TEE));
+    }
+    if (!sealing_open(&node->tee, &node->sealing, err)) {
+        return false;
+    }
+    log_write(LOG_INFO, "sealing", NULL, "keys are sealed to %s",
+              attest_sealer_bound_to(node->sealing.sealer));
+    return true;
+}
+
+static bool answers_part_seal(struct node *node, struct err *err)
+{
+    uint8_t key[STORE_KEY_BYTES];
+    uint64_t dropped = 0;
+    bool seals = node->sealing.sealer != NULL, made = false;
+    if (seals && !sealing_store_key(&node->sealing, node->directory.store_key, key, &made, err)) {
+        return false;
+    }
+    bool ok = store_seal(node->store, seals ? key : NULL, &dropped, err);
+    memory_wipe(key, sizeof key);
+    if (ok && made) {
+        log_write(LOG_INFO, "store_key_made", NULL, "kept answers get a key of their own in %s",
+                  node->directory.store_key);
+    }
+    if (ok && dropped > 0) {
+        log_write(LOG_WARN, "answers_dropped", NULL,
+                  "%" PRIu64 " kept answers were sealed under a key that is gone: dropped",
+                  dropped);
+    }
+    return ok;
 }
 
 static struct service_config service_settings(const struct config *config)
@@ -379,13 +435,14 @@ bool node_parts_open(struct node *node, struct err *err)
         return false;
     }
     directory_check(node);
-    if (!store_open(node->directory.store, &clock_system, &node->store, &created, err) ||
-        !log_part_open(node, err) || !witnesses_part_open(node, err) ||
-        !witness_part_open(node, err)) {
+    if (!tee_part_open(node, err) || !sealing_part_open(node, err) ||
+        !store_open(node->directory.store, &clock_system, &node->store, &created, err) ||
+        !answers_part_seal(node, err) || !log_part_open(node, err) ||
+        !witnesses_part_open(node, err) || !witness_part_open(node, err)) {
         return false;
     }
     node_id_make(node);
-    return first_key_make(node, err) && tee_part_open(node, err) && webhooks_part_open(node, err) &&
+    return first_key_make(node, err) && webhooks_part_open(node, err) &&
            service_part_open(node, err);
 }
 
@@ -415,4 +472,5 @@ void node_parts_close(struct node *node)
         audit_log_close(node->log);
         node->log = NULL;
     }
+    sealing_close(&node->sealing);
 }

@@ -104,7 +104,7 @@ Test(attest_seal, each_purpose_has_a_key_of_its_own)
     struct buffer file, renamed;
     struct sealed sealed;
     seal(usual, ATTEST_SEAL_LOG_KEY, &file);
-    assert_refused(usual, ATTEST_SEAL_STORE_KEY, buffer_bytes(&file), ERR_FORBIDDEN,
+    assert_refused(usual, ATTEST_SEAL_STORE_KEY, buffer_bytes(&file), ERR_CONFIG,
                    "sealed as a log key, not as a store key");
     cr_assert(sealed_read(buffer_bytes(&file), &sealed, &err));
     sealed.purpose = ATTEST_SEAL_STORE_KEY; /* relabelled */
@@ -122,17 +122,17 @@ Test(attest_seal, another_image_policy_or_processor_is_told_apart)
     struct processor other = usual;
     seal(usual, ATTEST_SEAL_LOG_KEY, &file);
     other.says.measurement[47] = 0xFE;
-    assert_refused(other, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), ERR_FORBIDDEN,
+    assert_refused(other, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), ERR_CONFIG,
                    "sealed for measurement 0102030000000000000000000000000000000000000000000000000"
                    "00000000000000000000000000000000000000000, this VM measures 010203");
     cr_assert_not_null(strstr(err.message, "00fe"), "%s", err.message);
     other = usual;
     other.says.guest_policy = 0xB0000;
-    assert_refused(other, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), ERR_FORBIDDEN,
+    assert_refused(other, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), ERR_CONFIG,
                    "sealed for guest policy 0x30000, this VM has 0xb0000");
     other = usual;
     other.says.root_key = "simulated";
-    assert_refused(other, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), ERR_FORBIDDEN,
+    assert_refused(other, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), ERR_CONFIG,
                    "sealed under the root key vcek, this VM has simulated");
     other = usual;
     other.chip = 8;
@@ -150,7 +150,7 @@ Test(attest_seal, other_guest_fields_are_refused)
     sealed.fields = 8;
     buffer_init(&changed, ATTEST_SEALED_BYTES_MAX);
     sealed_write(&sealed, &changed);
-    assert_refused(usual, ATTEST_SEAL_LOG_KEY, buffer_bytes(&changed), ERR_FORBIDDEN,
+    assert_refused(usual, ATTEST_SEAL_LOG_KEY, buffer_bytes(&changed), ERR_CONFIG,
                    "guest fields 0x8");
     buffer_release(&file);
     buffer_release(&changed);

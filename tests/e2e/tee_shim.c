@@ -29,7 +29,7 @@
 #define DEVICE "/dev/sev-guest"
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-enum { CONTENT_MAX = 32768, FDS = 4096, RESPONSE = 4000, CERTIFICATES = 16384 };
+enum { CONTENT_MAX = 32768, FDS = 4096, RESPONSE = 4000, KEY_RESPONSE = 64, CERTIFICATES = 16384 };
 
 static struct {
     char path[256]; /* of a file to write at close */
@@ -167,11 +167,13 @@ struct request {
 /* Answer: both error words, the response, the certificates. */
 static int ioctl_ours(unsigned long number, struct request *request)
 {
+    int is_key = (number & 0xFF) == 1;
+    uint32_t response = is_key ? KEY_RESPONSE : RESPONSE;
     uint8_t content[4 + 96] = {(uint8_t)(number & 0xFF)};
     char answer[CONTENT_MAX];
     uint32_t size = 0, room = 0;
     uint64_t certificates = 0;
-    memcpy(content + 4, (void *)(uintptr_t)request->request, 96);
+    memcpy(content + 4, (void *)(uintptr_t)request->request, is_key ? 32 : 96);
     if ((number & 0xFF) == 2) {
         memcpy(&certificates, (char *)(uintptr_t)request->request + 96, sizeof certificates);
         memcpy(&room, (char *)(uintptr_t)request->request + 104, sizeof room);
@@ -180,9 +182,9 @@ static int ioctl_ours(unsigned long number, struct request *request)
     memcpy(&request->firmware_error, answer, 4);
     memcpy(&request->vmm_error, answer + 4, 4);
     if (error == 0) {
-        size_t table = size - 8 - RESPONSE;
-        memcpy((void *)(uintptr_t)request->response, answer + 8, RESPONSE);
-        memcpy((void *)(uintptr_t)certificates, answer + 8 + RESPONSE, table < room ? table : room);
+        size_t table = size - 8 - response;
+        memcpy((void *)(uintptr_t)request->response, answer + 8, response);
+        memcpy((void *)(uintptr_t)certificates, answer + 8 + response, table < room ? table : room);
         return 0;
     }
     errno = error;

@@ -7,6 +7,8 @@ SPDX-License-Identifier: Apache-2.0
 
 import base64
 import errno
+import glob
+import hashlib
 import json
 import os
 import socket
@@ -103,16 +105,33 @@ class Processor(threading.Thread):
         self.status = 0
         self.change = lambda report: report  # after it was signed
         self.patches = []  # before
+        self.has_device = interface == "sev-guest"
+        self.measurement, self.policy = bytes([7]) * 48, 1 << 17
+        self.secret = b"of this chip"
+        self.key_refusals, self.key_status, self.key_request = [], 0, None  # as refusals, of the ioctl for derived keys
+        self.change_key = lambda key: key
         self.calls = 0
         self.made, self.removed, self.files, self.generation, self.asked_vmpl = 0, 0, {}, 0, None
 
     def report(self, user_data, vmpl):
         self.asked_vmpl = vmpl
-        return bytes(self.change(bytearray(report_of(self.key, user_data, self.patches, vmpl))))
+        patches = [(8, struct.pack("<Q", self.policy)), (0x90, self.measurement), *self.patches]
+        return bytes(self.change(bytearray(report_of(self.key, user_data, patches, vmpl))))
+
+    def derived_key(self, content):
+        """root_key, reserved, fields, vmpl, guest_svn, tcb"""
+        if self.key_refusals:
+            error, firmware, host = self.key_refusals.pop(0)
+            return error, struct.pack("<II", firmware, host)
+        self.key_request = struct.unpack("<IIQIIQ", content[4:36])
+        bound = struct.pack("<Q", self.policy) + self.measurement + self.secret
+        return 0, bytes(8) + struct.pack("<I28x", self.key_status) + self.change_key(hashlib.sha256(bound + content[4:36]).digest())
 
     def ioctl(self, content):
         self.calls += 1
         self.free.wait()
+        if content[0] == 1:
+            return self.derived_key(content)
         if self.refusals or self.always:
             error, firmware, host = self.refusals.pop(0) if self.refusals else self.always
             return error, struct.pack("<II", firmware, host)
@@ -132,7 +151,7 @@ class Processor(threading.Thread):
 
     def answer(self, operation, path, content):
         if operation == "D":
-            return (0 if self.interface == "sev-guest" else errno.ENOENT), b""
+            return (0 if self.has_device else errno.ENOENT), b""
         if operation == "I":
             return self.ioctl(content)
         if operation == "A":
@@ -168,13 +187,13 @@ class Hardware(unittest.TestCase):
         cls.processor = Processor(cls.folder.name)
         cls.processor.start()
 
-    def node(self, tee, *arguments):
-        return Node("--tee", tee, *arguments, key=False, LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
+    def node(self, tee, *arguments, data=None):
+        return Node("--tee", tee, *arguments, data=data, key=False, LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
 
-    def refused(self, tee, *words, arguments=()):
+    def refused(self, tee, *words, arguments=(), data=None):
         """The node does not start, says why, and has not become something else."""
         with self.assertRaises(AssertionError) as caught:
-            with self.node(tee, *arguments):
+            with self.node(tee, *arguments, data=data):
                 pass
         message = str(caught.exception)
         self.assertIn("exit status", message)
@@ -362,6 +381,65 @@ class Hardware(unittest.TestCase):
         self.processor.failures = {"privlevel_floor": errno.ENOENT}
         with self.node("auto"):
             self.assertEqual(self.processor.asked_vmpl, 0)
+
+    def sealed(self, data):
+        with self.node("auto", "--seal", "on", data=data) as node:
+            self.assertEqual(node.client("").call("GET", "/health").status, 200)
+            self.assertEqual(node.stop(), 0)
+
+    def test_keys_that_the_firmware_seals_open_in_this_image_on_this_chip_alone(self):
+        for interface in ("sev-guest", "configfs-tsm"):
+            with self.subTest(interface=interface), tempfile.TemporaryDirectory() as data:
+                self.processor.good(interface)
+                self.processor.has_device = True
+                self.sealed(data)
+                self.assertEqual(self.processor.key_request, (0, 0, 9, 0, 0, 0))  # the VCEK's; policy and measurement; no TCB
+                self.sealed(data)
+                for name, value, words in (
+                    ("measurement", bytes([8]) * 48, f"sealed for measurement {'07' * 48}, this VM measures {'08' * 48}"),
+                    ("policy", 0x30000, "sealed for guest policy 0x20000, this VM has 0x30000"),
+                    ("secret", b"of another", "another processor"),
+                ):
+                    good = getattr(self.processor, name)
+                    setattr(self.processor, name, value)
+                    self.refused("auto", "store-key.sealed", words, arguments=("--seal", "on"), data=data)
+                    setattr(self.processor, name, good)
+                self.sealed(data)
+
+    def test_a_derived_key_that_does_not_come_makes_nothing(self):
+        self.processor.good("configfs-tsm")
+        with tempfile.TemporaryDirectory() as data:
+
+            def expect(*words):
+                self.refused("auto", "keys cannot be sealed or opened", *words, arguments=("--seal", "on"), data=data)
+                self.assertEqual(glob.glob(os.path.join(data, "audit")) + glob.glob(os.path.join(data, "*.sealed")), [])
+
+            expect("configfs-tsm derives no keys", "cannot open /dev/sev-guest")
+            for refusal, words in (
+                ((errno.EIO, 0x27, 0), "error 0x27 of the firmware, 0 of the host"),
+                ((errno.EIO, 0, 2), "busy"),
+                ((errno.EBUSY, 0, 0), "busy"),
+                ((errno.EAGAIN, 0, 0), "busy"),
+                ((errno.ENOTTY, 0, 0), "until this VM is restarted"),
+                ((errno.ETIMEDOUT, 0, 0), "until this VM is restarted"),
+                ((errno.EINVAL, 0, 0), "Invalid argument"),
+            ):
+                with self.subTest(refusal=refusal):
+                    self.processor.good()
+                    self.processor.key_refusals = [refusal]
+                    expect("no derived key", words)
+            self.processor.good()
+            self.processor.refusals = [(errno.EIO, 0x16, 0)]  # of the report that says what it is bound to
+            expect("no derived key", "error 0x16")
+            self.processor.good()
+            self.processor.key_status = 0x16
+            expect("status 0x16")
+            self.processor.good()
+            self.processor.change_key = lambda key: bytes(32)
+            expect("all zeros")
+            self.processor.good()
+            self.processor.change = lambda report: bytes(1184)
+            expect("no derived key", "is empty")
 
 
 if __name__ == "__main__":
