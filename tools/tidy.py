@@ -20,7 +20,7 @@ LAYERS = {
     "crypto": {"base"},
     "vm": {"base"},
     "net": {"base"},
-    "attest": {"base", "crypto"},
+    "attest": {"base", "crypto", "audit"},
     "audit": {"base", "crypto"},
     "store": {"base", "crypto"},
     "service": {"base", "crypto", "vm", "attest", "audit", "store"},

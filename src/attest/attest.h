@@ -131,6 +131,45 @@ json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object
 bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes payload,
                             struct buffer *out) MUST_CHECK;
 
+/* Evidence of the epoch with another report, made now: as attest_epoch_evidence, but the report is
+ * about `user_data`. A fresh reference. Fails with what the provider fails with, or NO_MEMORY. */
+bool attest_epoch_report(const struct attest_epoch *epoch, const struct tee *tee,
+                         const uint8_t user_data[static ATTEST_USER_DATA_BYTES], json_t **out,
+                         struct err *err) MUST_CHECK;
+/* The node's own look at evidence before it serves it. What is a matter of its clients' policy is
+ * let through, and so is whose root it is. TAMPERED. */
+bool attest_evidence_check(const json_t *evidence, int64_t now_ms, struct err *err) MUST_CHECK;
+
+/* ---- Fresh proofs: one report for many nonces (batch.c, docs/protocol.md section 7) ----
+ *
+ * The nonces are the leaves of an RFC 6962 tree; the report is about its root, its size and the
+ * epoch. So it was made after each of them was known, and vouches for the epoch's statement as the
+ * epoch's own report does. */
+
+enum {
+    ATTEST_NONCE_BYTES_MIN = 16,
+    ATTEST_NONCE_BYTES_MAX = 64,
+    ATTEST_BATCH_NONCES_MAX = 65536,
+    ATTEST_BATCH_PATH_HASHES_MAX = 16,
+};
+
+struct attest_batch { /* one nonce's place in it */
+    struct bytes nonce;
+    uint64_t index, size;
+    uint8_t root[CRYPTO_SHA256_BYTES];
+    uint8_t path[ATTEST_BATCH_PATH_HASHES_MAX * CRYPTO_SHA256_BYTES];
+    size_t path_count; /* hashes */
+};
+
+/* The hash of a nonce's leaf. */
+void attest_batch_leaf(struct bytes nonce, uint8_t out[static CRYPTO_SHA256_BYTES]);
+/* What the report of a batch is about. */
+void attest_batch_user_data(const uint8_t epoch_digest[static ATTEST_EPOCH_DIGEST_BYTES],
+                            uint64_t size, const uint8_t root[static CRYPTO_SHA256_BYTES],
+                            uint8_t out[static ATTEST_USER_DATA_BYTES]);
+/* Appends the member "batch" of fresh evidence, to an object that is open. */
+void attest_batch_put(const struct attest_batch *batch, struct buffer *out);
+
 /* ---- Verifying (the client's side) ---- */
 
 enum attest_check_outcome {
@@ -209,8 +248,10 @@ struct attest_policy {
     uint64_t mitigations_required; /* bits of the current mitigation vector, version 5 on */
     struct bytes crl;              /* DER, of the root; size 0: none */
     bool crl_required;
-    uint64_t age_ms_max; /* of the statement; 0: any */
-    struct bytes nonce;  /* that the epoch's key has to have signed; size 0: none */
+    uint64_t age_ms_max;  /* of the statement; 0: any */
+    struct bytes nonce;   /* that the epoch's key has to have signed; size 0: none */
+    bool nonce_in_report; /* it does not do that the key did: the report must have been made for it
+                           */
 };
 
 struct attest_result {

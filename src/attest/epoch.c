@@ -60,9 +60,7 @@ static bool statement_fill(struct attest_statement *statement, const struct tee 
            text_copy(statement->provider, sizeof statement->provider, tee->name, "provider", err);
 }
 
-/* The node's own look at what the clients will see. What is a matter of their policy is let
- * through, and so is whose root it is: of one that is not AMD's they will say so. */
-static bool self_verify(const struct attest_epoch *epoch, int64_t now_ms, struct err *err)
+bool attest_evidence_check(const json_t *evidence, int64_t now_ms, struct err *err)
 {
     const struct attest_policy policy = {
         .allow_any_simulated_root = true,
@@ -72,12 +70,7 @@ static bool self_verify(const struct attest_epoch *epoch, int64_t now_ms, struct
         .now_ms = now_ms,
     };
     struct attest_result result;
-    json_t *evidence = attest_epoch_evidence(epoch);
-    if (evidence == NULL) {
-        return err_set(err, ERR_NO_MEMORY, "no memory for the evidence");
-    }
     attest_evidence_verify(evidence, &policy, &result);
-    json_decref(evidence);
     for (size_t i = 0; i < result.check_count; i++) {
         if (result.checks[i].outcome == ATTEST_FAILED &&
             strcmp(result.checks[i].name, "root_pinned") != 0) {
@@ -86,6 +79,17 @@ static bool self_verify(const struct attest_epoch *epoch, int64_t now_ms, struct
         }
     }
     return true;
+}
+
+static bool self_verify(const struct attest_epoch *epoch, int64_t now_ms, struct err *err)
+{
+    json_t *evidence = attest_epoch_evidence(epoch);
+    if (evidence == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for the evidence");
+    }
+    bool ok = attest_evidence_check(evidence, now_ms, err);
+    json_decref(evidence);
+    return ok;
 }
 
 static bool open_in(struct attest_epoch *epoch, const struct tee *tee,
@@ -184,13 +188,13 @@ static json_t *base64_json(struct bytes in)
     return json;
 }
 
-static json_t *certificates_json(const struct attest_epoch *epoch)
+static json_t *certificates_json(struct bytes collected)
 {
     struct bytes certificates[CHAIN_CERTIFICATES_MAX];
     size_t count = 0;
     json_t *array = json_array();
     /* A provider's malformed chain becomes an empty one, and the self-verification says so. */
-    if (!chain_split(buffer_bytes(&epoch->certificates), certificates, &count)) {
+    if (!chain_split(collected, certificates, &count)) {
         return array;
     }
     for (size_t i = 0; array != NULL && i < count; i++) {
@@ -202,15 +206,43 @@ static json_t *certificates_json(const struct attest_epoch *epoch)
     return array;
 }
 
-json_t *attest_epoch_evidence(const struct attest_epoch *epoch)
+/* report NULL: none. */
+static json_t *evidence_json(const struct attest_epoch *epoch, const uint8_t *raw,
+                             struct bytes certificates)
 {
     struct bytes text = buffer_bytes(&epoch->text);
-    json_t *report = epoch->has_report ? base64_json(bytes_of(epoch->report, sizeof epoch->report))
-                                       : json_null();
+    json_t *report = raw != NULL ? base64_json(bytes_of(raw, ATTEST_REPORT_BYTES)) : json_null();
     /* "o" takes the references over, also when it fails; a NULL makes it fail. */
     return json_pack("{s:s, s:s%, s:o, s:o}", "provider", epoch->statement.provider, "statement",
                      (const char *)text.ptr, text.size, "report", report, "certificates",
-                     certificates_json(epoch));
+                     certificates_json(certificates));
+}
+
+json_t *attest_epoch_evidence(const struct attest_epoch *epoch)
+{
+    return evidence_json(epoch, epoch->has_report ? epoch->report : NULL,
+                         buffer_bytes(&epoch->certificates));
+}
+
+bool attest_epoch_report(const struct attest_epoch *epoch, const struct tee *tee,
+                         const uint8_t user_data[static ATTEST_USER_DATA_BYTES], json_t **out,
+                         struct err *err)
+{
+    uint8_t report[ATTEST_REPORT_BYTES];
+    struct buffer certificates;
+    buffer_init(&certificates, ATTEST_CERTIFICATES_BYTES_MAX);
+    json_t *evidence = NULL;
+    bool ok = tee->report(tee->context, user_data, report, &certificates, err) ||
+              err_wrap(err, "the provider %s", tee->name);
+    if (ok) {
+        evidence = evidence_json(epoch, report, buffer_bytes(&certificates));
+        ok = evidence != NULL || err_set(err, ERR_NO_MEMORY, "no memory for the evidence");
+    }
+    buffer_release(&certificates);
+    if (ok) {
+        *out = evidence;
+    }
+    return ok;
 }
 
 bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes payload,

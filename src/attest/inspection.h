@@ -31,6 +31,7 @@ enum {
     HAVE_LINE = 1 << 8,      /* the processor line */
     HAVE_SIGNATURE = 1 << 9, /* R and S */
     HAVE_ISSUERS = 1 << 10,  /* the certificates name each other */
+    HAVE_BATCH = 1 << 11,    /* of nonces: read, or known not to be there */
 };
 
 struct inspection {
@@ -58,7 +59,9 @@ struct inspection {
     struct report report;
     enum attest_line line;
     uint8_t signature[REPORT_P1363_BYTES];
-    struct bytes nonces[2]; /* that the epoch's key signed, beside the key and alone */
+    bool has_batch;
+    struct attest_batch batch; /* all zero without */
+    struct bytes nonces[2];    /* that the epoch's key signed, beside the key and alone */
 };
 
 struct inspection_check {
@@ -102,6 +105,10 @@ bool inspection_is_amd_root(const struct inspection *inspection, enum attest_lin
 bool inspection_key_binding(struct inspection *inspection, struct attest_check *check);
 bool inspection_nonce_binding(struct inspection *inspection, struct attest_check *check);
 bool inspection_nonce(struct inspection *inspection, struct attest_check *check);
+
+/* batch.c */
+bool inspection_batch_format(struct inspection *inspection, struct attest_check *check);
+bool inspection_batch_inclusion(struct inspection *inspection, struct attest_check *check);
 
 /* The tables of all checks, in the order in which they run. */
 struct inspection_table {

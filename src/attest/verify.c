@@ -147,10 +147,14 @@ static bool check_report_data(struct inspection *inspection, struct attest_check
         return inspection_pass_by(check, "there is only a report: it says nothing of a key");
     }
     crypto_sha512(inspection->statement_text, expected);
+    if (inspection->has_batch) {
+        attest_batch_user_data(expected, inspection->batch.size, inspection->batch.root, expected);
+    }
     return bytes_equal(
                bytes_of(expected, sizeof expected),
                bytes_of(inspection->report.report_data, sizeof inspection->report.report_data))
-               ? inspection_pass(check, "the SHA-512 of the statement")
+               ? inspection_pass(check, inspection->has_batch ? "the SHA-512 of statement and batch"
+                                                              : "the SHA-512 of the statement")
                : inspection_fail(check,
                                  "the report was made for something else than this statement");
 }
@@ -163,7 +167,10 @@ static const struct inspection_check first_checks[] = {
 };
 
 static const struct inspection_check last_checks[] = {
-    {"report_data", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT | HAVE_REPORT, check_report_data},
+    {"batch_format", ATTEST_FORMAT, HAVE_EVIDENCE, inspection_batch_format},
+    {"batch_inclusion", ATTEST_CRYPTOGRAPHY, HAVE_BATCH, inspection_batch_inclusion},
+    {"report_data", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT | HAVE_REPORT | HAVE_BATCH,
+     check_report_data},
     {"key_binding", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT, inspection_key_binding},
     {"nonce_binding", ATTEST_CRYPTOGRAPHY, HAVE_STATEMENT, inspection_nonce_binding},
     {"nonce", ATTEST_POLICY, HAVE_STATEMENT, inspection_nonce},

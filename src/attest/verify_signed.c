@@ -9,6 +9,7 @@
 #include "attest/inspection.h"
 #include "base/json.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define KEY_DOMAIN "wasm-hypervisor/1 request key"
@@ -168,6 +169,13 @@ bool inspection_nonce(struct inspection *inspection, struct attest_check *check)
     struct bytes wanted = inspection->policy->nonce;
     if (wanted.size == 0) {
         return inspection_pass_by(check, "the policy names none");
+    }
+    if (bytes_equal(inspection->batch.nonce, wanted)) {
+        return inspection_pass(check, "the report was made for it, among %" PRIu64,
+                               inspection->batch.size);
+    }
+    if (inspection->policy->nonce_in_report) {
+        return inspection_fail(check, "the report was not made for the nonce that was sent");
     }
     for (size_t i = 0; i < sizeof inspection->nonces / sizeof inspection->nonces[0]; i++) {
         if (bytes_equal(inspection->nonces[i], wanted)) {

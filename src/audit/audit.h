@@ -42,6 +42,20 @@ bool audit_inclusion_verify(uint64_t index, uint64_t size,
 bool audit_consistency_verify(uint64_t old_size, uint64_t new_size, struct bytes proof,
                               struct bytes old_root, struct bytes new_root);
 
+/* A tree over leaves that are in no log (tree_memory.c), for proofs of all of them. Immutable. */
+struct audit_memory_tree;
+enum { AUDIT_MEMORY_LEAVES_MAX = 65536, AUDIT_MEMORY_PROOF_HASHES_MAX = 16 };
+
+/* count: 1 to AUDIT_MEMORY_LEAVES_MAX; leaf_hashes: count * 32 bytes. NULL: no memory. */
+struct audit_memory_tree *audit_memory_tree_new(const uint8_t *leaf_hashes, size_t count);
+void audit_memory_tree_free(struct audit_memory_tree *tree); /* NULL is fine */
+void audit_memory_tree_root(const struct audit_memory_tree *tree,
+                            uint8_t out[static AUDIT_HASH_BYTES]);
+/* The inclusion proof of a leaf; how many hashes it has. */
+size_t
+audit_memory_tree_prove(const struct audit_memory_tree *tree, size_t index,
+                        uint8_t proof[static AUDIT_MEMORY_PROOF_HASHES_MAX * AUDIT_HASH_BYTES]);
+
 /* ---- Checkpoints and tlog-proofs (C2SP signed-note, tlog-checkpoint, tlog-proof) ---- */
 
 enum {

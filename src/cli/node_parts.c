@@ -329,6 +329,7 @@ static struct service_config service_settings(const struct config *config)
     out.attester_calls_per_minute = (uint32_t)config_number(config, CONFIG_ATTEST_CALLS);
     out.attester_burst = (uint32_t)config_number(config, CONFIG_ATTEST_BURST);
     out.attester_retry_ms = config_number(config, CONFIG_ATTEST_RETRY) * 1000;
+    out.fresh_waiting_max = (uint32_t)config_number(config, CONFIG_ATTEST_WAITING);
     out.fresh_wait_max_ms = config_number(config, CONFIG_ATTEST_WAIT) * 1000;
     out.require_api_key = config_number(config, CONFIG_SERVER_API_KEYS) == 1;
     out.executions_per_second_per_key =
@@ -417,11 +418,12 @@ static bool first_key_make(struct node *node, struct err *err)
     return ok;
 }
 
-/* A tee in which a thread is left stays until the process ends. */
+/* A tee in which a thread is left stays until the process ends, with what it borrowed. */
 void node_service_close(struct node *node)
 {
     if (!service_close(node->service)) {
         node->tee = (struct tee){0};
+        buffer_init(&node->tee_certificates, 0);
     }
     node->service = NULL;
 }

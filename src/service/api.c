@@ -17,11 +17,11 @@
 
 enum {
     API_ALLOW_CHARS_MAX = 64,
-    API_INLINE_BYTES_MAX = 16384, /* JSON up to here is parsed on the loop's thread */
-    API_KEYS_BODY_BYTES_MAX = 4096,
+    API_INLINE_BYTES_MAX = 16384,    /* JSON up to here is parsed on the loop's thread */
+    API_NONCE_BODY_BYTES_MAX = 4096, /* /keys and /attestation */
     /* All of them: a key pair and a signature take 40 us, and waking a worker for them and being
      * woken by it costs nearly as much again. */
-    API_KEYS_INLINE_BYTES_MAX = API_KEYS_BODY_BYTES_MAX + 1,
+    API_KEYS_INLINE_BYTES_MAX = API_NONCE_BODY_BYTES_MAX + 1,
     /* What an execute body may hold beside its base64. */
     API_EXECUTE_EXTRA_BYTES = 1024 * 1024,
     NS_PER_US = 1000,
@@ -42,6 +42,8 @@ const struct route api_routes[] = {
     {"GET", "/verify/{id}", 0, false, 0, NULL, verify_show,
      "Check a commitment against the audit log", NULL},
     {"GET", "/attestation", 0, false, 0, NULL, health_attestation, "The node's evidence", NULL},
+    {"POST", "/attestation", 0, true, 0, batches_watch, batches_ask,
+     "Evidence with a report that is made for a nonce", NULL},
     {"GET", "/log/checkpoint", 0, false, 0, NULL, log_read_checkpoint,
      "The audit log's signed checkpoint", NULL},
     {"GET", "/log/tile/{+tile}", 0, false, 0, NULL, log_read_tile,
@@ -262,8 +264,8 @@ static size_t body_bytes_max(const struct service *service, const struct route *
     if (!route->takes_json) {
         return 0;
     }
-    if (route->handle == keys_create) {
-        return API_KEYS_BODY_BYTES_MAX;
+    if (route->handle == keys_create || route->handle == batches_ask) {
+        return API_NONCE_BODY_BYTES_MAX;
     }
     size_t sealed = service->config.module_bytes_max + EXECUTE_ARGUMENTS_BYTES_MAX;
     return sealed / 3 * 4 + API_EXECUTE_EXTRA_BYTES;

@@ -30,6 +30,7 @@ const struct service_config service_config_default = {
     .attester_burst = 1,
     .attester_retry_ms = 30 * 1000,
     .fresh_wait_max_ms = 10 * 1000,
+    .fresh_waiting_max = 10000,
     .webhook_retry_ms = 10000,
     .require_api_key = true,
     .executions_per_second_per_key = 5000,

@@ -10,6 +10,7 @@
 #define SERVICE_INTERNAL_H
 
 #include "service/auth.h"
+#include "service/batches.h"
 #include "service/door.h"
 #include "service/metrics.h"
 #include "service/module_cache.h"
@@ -29,6 +30,7 @@ struct service {
     struct request_keys *keys;
     struct attester *attester;
     struct epochs *epochs;
+    struct batches *batches;
     struct scheduler *scheduler;
     struct session_table *sessions;
     struct idempotency *idempotency;
@@ -73,6 +75,7 @@ struct api_call { /* one request; lives in the exchange's arena */
     bool is_replay;       /* answered as a request with its Idempotency-Key was before */
     bool needs_disk;      /* it must not be handled on the loop's thread */
     struct session_waiter waiter;
+    struct batch_waiter *batch;            /* of a fresh proof; NULL: none, or no memory */
     void (*resume)(struct api_call *call); /* what goes on when waiting is over */
     bool is_gone;
     bool has_session;

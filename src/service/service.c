@@ -80,6 +80,10 @@ static bool open_epochs(struct service *service, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "no memory for the attester");
     }
     epochs.attester = service->attester;
+    service->batches = batches_new(service);
+    if (service->batches == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for fresh proofs");
+    }
     return epochs_open(&epochs, &service->epochs, err) && attester_start(service->attester, err);
 }
 
@@ -135,6 +139,7 @@ static bool service_free(struct service *service)
 {
     scheduler_close(service->scheduler);
     bool ok = attester_close(service->attester);
+    batches_close(service->batches);
     epochs_close(service->epochs);
     auth_close(service->auth);
     door_close(service->door);
@@ -237,6 +242,7 @@ static void tick_job(void *context)
     uint64_t now_ns = clock_monotonic_ns(service->parts.clock);
     request_keys_expire(service->keys);
     module_cache_expire(service->modules);
+    batches_tick(service->batches);
     if (!auth_reload(service->auth, &err)) {
         log_write(LOG_ERROR, "api_keys_not_reloaded", NULL, "%s", err.message);
     }

@@ -44,6 +44,7 @@ struct service_config { /* from config.yaml, environment and flags: config.h; ev
     uint32_t attester_burst;            /* so many of them at once */
     uint64_t attester_retry_ms;         /* none for so long after one that failed */
     uint64_t fresh_wait_max_ms;         /* for a fresh proof; then OVERLOADED */
+    uint32_t fresh_waiting_max;         /* so many callers at once; then OVERLOADED */
     uint64_t webhook_retry_ms;          /* before the second try; six times that before the third */
     bool require_api_key;
     /* Requests per second, each 0: not limited. A quota is what limit_window_s of them bring. */

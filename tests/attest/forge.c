@@ -344,6 +344,34 @@ json_t *forge_signed(const json_t *evidence, const struct crypto_signer *key, js
     return signed_object;
 }
 
+void forge_batch(struct forge *forge, const struct attest_batch *batch)
+{
+    struct err err;
+    struct buffer text;
+    uint8_t digest[CRYPTO_SHA512_BYTES];
+    buffer_init(&text, 65536);
+    cr_assert(attest_statement_write(&forge->statement, &text, &err), "%s", err.message);
+    crypto_sha512(buffer_bytes(&text), digest);
+    buffer_release(&text);
+    attest_batch_user_data(digest, batch->size, batch->root, forge->report.report_data);
+    forge->keep_report_data = true;
+}
+
+void forge_put_batch(json_t *evidence, const struct attest_batch *batch)
+{
+    struct err err;
+    struct buffer text;
+    json_t *object = NULL;
+    buffer_init(&text, 65536);
+    json_put_open(&text);
+    attest_batch_put(batch, &text);
+    json_put_close(&text);
+    cr_assert(json_text_parse(buffer_bytes(&text), &object, &err), "%s", err.message);
+    json_object_set(evidence, "batch", json_object_get(object, "batch"));
+    json_decref(object);
+    buffer_release(&text);
+}
+
 json_t *forge_key_answer(json_t *evidence, const struct crypto_signer *key, const char *nonce)
 {
     static const char *const members[] = {"request_id", "public_key", "key_derivation_salt",

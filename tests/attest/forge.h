@@ -58,6 +58,10 @@ json_t *forge_evidence(const struct forge *forge);
 struct crypto_signer *forge_epoch_key(struct forge *forge);
 json_t *forge_signed(const json_t *evidence, const struct crypto_signer *key, json_t *payload);
 json_t *forge_key_answer(json_t *evidence, const struct crypto_signer *key, const char *nonce);
+/* The report becomes one of that batch; afterwards the statement stays as it is. The member "batch"
+ * is put into evidence. */
+void forge_batch(struct forge *forge, const struct attest_batch *batch);
+void forge_put_batch(json_t *evidence, const struct attest_batch *batch);
 /* A revocation list of the forged root; appends its DER. next_ms 0: it does not say. */
 struct forge_crl {
     int64_t last_ms, next_ms;

@@ -289,6 +289,33 @@ static void nonce_wanted(struct vector *v)
     v->policy.nonce = bytes_of(other, 8);
 }
 
+static struct attest_batch alone(void)
+{
+    struct attest_batch batch = {.nonce = bytes_of(other, 16), .size = 1};
+    attest_batch_leaf(batch.nonce, batch.root);
+    return batch;
+}
+
+static void batch_of_one(struct vector *v)
+{
+    const struct attest_batch batch = alone();
+    forge_batch(&v->forge, &batch);
+}
+
+static void second_of_one(struct vector *v)
+{
+    struct attest_batch batch = alone();
+    batch.index = 1;
+    forge_put_batch(v->evidence, &batch);
+}
+
+static void other_nonce(struct vector *v)
+{
+    struct attest_batch batch = alone();
+    batch.nonce = bytes_of(other, 17);
+    forge_put_batch(v->evidence, &batch);
+}
+
 static const struct row rows[] = {
     {"evidence_format", NULL, no_report},
     {"provider", abacus, NULL},
@@ -335,6 +362,8 @@ static const struct row rows[] = {
     {"firmware_version", newer_firmware_wanted, NULL},
     {"tcb_floor", newer_microcode_wanted, NULL},
     {"age", younger_wanted, NULL},
+    {"batch_format", batch_of_one, second_of_one},
+    {"batch_inclusion", batch_of_one, other_nonce},
     {"report_data", NULL, statement_with_a_space},
     {"key_binding", own_epoch_key, other_key_than_signed},
     {"nonce_binding", own_epoch_key, nonce_signed_as_receipt},

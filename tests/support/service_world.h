@@ -49,6 +49,7 @@ struct world {
     struct audit_log *log;
     struct audit_recovery recovery;
     struct store *store;
+    bool (*tee_new)(struct tee *out); /* set it before a world_start; NULL: none */
     struct tee tee;
     struct outgoing webhooks; /* set it before a world_start */
     struct service_memory memory;
@@ -102,7 +103,11 @@ static inline void world_start(struct world *world)
         world_add_key(world, STORE_SCOPE_EXECUTE, 0, &world->revoked);
         WORLD_CHECK(store_revoke_api_key(world->store, world->revoked.id, &err));
     }
-    tee_none_new(&world->tee);
+    if (world->tee_new == NULL) {
+        tee_none_new(&world->tee);
+    } else {
+        WORLD_CHECK(world->tee_new(&world->tee));
+    }
     service_memory_init(&world->memory, world->config.memory_budget_bytes);
     struct service_parts parts = {.memory = &world->memory,
                                   .log = world->log,
@@ -120,9 +125,10 @@ static inline void world_start(struct world *world)
     }
 }
 
-/* config NULL: the default with two workers. clock NULL: the system's. */
-static inline void world_open_with(struct world *world, const struct service_config *config,
-                                   const struct clock *clock, world_log_open *open_log)
+/* config NULL: the default with two workers. clock NULL: the system's. A world_start has to follow.
+ */
+static inline void world_prepare(struct world *world, const struct service_config *config,
+                                 const struct clock *clock, world_log_open *open_log)
 {
     char path[128];
     struct err err;
@@ -138,6 +144,12 @@ static inline void world_open_with(struct world *world, const struct service_con
     WORLD_CHECK(mkdtemp(world->directory) != NULL);
     world_path(world, "log", path);
     WORLD_CHECK(audit_log_init(path, "test.example/log", world->clock, &err));
+}
+
+static inline void world_open_with(struct world *world, const struct service_config *config,
+                                   const struct clock *clock, world_log_open *open_log)
+{
+    world_prepare(world, config, clock, open_log);
     world_start(world);
 }
 
@@ -149,10 +161,12 @@ static inline void world_open(struct world *world, const struct service_config *
 
 static inline void world_stop(struct world *world)
 {
-    service_close(world->service);
+    bool is_back = service_close(world->service);
     audit_log_close(world->log);
     store_close(world->store);
-    world->tee.free(world->tee.context);
+    if (is_back) { /* the firmware has nothing of the tee any more */
+        world->tee.free(world->tee.context);
+    }
     world->service = NULL;
 }
 
