@@ -30,17 +30,22 @@ bool json_text_parse(struct bytes text, json_t **out, struct err *err) MUST_CHEC
 size_t json_memory(const json_t *value);
 /* The most that parsing so many bytes may take at a time, the result included. */
 size_t json_parse_memory_max(size_t text_bytes);
-/* The same in pieces, so that a large text cannot keep a thread. Unless it copies_all, strings of
- * JSON_LONG_BYTES_MIN and more without escapes that are members of the outermost object, up to
- * JSON_LONGS_MAX of them, are not copied: an empty string stands in for each, and
- * json_parser_string tells what it stands for; all others have JSON_COPIED_BYTES_MAX together. */
+/* The same in pieces, so that a large text cannot keep a thread. Strings of JSON_LONG_BYTES_MIN and
+ * more, up to JSON_LONGS_MAX of them, may be made no values: an empty string stands in for each,
+ * and json_parser_string tells what it stands for. */
+enum json_longs {
+    JSON_NO_LONGS,
+    JSON_LONGS_ANYWHERE, /* escaped ones, too, which the parser keeps */
+    JSON_LONG_MEMBERS,   /* members of the outermost object without escapes; all other strings have
+                            JSON_COPIED_BYTES_MAX together */
+};
 struct json_parser;
 struct json_long {
     const json_t *stand_in;
     struct bytes text;
 };
 /* NULL: no memory. The text must live as long as the parser. */
-struct json_parser *json_parser_new(struct bytes text, bool copies_all);
+struct json_parser *json_parser_new(struct bytes text, enum json_longs longs);
 /* Reads about so many bytes. Fails as json_text_parse; then, and when it is done, no more steps. */
 bool json_parser_step(struct json_parser *parser, size_t bytes, bool *is_done,
                       struct err *err) MUST_CHECK;

@@ -7,7 +7,7 @@
  *
  * Containers that are open lie on a stack of JSON_DEPTH_MAX. A string is scanned to its end, which
  * may take many steps; if nothing in it is escaped, it is then copied from the text, or, if it is a
- * long member of the outermost object, not copied at all.
+ * long one (enum json_longs), not copied at all.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -42,7 +42,7 @@ struct level {
 
 struct json_parser {
     struct reader reader;
-    bool copies_all;
+    enum json_longs mode;
     enum expect expect;
     size_t depth;
     size_t count; /* of commas and opening brackets */
@@ -58,6 +58,7 @@ struct json_parser {
     const char *reason; /* why it is no JSON */
     bool has_no_memory;
     struct json_long longs[JSON_LONGS_MAX];
+    struct buffer kept[JSON_LONGS_MAX]; /* of those with escapes */
     size_t long_count;
     size_t copied; /* bytes of the other strings */
 };
@@ -222,8 +223,12 @@ static bool read_escape(struct json_parser *parser)
     static const char names[] = "\"\\/bfnrt";
     static const char bytes[] = "\"\\/\b\f\n\r\t";
     const uint8_t *begin = parser->string;
+    size_t size = (size_t)(parser->reader.ptr - begin);
     parser->has_escapes = true;
-    buffer_append(&parser->unescaped, begin, (size_t)(parser->reader.ptr - begin));
+    if (parser->unescaped.size + size >= JSON_LONG_BYTES_MIN) {
+        buffer_expect(&parser->unescaped, size + reader_left(&parser->reader)); /* never again */
+    }
+    buffer_append(&parser->unescaped, begin, size);
     uint8_t letter = byte_at(parser, 1);
     const char *name = letter == 0 ? NULL : strchr(names, letter);
     if (letter == 'u') {
@@ -275,22 +280,31 @@ static bool put_key(struct json_parser *parser, struct bytes text)
 static bool count_copy(struct json_parser *parser, struct bytes text)
 {
     parser->copied += text.size;
-    return parser->copies_all || parser->copied <= JSON_COPIED_BYTES_MAX ||
+    return parser->mode != JSON_LONG_MEMBERS || parser->copied <= JSON_COPIED_BYTES_MAX ||
            bad(parser, "strings that are too long");
+}
+
+static bool is_long(const struct json_parser *parser, struct bytes text)
+{
+    bool is_member =
+        !parser->has_escapes && parser->depth == 1 && json_is_object(parser->levels[0].container);
+    return text.size >= JSON_LONG_BYTES_MIN && parser->long_count < JSON_LONGS_MAX &&
+           (parser->mode == JSON_LONGS_ANYWHERE ||
+            (parser->mode == JSON_LONG_MEMBERS && is_member));
 }
 
 static bool put_string(struct json_parser *parser, struct bytes text)
 {
     const char *chars = text.size == 0 ? "" : (const char *)text.ptr;
-    bool is_long = text.size >= JSON_LONG_BYTES_MIN && !parser->copies_all &&
-                   !parser->has_escapes && parser->depth == 1 &&
-                   json_is_object(parser->levels[0].container) &&
-                   parser->long_count < JSON_LONGS_MAX;
-    if (!is_long) {
+    if (!is_long(parser, text)) {
         return count_copy(parser, text) &&
                put_value(parser, json_stringn_nocheck(chars, text.size));
     }
     json_t *stand_in = json_string_nocheck("");
+    if (parser->has_escapes) {
+        parser->kept[parser->long_count] = parser->unescaped;
+        buffer_init(&parser->unescaped, 0); /* transferred */
+    }
     parser->longs[parser->long_count++] = (struct json_long){stand_in, text};
     return put_value(parser, stand_in);
 }
@@ -317,7 +331,7 @@ static bool begin_string(struct json_parser *parser, bool is_key)
     parser->has_escapes = false;
     parser->string = parser->reader.ptr;
     buffer_init(&parser->unescaped,
-                parser->copies_all ? SIZE_MAX / 2 : (size_t)JSON_COPIED_BYTES_MAX);
+                parser->mode != JSON_LONG_MEMBERS ? SIZE_MAX / 2 : (size_t)JSON_COPIED_BYTES_MAX);
     return true;
 }
 
@@ -572,6 +586,9 @@ static void parser_release(struct json_parser *parser)
     }
     json_decref(parser->value);
     buffer_release_wiped(&parser->unescaped);
+    for (size_t i = 0; i < parser->long_count; i++) {
+        buffer_release_wiped(&parser->kept[i]);
+    }
 }
 
 static bool parser_step(struct json_parser *parser, size_t bytes, bool *is_done, struct err *err)
@@ -586,12 +603,12 @@ static bool parser_step(struct json_parser *parser, size_t bytes, bool *is_done,
     return true;
 }
 
-struct json_parser *json_parser_new(struct bytes text, bool copies_all)
+struct json_parser *json_parser_new(struct bytes text, enum json_longs longs)
 {
     struct json_parser *parser = HEAP_NEW(struct json_parser);
     if (parser != NULL) {
         parser->reader = reader_of(text);
-        parser->copies_all = copies_all;
+        parser->mode = longs;
     }
     return parser;
 }
@@ -626,7 +643,7 @@ void json_parser_free(struct json_parser *parser)
 
 bool json_text_parse(struct bytes text, json_t **out, struct err *err)
 {
-    struct json_parser parser = {.reader = reader_of(text), .copies_all = true};
+    struct json_parser parser = {.reader = reader_of(text)};
     bool is_done;
     bool ok = parser_step(&parser, SIZE_MAX, &is_done, err);
     if (ok) {

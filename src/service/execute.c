@@ -289,18 +289,19 @@ static bool begin_parsing(struct session *session, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "no memory to parse the arguments");
     }
     opening->charged = parsing;
-    opening->parser = json_parser_new(bytes_of(opening->out, opening->done), true);
+    opening->parser = json_parser_new(bytes_of(opening->out, opening->done), JSON_LONGS_ANYWHERE);
     return opening->parser != NULL ||
            err_set(err, ERR_NO_MEMORY, "no memory to parse the arguments");
 }
 
-/* The session takes over what was parsed. */
+/* The session takes over what was parsed, and the parser: long texts are not in it. */
 static bool end_parsing(struct session *session, struct err *err)
 {
-    struct session_opening *opening = &session->program.opening;
+    struct session_program *program = &session->program;
+    struct session_opening *opening = &program->opening;
     json_t *arguments = json_incref((json_t *)(uintptr_t)json_parser_value(opening->parser));
-    json_parser_free(opening->parser);
-    budget_release(&session->budget, opening->charged);
+    program->json = opening->parser;
+    program->json_charged = opening->charged;
     *opening = (struct session_opening){0};
     if (!execute_request_set_arguments(&session->request, arguments, &session->budget)) {
         json_decref(arguments);
@@ -351,7 +352,7 @@ static bool check_program(struct session *session, struct err *err)
     }
     program->type = found.type.func;
     return buffers_check_result(session, &program->type, err) &&
-           values_parse(session->request.arguments, &program->type, &program->arena,
+           values_parse(session->request.arguments, program->json, &program->type, &program->arena,
                         &program->arguments, &program->argument_count, err);
 }
 
@@ -389,7 +390,10 @@ static enum scheduler_verdict step_read_buffers(struct session *session,
                              READ_BYTES_PER_STEP, &is_done, &err)) {
         return fail_engine(session, &err);
     }
-    session->phase = is_done ? PHASE_LINK : PHASE_READ_BUFFERS;
+    if (is_done) {
+        session_release_json(session);
+        session->phase = PHASE_LINK;
+    }
     return SCHEDULER_AGAIN;
 }
 

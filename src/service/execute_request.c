@@ -501,8 +501,10 @@ struct execute_intake *execute_intake_new(struct bytes body, const struct servic
     if (intake == NULL) {
         return NULL;
     }
-    *intake = (struct execute_intake){
-        .config = config, .arena = arena, .out = out, .parser = json_parser_new(body, false)};
+    *intake = (struct execute_intake){.config = config,
+                                      .arena = arena,
+                                      .out = out,
+                                      .parser = json_parser_new(body, JSON_LONG_MEMBERS)};
     arena_init(&intake->request.sealed, arena->budget);
     if (intake->parser == NULL) {
         heap_free(intake);

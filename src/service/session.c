@@ -107,6 +107,15 @@ struct session *session_new(struct service *service, const char *owner)
     return session;
 }
 
+void session_release_json(struct session *session)
+{
+    struct session_program *program = &session->program;
+    json_parser_free(program->json);
+    budget_release(&session->budget, program->json_charged);
+    program->json = NULL;
+    program->json_charged = 0;
+}
+
 void session_release_program(struct session *session)
 {
     struct session_program *program = &session->program;
@@ -119,6 +128,7 @@ void session_release_program(struct session *session)
     crypto_sha256_free(program->opening.hash);
     json_parser_free(program->opening.parser);
     budget_release(&session->budget, program->opening.charged);
+    session_release_json(session);
     arena_release_wiped(&program->rest);
     memset(program, 0, sizeof(*program));
     crypto_p256_free(session->key.key);

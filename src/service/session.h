@@ -80,14 +80,16 @@ struct session_program { /* all NULL until made; released in reverse */
     bool is_suspended; /* a stop has to interrupt it */
     struct vm_func_type type;
     const struct vm_func *function;
-    struct arena arena; /* secret: of the next ones */
+    struct arena arena;       /* secret: of the next ones */
+    struct json_parser *json; /* of the arguments that were sealed, until they are read */
+    size_t json_charged;
     struct values_argument *arguments;
     uint32_t argument_count;
     uint32_t buffer;    /* the next argument to look at in PHASE_ALLOCATE */
     uint32_t *pointers; /* of the buffers, by argument */
     bool is_allocated;  /* there is room for it, where `sent` of its bytes are */
     size_t sent;
-    struct arena rest;  /* of the module, while it is given back */
+    struct arena rest; /* of the module, while it is given back */
 };
 
 struct session_outcome {
@@ -203,6 +205,8 @@ enum session_state session_state(const struct session *session);
 int64_t session_now_ms(const struct session *session);
 /* Gives back what only a running program needs: instance, module, private key, arguments. */
 void session_release_program(struct session *session);
+/* What reading the sealed arguments held, once they are read. */
+void session_release_json(struct session *session);
 /* A piece of it; true when nothing large is left, and session_release_program is quick. */
 bool session_release_some(struct session *session);
 /* Wipes and gives back the arena, with all that the request was: before the slot is given on. */

@@ -352,7 +352,14 @@ static bool parse_scalar(const struct argument_source *source, enum vm_type type
     return ok || argument_error(err, source->position, what);
 }
 
-bool values_parse(const json_t *arguments, const struct vm_func_type *type, struct arena *arena,
+static struct bytes text_of(const struct json_parser *json, const json_t *string)
+{
+    return json != NULL ? json_parser_string(json, string)
+                        : bytes_of(json_string_value(string), json_string_length(string));
+}
+
+bool values_parse(const json_t *arguments, const struct json_parser *json,
+                  const struct vm_func_type *type, struct arena *arena,
                   struct values_argument **out, uint32_t *count, struct err *err)
 {
     uint32_t argument_count = (uint32_t)json_array_size(arguments);
@@ -376,8 +383,7 @@ bool values_parse(const json_t *arguments, const struct vm_func_type *type, stru
             return argument_error(err, i, "bytes and string need two i32 parameters");
         }
         if (is_buffer) {
-            parsed[i].text =
-                bytes_of(json_string_value(source.value), json_string_length(source.value));
+            parsed[i].text = text_of(json, source.value);
             parsed[i].is_base64 = strcmp(source.type, "bytes") == 0;
         } else if (!parse_scalar(&source, type->types[param], &parsed[i].value, err)) {
             return false;

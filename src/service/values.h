@@ -10,6 +10,7 @@
 #define SERVICE_VALUES_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "vm/vm.h"
 
 #include <jansson.h>
@@ -31,9 +32,11 @@ struct values_argument {
 bool values_check_form(const json_t *arguments, bool reads_base64, struct err *err) MUST_CHECK;
 
 /* Converts for a function of that type. `arguments` has passed values_check_form. *count elements
- * for param_count parameters (a buffer takes two i32). What is in buffers is to be read yet, while
+ * for param_count parameters (a buffer takes two i32). json: who has their long texts; NULL: they
+ * have them. What is in buffers is to be read yet, while
  * the JSON is there. INVALID_ARGUMENTS, NO_MEMORY. */
-bool values_parse(const json_t *arguments, const struct vm_func_type *type, struct arena *arena,
+bool values_parse(const json_t *arguments, const struct json_parser *json,
+                  const struct vm_func_type *type, struct arena *arena,
                   struct values_argument **out, uint32_t *count, struct err *err) MUST_CHECK;
 /* About so many bytes of the buffers' texts; *is_done when all is read. INVALID_ARGUMENTS,
  * NO_MEMORY.

@@ -287,7 +287,7 @@ Test(base_json, thousandths_are_the_shortest_form_of_their_number)
 
 static json_t *parse_in_pieces(struct bytes text, size_t bytes, size_t *steps, struct err *err)
 {
-    struct json_parser *parser = json_parser_new(text, true);
+    struct json_parser *parser = json_parser_new(text, JSON_NO_LONGS);
     bool is_done = false;
     for (*steps = 0; !is_done; ++*steps) {
         if (!json_parser_step(parser, bytes, &is_done, err)) {
@@ -387,10 +387,43 @@ static struct buffer long_strings(size_t first, const char *escape, size_t secon
     return text;
 }
 
+/* In any container, escaped or not: what it stands for is the same. */
+Test(base_json, long_strings_anywhere_are_no_values_and_all_there)
+{
+    for (int has_escape = 0; has_escape < 2; has_escape++) {
+        struct buffer text;
+        buffer_init(&text, 2 << 20);
+        buffer_append_string(&text, "[{\"value\":\"");
+        for (int i = 0; i < 1 << 20; i++) {
+            buffer_append_u8(&text, 'a');
+        }
+        buffer_append_string(&text, has_escape ? "\\nb\\u00e9" : "bc");
+        buffer_append_string(&text, "\"},\"short\\n\"]");
+        struct json_parser *parser = json_parser_new(buffer_bytes(&text), JSON_LONGS_ANYWHERE);
+        struct err err;
+        bool is_done = false;
+        while (!is_done) {
+            cr_assert(json_parser_step(parser, 10000, &is_done, &err), "%s", err.message);
+        }
+        const json_t *value =
+            json_object_get(json_array_get(json_parser_value(parser), 0), "value");
+        cr_expect_eq(json_string_length(value), 0);
+        struct bytes found = json_parser_string(parser, value);
+        struct bytes end = bytes_of_string(has_escape ? "a\nb\xc3\xa9" : "abc");
+        cr_assert_eq(found.size, (1 << 20) + end.size - 1);
+        cr_expect_eq(found.ptr[0], 'a');
+        cr_expect(bytes_equal(bytes_of(found.ptr + found.size - end.size, end.size), end));
+        cr_expect_str_eq(json_string_value(json_array_get(json_parser_value(parser), 1)),
+                         "short\n");
+        json_parser_free(parser);
+        buffer_release(&text);
+    }
+}
+
 static bool long_is_copied(size_t first, const char *escape, size_t second, struct err *err)
 {
     struct buffer text = long_strings(first, escape, second);
-    struct json_parser *parser = json_parser_new(buffer_bytes(&text), false);
+    struct json_parser *parser = json_parser_new(buffer_bytes(&text), JSON_LONG_MEMBERS);
     bool is_done = false, ok = true, is_copied = false;
     while (ok && !is_done) {
         ok = json_parser_step(parser, 100000, &is_done, err);

@@ -34,7 +34,7 @@ static bool parse_as(const char *arguments, const enum vm_type *types, uint32_t 
     cr_assert(json_text_parse(bytes_of_string(arguments), &json, err), "%s: %s", arguments,
               err->message);
     bool ok = values_check_form(json, true, err) &&
-              values_parse(json, &type, arena, out, out_count, err) &&
+              values_parse(json, NULL, &type, arena, out, out_count, err) &&
               read_buffers(*out, *out_count, arena, SIZE_MAX, err);
     json_decref(json);
     return ok;
@@ -315,7 +315,7 @@ static bool parse_in_pieces(const char *arguments, size_t bytes, struct arena *a
     uint32_t count;
     cr_assert(json_text_parse(bytes_of_string(arguments), &json, err));
     cr_assert(values_check_form(json, false, err));
-    cr_assert(values_parse(json, &type, arena, out, &count, err));
+    cr_assert(values_parse(json, NULL, &type, arena, out, &count, err));
     bool ok = read_buffers(*out, count, arena, bytes, err);
     json_decref(json);
     return ok;
