@@ -16,7 +16,8 @@ static const struct cli_command *const commands[] = {
     &cli_command_audit_prune,   &cli_command_key_new,
     &cli_command_key_list,      &cli_command_key_revoke,
     &cli_command_attest_verify, &cli_command_attest_show,
-    &cli_command_attest_report, &cli_command_attest_measure,
+    &cli_command_attest_report, &cli_command_attest_fresh,
+    &cli_command_attest_measure,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

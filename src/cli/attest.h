@@ -8,6 +8,7 @@
 
 #include "attest/attest.h"
 #include "base/arena.h"
+#include "cli/cli.h"
 
 struct attest_policy_file {
     struct arena arena; /* has everything that the policy points to */
@@ -24,5 +25,19 @@ bool attest_policy_file_load(struct attest_policy_file *file, const char *path,
 /* The same for text that is already there; `path` is for messages and for names of other files. */
 bool attest_policy_file_load_text(struct attest_policy_file *file, struct bytes text,
                                   const char *path, struct err *err) MUST_CHECK;
+
+/* ---- what the commands that verify have in common (attest_verify.c) ---- */
+
+struct attest_root { /* of a simulated node that may be believed */
+    bool is_named, is_any;
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+};
+
+/* The argument of --allow-simulated. False: it has complained. */
+bool attest_root_take(const struct cli_command *command, const char *text,
+                      struct attest_root *out) MUST_CHECK;
+/* Prints every check and the verdict; what the command has to return. */
+int attest_result_tell(const struct cli_command *command, const struct attest_result *result,
+                       bool as_json);
 
 #endif

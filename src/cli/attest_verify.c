@@ -30,8 +30,7 @@ struct verify_request {
     size_t certificate_count;
     const char *crl;
     const char *policy;
-    bool has_root, any_root;
-    uint8_t root[CRYPTO_SHA256_BYTES];
+    struct attest_root root;
     int64_t now_ms;
     uint8_t nonce[NONCE_BYTES_MAX + 2]; /* decoding writes whole groups of three */
     size_t nonce_size;
@@ -86,8 +85,8 @@ static bool policy_read(const struct verify_request *request, struct attest_poli
     bool ok = (request->policy == NULL || attest_policy_file_load(policy, request->policy, err)) &&
               crl_read(request, policy, err);
     policy->policy.now_ms = request->now_ms;
-    policy->policy.allowed_simulated_root = request->has_root ? request->root : NULL;
-    policy->policy.allow_any_simulated_root = request->any_root;
+    policy->policy.allowed_simulated_root = request->root.is_named ? request->root.sha256 : NULL;
+    policy->policy.allow_any_simulated_root = request->root.is_any;
     policy->policy.nonce = bytes_of(request->nonce, request->nonce_size);
     return ok;
 }
@@ -152,6 +151,18 @@ static int exit_code(const struct attest_result *result)
         [ATTEST_POLICY] = CLI_REFUSED,
     };
     return result->ok ? CLI_OK : codes[result->failure];
+}
+
+int attest_result_tell(const struct cli_command *command, const struct attest_result *result,
+                       bool as_json)
+{
+    if (!as_json) {
+        result_print(result);
+    } else if (!result_json(result)) {
+        cli_complain(command, "out of memory");
+        return CLI_INTERNAL;
+    }
+    return exit_code(result);
 }
 
 /* ---- The command ---- */
@@ -237,15 +248,14 @@ static bool take_time(const struct cli_command *command, const char *text, int64
     return true;
 }
 
-static bool take_root(const struct cli_command *command, const char *text,
-                      struct verify_request *request)
+bool attest_root_take(const struct cli_command *command, const char *text, struct attest_root *out)
 {
-    request->any_root = strcmp(text, "any") == 0;
-    request->has_root = text_hex_decode(text, strlen(text), request->root, sizeof request->root);
-    if (!request->any_root && !request->has_root) {
+    out->is_any = strcmp(text, "any") == 0;
+    out->is_named = text_hex_decode(text, strlen(text), out->sha256, sizeof out->sha256);
+    if (!out->is_any && !out->is_named) {
         cli_complain_usage(command, "--allow-simulated takes 64 hexadecimal digits or any");
     }
-    return request->any_root || request->has_root;
+    return out->is_any || out->is_named;
 }
 
 static bool take_nonce(const struct cli_command *command, const char *text,
@@ -279,7 +289,7 @@ static bool take_option(const struct cli_options *options, int id, const char *t
     case VERIFY_POLICY:
         return cli_options_word(options, text, &request->policy);
     case VERIFY_ALLOW_SIMULATED:
-        return take_root(options->command, text, request);
+        return attest_root_take(options->command, text, &request->root);
     case VERIFY_NONCE:
         return take_nonce(options->command, text, request);
     case VERIFY_AT:
@@ -308,13 +318,7 @@ static int attest_verify_main(const struct cli_command *command, int argc, char 
         (void)cli_complain_err(command, &err);
         return err.code == ERR_NO_MEMORY ? CLI_INTERNAL : CLI_USAGE;
     }
-    if (!request.json) {
-        result_print(&result);
-    } else if (!result_json(&result)) {
-        cli_complain(command, "out of memory");
-        return CLI_INTERNAL;
-    }
-    return exit_code(&result);
+    return attest_result_tell(command, &result, request.json);
 }
 
 static const struct cli_option attest_verify_options[] = {

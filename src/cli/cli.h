@@ -49,7 +49,8 @@ extern const struct cli_command cli_command_serve, cli_command_exec, cli_command
     cli_command_audit_prove, cli_command_audit_export, cli_command_audit_show,
     cli_command_audit_rotate, cli_command_audit_prune, cli_command_key_new, cli_command_key_list,
     cli_command_key_revoke, cli_command_inspect, cli_command_load, cli_command_attest_verify,
-    cli_command_attest_show, cli_command_attest_report, cli_command_attest_measure;
+    cli_command_attest_show, cli_command_attest_report, cli_command_attest_fresh,
+    cli_command_attest_measure;
 
 /* ---- options.c: flags and help ---- */
 

@@ -176,3 +176,13 @@ Test(cli_attest, measure_prints_what_a_policy_takes)
     expect(PROGRAM_RUN("attest", "measure", firmware, "--vcpus", "0"), 2, "", "from 1 to 4096");
     expect(PROGRAM_RUN("attest", "measure", empty), 2, "", "whole number of pages");
 }
+
+Test(cli_attest, fresh_says_what_it_cannot_use)
+{
+    expect(PROGRAM_RUN("attest", "fresh", "more"), 2, "", "unexpected argument 'more'");
+    expect(PROGRAM_RUN("attest", "fresh", "--allow-simulated", "some"), 2, "",
+           "--allow-simulated takes");
+    expect(PROGRAM_RUN("attest", "fresh", "--policy", "/nowhere.yaml"), 2, "", "/nowhere.yaml");
+    expect(PROGRAM_RUN("attest", "fresh", "--node", "nowhere"), 2, "", "not the address");
+    expect(PROGRAM_RUN("attest", "fresh", "--node", "http://127.0.0.1:1"), 3, "", "127.0.0.1");
+}

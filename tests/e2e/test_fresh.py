@@ -5,12 +5,13 @@ SPDX-License-Identifier: Apache-2.0
 
 import collections
 import hashlib
+import json
 import os
 import threading
 import unittest
 
 from client import b64
-from node import Node
+from node import Node, command
 from test_degraded import reports
 from verify_chain import Epoch, Unverified, inclusion_root, leaf_hash, require, unb64
 
@@ -72,6 +73,25 @@ class Fresh(unittest.TestCase):
             for change in ({"index": 0}, {"size": 1 << 16}, {"nonce": b64(bytes(16))}, {"root": "00" * 32}):
                 with self.assertRaises(Unverified):
                     FreshEpoch({**answers[0].json, "batch": {**answers[0].json["batch"], **change}}, nonces[0])
+
+    def test_the_command_asks_with_a_nonce_of_its_own_and_verifies(self):
+        with Node("--attestation-calls", "6000", key=False) as node:
+            url, kept = f"http://127.0.0.1:{node.port}", os.path.join(node.data, "fresh.json")
+            done = command("attest", "fresh", "--node", url, "--allow-simulated", "any", "--out", kept)
+            self.assertIn("OK: simulated", done.stdout)
+            self.assertRegex(done.stdout, r"passed +nonce +the report was made for it, among 2\n")
+            self.assertRegex(done.stdout, r"passed +batch_inclusion ")
+            done = command("attest", "fresh", "--node", url, "--json", check=False)
+            said = json.loads(done.stdout)
+            self.assertEqual((done.returncode, said["ok"], said["failed_check"]), (4, False, "root_pinned"))
+            with open(kept, encoding="utf-8") as file:
+                nonce = json.load(file)["batch"]["nonce"]
+            command("attest", "verify", kept, "--allow-simulated", "any", "--nonce", nonce)
+            done = command("attest", "verify", kept, "--allow-simulated", "any", "--nonce", b64(bytes(32)), check=False)
+            self.assertEqual((done.returncode, "REFUSED (policy): nonce" in done.stdout), (12, True))
+        with Node("--tee", "none", key=False) as node:
+            done = command("attest", "fresh", "--node", f"http://127.0.0.1:{node.port}", check=False)
+            self.assertEqual((done.returncode, "HTTP status 404" in done.stderr), (3, True))
 
     def test_a_nonce_has_16_to_64_bytes_and_a_node_without_hardware_has_no_proof(self):
         with Node("--tee", "none") as node:
