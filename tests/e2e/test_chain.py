@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import test_hardware
 import verify_chain
-from client import Unverified, b64, jcs, sha256, unb64, verify_answer, verify_key
+from client import Unverified, b64, jcs, sha256, tree_root, unb64, verify_answer, verify_key
 from node import SHARED, NodeCase, command, wat
 
 MODULE = wat(
@@ -432,8 +432,8 @@ class Played(unittest.TestCase):
         with open(os.path.join(cls.folder.name, name + ".der"), "rb") as file:
             return file.read()
 
-    def evidence(self, *patches, ders=None):
-        """Signed after the patches: (offset, bytes)."""
+    def evidence(self, *patches, ders=None, batch=None):
+        """Signed after the patches: (offset, bytes). With a batch, the report is about that."""
         now = datetime.datetime.now(datetime.timezone.utc)
         time = lambda minutes: (now + datetime.timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         statement = jcs({
@@ -441,8 +441,32 @@ class Played(unittest.TestCase):
             "log_vkey": "log.example/played+00000000+" + b64(bytes(33)), "node_id": "00" * 16, "build_id": "played", "config_digest": "00" * 32,
             "not_before": time(-1), "not_after": time(59), "previous": None, "provider": "simulated",
         })
-        report = bytearray(test_hardware.report_of(self.chip, hashlib.sha512(statement.encode()).digest(), patches))
-        return {"provider": "simulated", "statement": statement, "report": b64(report), "certificates": [b64(der) for der in ders or self.ders]}
+        about = hashlib.sha512(statement.encode()).digest()
+        if batch:
+            about = hashlib.sha512(b"wasm-hypervisor/1 batch\0" + about + batch["size"].to_bytes(8, "big") + bytes.fromhex(batch["root"])).digest()
+        evidence = {
+            "provider": "simulated", "statement": statement, "report": b64(test_hardware.report_of(self.chip, about, patches)),
+            "certificates": [b64(der) for der in ders or self.ders],
+        }
+        return {**evidence, "batch": batch} if batch else evidence
+
+    @staticmethod
+    def batch(index, size):
+        """A nonce's place among so many."""
+        leaves = [verify_chain.leaf_hash(b"wasm-hypervisor/1 batch nonce\0" + bytes([number] * 16)) for number in range(size)]
+
+        def path(at, hashes):
+            if len(hashes) == 1:
+                return []
+            split = 1 << (len(hashes) - 1).bit_length() - 1
+            if at < split:
+                return path(at, hashes[:split]) + [tree_root(hashes[split:])]
+            return path(at - split, hashes[split:]) + [tree_root(hashes[:split])]
+
+        return {
+            "nonce": b64(bytes([index] * 16)), "index": index, "size": size, "root": tree_root(leaves).hex(),
+            "path": [node.hex() for node in path(index, leaves)],
+        }
 
     def judge(self, evidence):
         """The broken link, and the checks that fail in `attest verify`."""
@@ -493,6 +517,41 @@ class Played(unittest.TestCase):
             subprocess.run(["openssl", *command_line], cwd=self.folder.name, check=True, capture_output=True)
         evidence = self.evidence(ders=[self.der("other"), *self.ders[1:]])
         self.assertEqual(self.judge(evidence), ("issuer_names", ["issuer_names"]))
+
+
+    def test_a_fresh_proof_is_of_its_nonce_by_both(self):
+        for index, size in ((0, 1), (0, 2), (4, 5), (3, 7), (199, 200)):
+            self.assertEqual(self.judge(self.evidence(batch=self.batch(index, size))), (None, []))
+        good = self.batch(3, 7)
+        wrong = "11" * 32
+        for link, members in (
+            ("batch_format", {"index": 7}),
+            ("batch_format", {"index": -1}),
+            ("batch_format", {"nonce": b64(bytes(15))}),
+            ("batch_format", {"nonce": b64(bytes(65))}),
+            ("batch_format", {"size": 65537}),
+            ("batch_format", {"root": "00"}),
+            ("batch_format", {"path": None}),
+            ("batch_inclusion", {"nonce": b64(bytes([4] * 16))}),
+            ("batch_inclusion", {"index": 2}),
+            ("batch_inclusion", {"size": 3}),
+            ("batch_inclusion", {"path": good["path"][:-1]}),
+            ("batch_inclusion", {"path": [*good["path"], wrong]}),
+            ("batch_inclusion", {"path": [wrong, *good["path"][1:]]}),
+            ("batch_inclusion", {"root": wrong}),
+            ("report_data", self.batch(3, 8)),
+        ):
+            with self.subTest(link=link, members=members):
+                broken = self.evidence(batch=good)
+                broken["batch"] = {**good, **members}
+                said, ours = self.judge(broken)
+                self.assertEqual(said, link)
+                self.assertIn(link, ours)
+        plain = self.evidence()
+        self.assertEqual(self.judge({**plain, "batch": good}), ("report_data", ["report_data"]))
+        fresh = self.evidence(batch=good)
+        del fresh["batch"]
+        self.assertEqual(self.judge(fresh), ("report_data", ["report_data"]))
 
 
 class RealReports(unittest.TestCase):

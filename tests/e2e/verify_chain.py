@@ -5,9 +5,10 @@
 One file, written from docs/protocol.md and docs/attestation.md with Python's standard library and python3-cryptography. Each link
 has the name that the node's own program gives it, so that two readings can be compared. The first link that does not hold ends it.
 
-usage: verify_chain.py DIRECTORY [--root SHA256]... [--module FILE] [--measurement HEX] [--nonce BASE64] [--at TIME]
+usage: verify_chain.py DIRECTORY|FILE [--root SHA256]... [--module FILE] [--measurement HEX] [--nonce BASE64] [--at TIME]
 
-DIRECTORY is what `exec --save` writes: key.json, answer.json, and if they are there request.json and result.json.
+DIRECTORY is what `exec --save` writes: key.json, answer.json, and if they are there request.json and result.json. FILE is evidence
+alone, as a node serves it under /v1/attestation, also a fresh proof.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -215,7 +216,7 @@ class Epoch:
     LINKS = (
         "evidence_format", "root_pinned", "issuer_names", "chain", "certificate_time", "report_version", "product", "leaf_kind", "leaf_tcb", "leaf_chip",
         "chip_key_unmasked", "signature_encoding", "report_signature", "report_vmpl", "guest_policy_debug", "guest_policy_migration",
-        "committed_firmware", "measurement", "report_data", "statement_time",
+        "committed_firmware", "measurement", "batch_format", "batch_inclusion", "report_data", "statement_time",
     )
 
     def __init__(self, evidence, roots=None, at=None, measurement=None, tell=None):
@@ -346,8 +347,29 @@ class Epoch:
         require(self.wanted_measurement in (None, found), f"it is {found}")
         return found if self.wanted_measurement else f"{found}, compared with nothing"
 
+    def batch_format(self):
+        """A fresh proof: the report is about many nonces, ours among them."""
+        self.batch = batch = self.evidence.get("batch")
+        if batch is None:
+            return "no fresh proof"
+        self.batch_nonce, self.batch_root = unb64(batch["nonce"]), bytes_member(batch, "root", 32)
+        self.batch_path = [bytes.fromhex(node) for node in batch["path"]]
+        require(16 <= len(self.batch_nonce) <= 64 and 0 <= batch["index"] < batch["size"] <= 65536, "out of range")
+        return f"nonce {batch['index']} of {batch['size']}"
+
+    def batch_inclusion(self):
+        if self.batch is None:
+            return "no fresh proof"
+        leaf = leaf_hash(b"wasm-hypervisor/1 batch nonce\0" + self.batch_nonce)
+        require(inclusion_root(self.batch["index"], self.batch["size"], leaf, self.batch_path) == self.batch_root, "the path leads to another root")
+        return None
+
     def report_data(self):
-        require(self.report[0x50:0x90] == self.digest, "the report was made for another statement")
+        expected = self.digest
+        if self.batch is not None:
+            text = b"wasm-hypervisor/1 batch\0" + self.digest + self.batch["size"].to_bytes(8, "big") + self.batch_root
+            expected = hashlib.sha512(text).digest()
+        require(self.report[0x50:0x90] == expected, "the report was made for another statement" + ("" if self.batch is None else " or batch"))
         require(jcs(self.statement) == self.statement_text, "the statement is not canonical")
         require(self.statement["domain"] == "wasm-hypervisor/1 epoch", "it is no statement of an epoch")
         require(self.statement["provider"] == self.provider, "the statement names another provider")
@@ -376,6 +398,27 @@ def bytes_member(value, name, size):
     data = bytes.fromhex(text) if len(text) == 2 * size else unb64(text)
     require(len(data) == size, f"{name} has {len(data)} bytes")
     return data
+
+
+class Nonce:
+    """A nonce in evidence: in the tree that the report was made for, or else signed by the epoch's key."""
+
+    LINKS = ("nonce_binding", "nonce")
+
+    def __init__(self, epoch, nonce=None, tell=None):
+        self.epoch, self.wanted = epoch, nonce
+        self.found = [epoch.evidence["batch"]["nonce"]] if epoch.batch is not None else []
+        walk(self, tell)
+
+    def nonce_binding(self):
+        if "nonce_binding" not in self.epoch.evidence:
+            return "no nonce was signed alone"
+        self.found.append(self.epoch.open(self.epoch.evidence["nonce_binding"], "wasm-hypervisor/1 nonce")["nonce"])
+        return None
+
+    def nonce(self):
+        require(self.wanted is None or self.wanted in self.found, "the nonce is not ours")
+        return "compared with nothing" if self.wanted is None else None
 
 
 # ---- one execution under that epoch ----
@@ -514,42 +557,51 @@ def load(directory, name, parse=json.loads):
         return parse(file.read())
 
 
-def verify_directory(directory, tell=None, roots=(), at=None, measurement=None, module=None, nonce=None):
-    """Raises Unverified with the broken link; roots None: any simulated one."""
-    key, answer = load(directory, "key.json"), load(directory, "answer.json")
-    if key is None or answer is None:
-        raise FileNotFoundError(f"{directory}: no key.json or no answer.json; `exec --save` makes them")
+def verify_evidence(evidence, tell=None, roots=(), at=None, measurement=None):
+    """The epoch that the evidence vouches for; roots None: any simulated one."""
     try:
-        epoch = Epoch(key["attestation"], roots, at, measurement, tell)
+        epoch = Epoch(evidence, roots, at, measurement, tell)
     except (KeyError, TypeError, ValueError) as error:
         raise Unverified(f"malformed: {error!r}", "evidence_format") from error
     if epoch.provider == "none":
         raise Unverified("no hardware vouches for this node", "evidence_format")
+    return epoch
+
+
+def verify_directory(directory, tell=None, roots=(), at=None, measurement=None, module=None, nonce=None):
+    """Raises Unverified with the broken link."""
+    key, answer = load(directory, "key.json"), load(directory, "answer.json")
+    if key is None or answer is None:
+        raise FileNotFoundError(f"{directory}: no key.json or no answer.json; `exec --save` makes them")
+    epoch = verify_evidence(key.get("attestation"), tell, roots, at, measurement)
     return Execution(epoch, key, answer, load(directory, "request.json"), load(directory, "result.json", bytes), module, nonce, tell)
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Verifies what `wasm-hypervisor exec --save DIRECTORY` kept, link by link.")
-    parser.add_argument("directory", metavar="DIRECTORY")
+    parser = argparse.ArgumentParser(description="Verifies what `wasm-hypervisor exec --save DIRECTORY` kept, or evidence alone, link by link.")
+    parser.add_argument("path", metavar="DIRECTORY|FILE")
     parser.add_argument("--root", action="append", default=[], metavar="SHA256", help="a simulated root that may vouch, for trials; or any")
     parser.add_argument("--module", metavar="FILE", help="the program that was sent, to compare its hash")
     parser.add_argument("--measurement", metavar="HEX", help="the only measurement that is accepted")
-    parser.add_argument("--nonce", metavar="BASE64", help="the nonce that was sent for the key")
+    parser.add_argument("--nonce", metavar="BASE64", help="the nonce that was sent")
     parser.add_argument("--at", metavar="TIME", type=time_of, help="judge as of 2026-11-21T12:00:00Z (default: now)")
     given = parser.parse_args()
+    tell = lambda name, said: print(f"ok  {name:22} {said}".rstrip())
+    roots = None if "any" in given.root else given.root
     module = None
-    if given.module:
-        with open(given.module, "rb") as file:
-            module = file.read()
     try:
-        verify_directory(
-            given.directory, lambda name, said: print(f"ok  {name:22} {said}".rstrip()), None if "any" in given.root else given.root,
-            given.at, given.measurement, module, given.nonce,
-        )
+        if given.module:
+            with open(given.module, "rb") as file:
+                module = file.read()
+        if os.path.isdir(given.path):
+            verify_directory(given.path, tell, roots, given.at, given.measurement, module, given.nonce)
+        else:
+            with open(given.path, "rb") as file:
+                Nonce(verify_evidence(json.load(file), tell, roots, given.at, given.measurement), given.nonce, tell)
     except Unverified as error:
         print(f"REFUSED  {error.link}: {error}")
         return 1
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     print("VERIFIED")
