@@ -100,8 +100,8 @@ static bool read_members(const json_t *object, struct sealed *out)
     uint8_t policy[sizeof(uint64_t)];
     struct bytes root = text_of(object, "root_key");
     json_int_t fields = json_integer_value(json_object_get(object, "guest_field_select"));
-    if (root.size >= sizeof out->root_key || fields < 0 || fields > UINT32_MAX ||
-        !read_purpose(object, &out->purpose) ||
+    if (root.ptr == NULL || root.size >= sizeof out->root_key || fields < 0 ||
+        fields > UINT32_MAX || !read_purpose(object, &out->purpose) ||
         !read_hex(object, "guest_policy", policy, sizeof policy) ||
         !read_hex(object, "measurement", out->measurement, sizeof out->measurement) ||
         !read_base64(object, "nonce", out->nonce, sizeof out->nonce) ||
