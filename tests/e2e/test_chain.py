@@ -123,6 +123,25 @@ class Chain(NodeCase):
         for bad in ("", "AAA", "A" * 92, "?"):
             self.assertEqual(command("attest", "verify", "-", "--nonce", bad, check=False, input="{}").returncode, 2)
 
+    def test_a_fresh_proof_of_the_node_is_judged_by_both(self):
+        answer = self.client.call("POST", "/v1/attestation", {"nonce": b64(NONCE)})
+        self.assertEqual(answer.status, 200, answer)
+        path = os.path.join(self.folder.name, "fresh.json")
+        for evidence, nonce, link in (
+            (answer.json, NONCE, None),
+            (answer.json, NONCE[::-1], "nonce"),
+            ({**answer.json, "batch": {**answer.json["batch"], "nonce": b64(NONCE[::-1])}}, NONCE[::-1], "batch_inclusion"),
+            (self.good.evidence(), NONCE, "nonce"),
+        ):
+            with open(path, "w", encoding="utf-8") as out:
+                json.dump(evidence, out)
+            done = subprocess.run(
+                [sys.executable, "-B", verify_chain.__file__, path, "--root", self.root, "--nonce", b64(nonce)], capture_output=True, text=True, check=False
+            )
+            said = done.stdout.splitlines()[-1]
+            self.assertEqual((done.returncode, said.split(":")[0]), (1, "REFUSED  " + link) if link else (0, "VERIFIED"), said)
+            self.assertEqual(self.checks_of_ours(evidence, "--nonce", b64(nonce)), [link] if link else [])
+
     def test_success_and_failure_verify(self):
         said = []
         with tempfile.TemporaryDirectory() as folder:
@@ -534,7 +553,7 @@ class Played(unittest.TestCase):
             ("batch_format", {"path": None}),
             ("batch_inclusion", {"nonce": b64(bytes([4] * 16))}),
             ("batch_inclusion", {"index": 2}),
-            ("batch_inclusion", {"size": 3}),
+            ("batch_inclusion", {"size": 4}),
             ("batch_inclusion", {"path": good["path"][:-1]}),
             ("batch_inclusion", {"path": [*good["path"], wrong]}),
             ("batch_inclusion", {"path": [wrong, *good["path"][1:]]}),
