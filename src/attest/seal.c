@@ -116,8 +116,7 @@ static bool is_for_us(const struct attest_sealer *sealer, enum attest_seal_purpo
                        theirs_hex, ours_hex);
     }
     return sealed->guest_policy == ours->guest_policy ||
-           err_set(err, ERR_CONFIG,
-                   "sealed for guest policy %#" PRIx64 ", this VM has %#" PRIx64,
+           err_set(err, ERR_CONFIG, "sealed for guest policy %#" PRIx64 ", this VM has %#" PRIx64,
                    sealed->guest_policy, ours->guest_policy);
 }
 
@@ -133,7 +132,11 @@ bool attest_unseal(const struct attest_sealer *sealer, enum attest_seal_purpose 
     }
     buffer_init(&associated, ATTEST_SEALED_BYTES_MAX);
     sealed_associated(&sealed, &associated);
-    bool ok = !associated.failed && key_of(sealer, purpose, key) &&
+    if (associated.failed) {
+        buffer_release(&associated);
+        return err_set(err, ERR_NO_MEMORY, "no memory to open a sealed key");
+    }
+    bool ok = key_of(sealer, purpose, key) &&
               crypto_aead_open(key, sealed.nonce, buffer_bytes(&associated),
                                bytes_of(sealed.ciphertext, sizeof sealed.ciphertext), out);
     memory_wipe(key, sizeof key);

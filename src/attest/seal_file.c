@@ -119,7 +119,7 @@ static bool read_members(const json_t *object, struct sealed *out)
 bool sealed_read(struct bytes file, struct sealed *out, struct err *err)
 {
     struct buffer again;
-    struct err why;
+    struct err why = {.code = ERR_FORMAT};
     json_t *object = NULL;
     *out = (struct sealed){.fields = 0};
     buffer_init(&again, ATTEST_SEALED_BYTES_MAX);
@@ -130,7 +130,11 @@ bool sealed_read(struct bytes file, struct sealed *out, struct err *err)
         sealed_write(out, &again);
         ok = !again.failed && bytes_equal(buffer_bytes(&again), file);
     }
+    bool no_memory = why.code == ERR_NO_MEMORY || again.no_memory;
     json_decref(object);
     buffer_release(&again);
+    if (!ok && no_memory) {
+        return err_set(err, ERR_NO_MEMORY, "no memory to read a sealed key");
+    }
     return ok || err_set(err, ERR_FORMAT, "this is not a sealed key, or it is damaged");
 }

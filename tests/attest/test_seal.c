@@ -5,6 +5,7 @@
 #include "attest/forge.h"
 #include "attest/seal.h"
 #include "attest/simulated_files.h"
+#include "base/arena.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -195,6 +196,31 @@ Test(attest_seal, a_file_has_one_spelling)
     assert_refused(usual, ATTEST_SEAL_LOG_KEY, buffer_bytes(&other), ERR_FORMAT, "not a sealed");
     buffer_release(&file);
     buffer_release(&other);
+}
+
+Test(attest_seal, every_lack_of_memory_is_one)
+{
+    struct processor processor = usual;
+    const struct tee tee = {.name = "sev-guest", .derived_key = derive, .context = &processor};
+    uint8_t out[ATTEST_SEALED_SECRET_BYTES];
+    size_t failures = 0;
+    bool ok = false;
+    for (size_t n = 1; !ok; n++) {
+        struct attest_sealer *sealer = NULL;
+        struct buffer file;
+        buffer_init(&file, ATTEST_SEALED_BYTES_MAX);
+        heap_fail_after(n);
+        ok = attest_sealer_new(&tee, &sealer, &err) &&
+             attest_seal(sealer, ATTEST_SEAL_LOG_KEY, secret, &file, &err) &&
+             attest_unseal(sealer, ATTEST_SEAL_LOG_KEY, buffer_bytes(&file), out, &err);
+        heap_fail_after(0);
+        cr_assert(ok || err.code == ERR_NO_MEMORY, "allocation %zu: %s", n, err.message);
+        failures += !ok;
+        buffer_release(&file);
+        attest_sealer_free(sealer);
+    }
+    cr_assert_gt(failures, 3);
+    cr_assert_arr_eq(out, secret, sizeof out);
 }
 
 static bool refuse(void *context, uint64_t fields, struct tee_derived *out, struct err *error)
