@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define KEY_FILE "signing-key.pem" /* not sealed */
+
 enum { MODE_AS_IS, MODE_SIGNED, MODE_SEGMENTS, MODE_COUNT };
 
 /* The key of RFC 8032 section 7.1, TEST 1. */
@@ -45,7 +47,7 @@ static void put(const char *name, struct bytes content)
 
 static void remove_all(void)
 {
-    static const char *const names[] = {"checkpoint", "checkpoint.tmp", "log.vkey", AUDIT_KEY_FILE,
+    static const char *const names[] = {"checkpoint", "checkpoint.tmp", "log.vkey", KEY_FILE,
                                         AUDIT_ENTRIES_FILE};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlinkat(directory_fd, names[i], 0);
@@ -64,8 +66,8 @@ static void make_once(void)
     directory_fd = open(directory, O_RDONLY | O_DIRECTORY);
     assert(directory_fd >= 0 && mkdirat(directory_fd, AUDIT_ENTRIES_DIRECTORY, 0700) == 0);
     put(AUDIT_VKEY_FILE, bytes_of_string(vkey_line));
-    put(AUDIT_KEY_FILE, bytes_of_string(key_pem));
-    (void)snprintf(path, sizeof(path), "%s/%s", directory, AUDIT_KEY_FILE);
+    put(KEY_FILE, bytes_of_string(key_pem));
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, KEY_FILE);
     bool loaded = crypto_signer_load(path, &signer, &err);
     assert(loaded);
     (void)atexit(remove_all);
