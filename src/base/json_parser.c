@@ -309,6 +309,14 @@ static bool put_string(struct json_parser *parser, struct bytes text)
     return put_value(parser, stand_in);
 }
 
+/* Only what was written is wiped: the rest of the room that a long one took was never touched, and
+ * touching it now would take longer than a piece may. */
+static void text_release(struct buffer *text)
+{
+    memory_wipe(text->ptr, text->size);
+    buffer_release(text);
+}
+
 static bool end_string(struct json_parser *parser)
 {
     struct bytes text;
@@ -319,7 +327,7 @@ static bool end_string(struct json_parser *parser)
     parser->in_string = false;
     bool ok = parser->is_key ? count_copy(parser, text) && put_key(parser, text)
                              : put_string(parser, text);
-    buffer_release_wiped(&parser->unescaped);
+    text_release(&parser->unescaped);
     return ok;
 }
 
@@ -585,9 +593,9 @@ static void parser_release(struct json_parser *parser)
         heap_free_wiped(parser->levels[i].key);
     }
     json_decref(parser->value);
-    buffer_release_wiped(&parser->unescaped);
+    text_release(&parser->unescaped);
     for (size_t i = 0; i < parser->long_count; i++) {
-        buffer_release_wiped(&parser->kept[i]);
+        text_release(&parser->kept[i]);
     }
 }
 

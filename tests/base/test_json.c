@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void assert_canonical(const char *input, const char *expected)
 {
@@ -418,6 +419,42 @@ Test(base_json, long_strings_anywhere_are_no_values_and_all_there)
         json_parser_free(parser);
         buffer_release(&text);
     }
+}
+
+static long page_faults(void)
+{
+    struct rusage usage;
+    cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_minflt;
+}
+
+/* Each of them has room for all that follows it, which need not be what it says. */
+Test(base_json, room_that_a_long_string_did_not_need_is_never_touched)
+{
+    enum { SIZE = 16 << 20, PER_STRING = JSON_LONG_BYTES_MIN, PAGE = 4096 };
+    char *text = malloc(SIZE);
+    size_t at = 0;
+    memset(text, ' ', SIZE);
+    for (size_t i = 0; i < JSON_LONGS_MAX; i++) {
+        text[at++] = i == 0 ? '[' : ',';
+        text[at++] = '"';
+        memset(text + at, 'a', PER_STRING);
+        at += PER_STRING;
+        memcpy(text + at, "\\n\"", 3);
+        at += 3;
+    }
+    text[SIZE - 1] = ']';
+    struct json_parser *parser =
+        json_parser_new(bytes_of((const uint8_t *)text, SIZE), JSON_LONGS_ANYWHERE);
+    struct err err;
+    bool is_done = false;
+    while (!is_done) {
+        cr_assert(json_parser_step(parser, 1 << 20, &is_done, &err), "%s", err.message);
+    }
+    long before = page_faults();
+    json_parser_free(parser);
+    cr_expect_lt(page_faults() - before, JSON_LONGS_MAX / 2 * (SIZE / PAGE));
+    free(text);
 }
 
 static bool long_is_copied(size_t first, const char *escape, size_t second, struct err *err)
