@@ -266,12 +266,15 @@ Test(audit_ahead, zeros_behind_a_segment_that_was_ended_are_refused)
     log_admit(log, 1);
     audit_log_close(log);
     uint8_t *entries = file_read(directory, entries_file, &size);
-    uint8_t *longer = heap_alloc(size + 1);
+    static const size_t counts[] = {1, 2, 300};
+    uint8_t *longer = heap_alloc(size + counts[2]);
     memcpy(longer, entries, size);
-    longer[size] = 0;
-    file_write(directory, entries_file, longer, size + 1);
-    cr_assert_eq(log_verdict(directory), AUDIT_TAMPERED);
-    log_expect_refused(directory, ERR_TAMPERED);
+    memset(longer + size, 0, counts[2]);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        file_write(directory, entries_file, longer, size + counts[i]);
+        cr_assert_eq(log_verdict(directory), AUDIT_TAMPERED);
+        log_expect_refused(directory, ERR_TAMPERED);
+    }
     heap_free(longer);
     heap_free(entries);
     directory_remove(directory);
