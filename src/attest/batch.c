@@ -23,9 +23,9 @@
 
 enum { NONCE_BASE64_CHARS_MAX = (ATTEST_NONCE_BYTES_MAX + 2) / 3 * 4 };
 
-static_assert(ATTEST_BATCH_PATH_HASHES_MAX == AUDIT_MEMORY_PROOF_HASHES_MAX &&
-                  ATTEST_BATCH_NONCES_MAX == AUDIT_MEMORY_LEAVES_MAX &&
-                  CRYPTO_SHA256_BYTES == AUDIT_HASH_BYTES,
+static_assert((int)ATTEST_BATCH_PATH_HASHES_MAX == (int)AUDIT_MEMORY_PROOF_HASHES_MAX &&
+                  (int)ATTEST_BATCH_NONCES_MAX == (int)AUDIT_MEMORY_LEAVES_MAX &&
+                  (int)CRYPTO_SHA256_BYTES == (int)AUDIT_HASH_BYTES,
               "a batch is a tree in memory");
 
 void attest_batch_leaf(struct bytes nonce, uint8_t out[static CRYPTO_SHA256_BYTES])
