@@ -9,16 +9,19 @@
  * where each access meets a new page. So a step gets so little gas that even then it is over in a
  * few milliseconds, the clock is looked at after each, and a run whose steps take long gets less.
  *
- * After a slice the worker offers its processor to whoever waits for it. Endless loops would keep
- * it for as long as the kernel lets them, several milliseconds, while the loop has an answer to
- * send, or the log a sync that is done. Where other busy processes share the node's control group
- * it leaves them more than half.
+ * An endless loop would keep its processor for as long as the kernel lets it, several milliseconds,
+ * while the loop has an answer to send, or the log a sync that is done. So a worker tells the
+ * kernel that its slices are long, which lets those who wake up go before it at once. That holds
+ * for the kernel's own threads as well, which finish a sync. And after a slice it offers its
+ * processor to whoever waits for it. Where other busy processes share the node's control group it
+ * leaves them more than half.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/scheduler.h"
 
 #include "base/arena.h"
+#include "base/process.h"
 #include "service/scheduler_queue.h"
 
 #include <assert.h>
@@ -32,6 +35,7 @@ enum {
     GAS_PER_STEP_MAX = 16384,
     STEP_AIM_NS = 50000,
     STEPS_PER_SLICE_MAX = 1024, /* also with a clock that stands still */
+    KERNEL_SLICE_NS = 10000000, /* longer than the kernel's own on any machine */
     NS_PER_US = 1000,
     NS_PER_S = 1000000000,
 };
@@ -47,6 +51,7 @@ struct scheduler {
     struct scheduler_queue queue;
     uint32_t jobs_running;
     uint32_t idle;           /* workers that wait for `work` */
+    _Atomic uint32_t posted; /* jobs in the list; workers look at it between steps */
     _Atomic uint32_t wakers; /* threads that have left the lock to signal `work` */
     bool is_draining;
     bool is_closing; /* the workers */
@@ -160,11 +165,20 @@ static void run_check_deadline(struct scheduler *scheduler, struct scheduler_run
     }
 }
 
+/* That of a grown run ends early for a job, but not before it has lasted as long as the jobs before
+ * it. Young ones are rather brought to their end. */
+static bool slice_is_over(const struct scheduler *scheduler, const struct scheduler_run *run,
+                          uint64_t elapsed_ns, uint64_t jobs_ns)
+{
+    return elapsed_ns >= (uint64_t)scheduler->config.slice_us * NS_PER_US ||
+           (run->age == SCHEDULER_GROWN && elapsed_ns >= jobs_ns &&
+            atomic_load_explicit(&scheduler->posted, memory_order_relaxed) > 0);
+}
+
 /* Steps for about one slice. A run that LEFT must not be touched any more. */
 static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct scheduler_run *run,
-                                           uint64_t began_ns)
+                                           uint64_t began_ns, uint64_t jobs_ns)
 {
-    uint64_t aim_ns = (uint64_t)scheduler->config.slice_us * NS_PER_US;
     uint64_t now_ns = began_ns;
     enum scheduler_verdict verdict = SCHEDULER_AGAIN;
     run_begin(scheduler, run, now_ns);
@@ -180,7 +194,7 @@ static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct s
         }
         run->attained_ns += now_ns - then_ns;
         run->gas = gas_tuned(run->gas, slice.gas_spent, now_ns - then_ns);
-        if (now_ns - began_ns >= aim_ns) {
+        if (slice_is_over(scheduler, run, now_ns - began_ns, jobs_ns)) {
             break;
         }
     }
@@ -188,11 +202,11 @@ static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct s
     return verdict;
 }
 
-static void worker_run(struct scheduler *scheduler, struct scheduler_run *run)
+static void worker_run(struct scheduler *scheduler, struct scheduler_run *run, uint64_t jobs_ns)
 {
     uint64_t began_ns = run->taken_ns;
     scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
-    enum scheduler_verdict verdict = worker_slice(scheduler, run, began_ns);
+    enum scheduler_verdict verdict = worker_slice(scheduler, run, began_ns, jobs_ns);
     pthread_mutex_lock(&scheduler->lock);
     if (verdict != SCHEDULER_LEFT) {
         scheduler_queue_put(&scheduler->queue, run, verdict, scheduler_now_ns(scheduler));
@@ -225,13 +239,18 @@ static struct list *worker_take_job(struct scheduler *scheduler, uint64_t jobs_n
     uint64_t slice_ns = (uint64_t)scheduler->config.slice_us * NS_PER_US;
     bool is_runs_turn =
         !list_is_empty(&queue->stopped) || (jobs_ns >= slice_ns && queue->ready_count > 0);
-    return is_runs_turn ? NULL : list_pop_front(&scheduler->jobs);
+    struct list *link = is_runs_turn ? NULL : list_pop_front(&scheduler->jobs);
+    if (link != NULL) {
+        atomic_fetch_sub_explicit(&scheduler->posted, 1, memory_order_relaxed);
+    }
+    return link;
 }
 
 static void *worker_main(void *context)
 {
     struct scheduler *scheduler = context;
     uint64_t jobs_ns = 0; /* spent on jobs since the last slice */
+    process_thread_slice(KERNEL_SLICE_NS);
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_closing) {
         uint64_t now_ns = scheduler_now_ns(scheduler);
@@ -242,7 +261,7 @@ static void *worker_main(void *context)
             worker_job(scheduler, link);
             jobs_ns += scheduler_now_ns(scheduler) - now_ns;
         } else if ((run = scheduler_queue_take(&scheduler->queue, now_ns)) != NULL) {
-            worker_run(scheduler, run);
+            worker_run(scheduler, run, jobs_ns);
             jobs_ns = 0;
         } else {
             scheduler_sleep(scheduler, now_ns);
@@ -372,6 +391,7 @@ void scheduler_post(struct scheduler *scheduler, struct scheduler_job *job)
 {
     pthread_mutex_lock(&scheduler->lock);
     list_push_back(&scheduler->jobs, &job->link);
+    atomic_fetch_add_explicit(&scheduler->posted, 1, memory_order_relaxed);
     scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
 }
 

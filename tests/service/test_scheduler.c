@@ -16,16 +16,22 @@
 static struct fake_clock fake;
 static struct scheduler *scheduler;
 
-static void open_scheduler(uint32_t workers, uint32_t concurrent, uint32_t queued)
+static void open_scheduler_sliced(uint32_t workers, uint32_t concurrent, uint32_t queued,
+                                  uint32_t slice_us)
 {
     struct err err;
     fake_clock_init(&fake);
     struct scheduler_config config = {.workers = workers,
                                       .concurrent_max = concurrent,
                                       .queued_max = queued,
-                                      .slice_us = 500,
+                                      .slice_us = slice_us,
                                       .clock = &fake.clock};
     cr_assert(scheduler_open(&config, &scheduler, &err), "%s", err.message);
+}
+
+static void open_scheduler(uint32_t workers, uint32_t concurrent, uint32_t queued)
+{
+    open_scheduler_sliced(workers, concurrent, queued, 500);
 }
 
 /* A run that steps until it has done `steps`, or until it is stopped. */
@@ -389,4 +395,59 @@ Test(service_scheduler, a_stream_of_jobs_does_not_starve_a_run)
     stream_close();
     cr_expect_leq(stream.before_end, 2 * OLD_STEPS, "%d", stream.before_end);
     cr_expect_geq(stream.before_end, OLD_STEPS, "jobs go first all the same");
+}
+
+/* ---- jobs that come while a run has its slice ---- */
+
+enum { JOBS = 5, JOB_MS = 4, LONG_SLICE_MS = 20 }; /* it grows up in the first one */
+
+static struct {
+    struct scheduler_run run;
+    struct scheduler_job job;
+    bool is_posted;
+    int steps;        /* of the run so far, each a millisecond long */
+    int at_job[JOBS]; /* how many they were when a job had its turn */
+    int jobs;
+    sem_t over;
+} between; /* touched by the only worker, once it has begun */
+
+static void between_job(void *context)
+{
+    (void)context;
+    fake_clock_advance(&fake, JOB_MS);
+    between.at_job[between.jobs++] = between.steps;
+    between.is_posted = false;
+}
+
+/* While it runs, a job waits. */
+static enum scheduler_verdict between_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    (void)slice;
+    fake_clock_advance(&fake, 1);
+    between.steps++;
+    if (between.jobs == JOBS) {
+        (void)stream_leave(run, false);
+        sem_post(&between.over);
+        return SCHEDULER_LEFT;
+    }
+    if (!between.is_posted) {
+        between.is_posted = true;
+        scheduler_post(scheduler, &between.job);
+    }
+    return SCHEDULER_AGAIN;
+}
+
+Test(service_scheduler, a_job_ends_a_grown_runs_slice_that_lasted_as_long_as_the_job_before)
+{
+    open_scheduler_sliced(1, 8, 0, LONG_SLICE_MS * 1000);
+    memset(&between, 0, sizeof(between));
+    between.job.run = between_job;
+    sem_init(&between.over, 0, 0);
+    stream_begin(between_step, &between.run);
+    sem_wait(&between.over);
+    scheduler_close(scheduler);
+    sem_destroy(&between.over);
+    for (int i = 0; i < JOBS; i++) {
+        cr_expect_eq(between.at_job[i], LONG_SLICE_MS + i * JOB_MS, "%d: %d", i, between.at_job[i]);
+    }
 }
