@@ -18,6 +18,16 @@ static uint64_t clock_system_monotonic_ns(void *context)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t clock_system_thread_ns(void *context)
+{
+    (void)context;
+    struct timespec used;
+    int failed = clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    assert(!failed);
+    (void)failed;
+    return (uint64_t)used.tv_sec * 1000000000U + (uint64_t)used.tv_nsec;
+}
+
 static int64_t clock_system_wall_ms(void *context)
 {
     (void)context;
@@ -28,11 +38,17 @@ static int64_t clock_system_wall_ms(void *context)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-const struct clock clock_system = {clock_system_monotonic_ns, clock_system_wall_ms, NULL};
+const struct clock clock_system = {clock_system_monotonic_ns, clock_system_wall_ms, NULL,
+                                   clock_system_thread_ns};
 
 uint64_t clock_monotonic_ns(const struct clock *clock)
 {
     return clock->monotonic_ns(clock->context);
+}
+
+uint64_t clock_thread_ns(const struct clock *clock)
+{
+    return clock->thread_ns != NULL ? clock->thread_ns(clock->context) : clock_monotonic_ns(clock);
 }
 
 int64_t clock_wall_ms(const struct clock *clock)

@@ -22,8 +22,8 @@ void process_facts_read(struct process_facts *out);
 
 /* Asks the kernel to plan the calling thread's time in slices of that length (100 us to 100 ms).
  * Whoever wakes up and has shorter ones, as all have who ask for nothing, then gets the processor
- * at once; the thread's share of it stays what it is. Linux 6.12 and later do it; elsewhere, or
- * with another policy than the usual ones, nothing changes. */
+ * at once; the thread's share of it stays what it is, but a yield costs it such a slice. Linux 6.12
+ * and later do it; elsewhere, or with another policy than the usual ones, nothing changes. */
 void process_thread_slice(uint64_t slice_ns);
 
 #endif

@@ -79,7 +79,7 @@ struct scheduler_run { /* embedded in what is run; zeroed, then the first block 
     bool holds_memory; /* set by step: worth having back when all wait for some */
     bool is_patient;   /* may stay in the backlog until its deadline: nobody waits for the answer */
 
-    uint64_t attained_ns;      /* on workers so far, without the step that is under way */
+    uint64_t attained_ns;      /* on processors so far, without the step that is under way */
     uint64_t step_started_ns;  /* of the step that is under way */
     uint64_t first_started_ns; /* 0: never */
     uint64_t gas;              /* of its next step; 0: has had none */
@@ -94,7 +94,7 @@ struct scheduler_run { /* embedded in what is run; zeroed, then the first block 
     uint32_t retry;      /* it has waited: slices until those behind it may try as well; else 0 */
     uint64_t freed;      /* of the queue, when the slice under way was given */
     uint64_t added_ns;
-    uint64_t taken_ns; /* when its last slice was given */
+    uint64_t taken_ns; /* when its last slice was given; later by what it does not pay for */
     uint64_t turn_ns;  /* its virtual time within its tenant */
     struct minheap_node deadline;
     struct list link;

@@ -451,3 +451,45 @@ Test(service_scheduler, a_job_ends_a_grown_runs_slice_that_lasted_as_long_as_the
         cr_expect_eq(between.at_job[i], LONG_SLICE_MS + i * JOB_MS, "%d: %d", i, between.at_job[i]);
     }
 }
+
+/* ---- a processor that the kernel gives to others ---- */
+
+enum { LOST_STEPS = 5 };
+
+static _Atomic uint64_t thread_ms;
+
+static uint64_t fake_thread_ns(void *context)
+{
+    (void)context;
+    return atomic_load(&thread_ms) * 1000000;
+}
+
+/* Of two milliseconds others have one. */
+static enum scheduler_verdict lossy_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    (void)slice;
+    fake_clock_advance(&fake, 2);
+    atomic_fetch_add(&thread_ms, 1);
+    cr_expect_eq(run->attained_ns, (uint64_t)between.steps * 1000000);
+    if (++between.steps < LOST_STEPS) {
+        return SCHEDULER_AGAIN;
+    }
+    (void)stream_leave(run, false);
+    sem_post(&between.over);
+    return SCHEDULER_LEFT;
+}
+
+Test(service_scheduler, a_run_pays_for_the_time_on_a_processor_only)
+{
+    open_scheduler(1, 8, 0);
+    fake.clock.thread_ns = fake_thread_ns; /* before any run: no worker has looked */
+    memset(&between, 0, sizeof(between));
+    sem_init(&between.over, 0, 0);
+    stream_begin(lossy_step, &between.run);
+    sem_wait(&between.over);
+    scheduler_close(scheduler);
+    sem_destroy(&between.over);
+    cr_expect_eq(between.steps, LOST_STEPS);
+    cr_expect_eq(between.run.turn_ns, LOST_STEPS * UINT64_C(1000000) + 1000000,
+                 "its last slice was settled as it was");
+}

@@ -34,7 +34,8 @@ static inline void fake_clock_init(struct fake_clock *fake)
 {
     atomic_init(&fake->now_ms, 0);
     atomic_init(&fake->wall_step_ms, 0);
-    fake->clock = (struct clock){fake_clock_monotonic_ns, fake_clock_wall_ms, fake};
+    fake->clock = (struct clock){
+        .monotonic_ns = fake_clock_monotonic_ns, .wall_ms = fake_clock_wall_ms, .context = fake};
 }
 
 static inline void fake_clock_advance(struct fake_clock *fake, uint64_t ms)
