@@ -23,7 +23,7 @@ static pthread_cond_t firmware_wake = PTHREAD_COND_INITIALIZER;
 static enum err_code firmware_error; /* ERR_NONE: it works */
 static bool firmware_blocks;
 static _Atomic unsigned firmware_calls, epochs_done, batches_done;
-static char order[16];
+static char order[32];
 
 static bool firmware_report(void *context, const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
                             uint8_t *report, struct buffer *certificates, struct err *err)
