@@ -1,4 +1,4 @@
-/* process.h: what this process uses, as its kernel tells, and how the kernel treats its threads.
+/* process.h: what this process uses, as its kernel tells.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,11 +19,5 @@ struct process_facts { /* 0 where the kernel does not tell */
 
 /* Reads /proc/self: some ten microseconds, more with thousands of open files. Any thread. */
 void process_facts_read(struct process_facts *out);
-
-/* Asks the kernel to plan the calling thread's time in slices of that length (100 us to 100 ms).
- * Whoever wakes up and has shorter ones, as all have who ask for nothing, then gets the processor
- * at once; the thread's share of it stays what it is, but a yield costs it such a slice. Linux 6.12
- * and later do it; elsewhere, or with another policy than the usual ones, nothing changes. */
-void process_thread_slice(uint64_t slice_ns);
 
 #endif

@@ -9,19 +9,16 @@
  * where each access meets a new page. So a step gets so little gas that even then it is over in a
  * few milliseconds, the clock is looked at after each, and a run whose steps take long gets less.
  *
- * An endless loop would keep its processor for as long as the kernel lets it, several milliseconds,
- * while the loop has an answer to send, or the log a sync that is done. So a worker tells the
- * kernel that its slices are long, which lets those who wake up go before it at once. That holds
- * for the kernel's own threads as well, which finish a sync. And after a slice it offers its
- * processor to whoever waits for it; but who then had to wait for long, as another busy process
- * shares the node's control group, keeps it four times as long before it offers it again.
+ * After a slice the worker offers its processor to whoever waits for it. Endless loops would keep
+ * it for as long as the kernel lets them, several milliseconds, while the loop has an answer to
+ * send, or the log a sync that is done. Where other busy processes share the node's control group
+ * it leaves them more than half.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/scheduler.h"
 
 #include "base/arena.h"
-#include "base/process.h"
 #include "service/scheduler_queue.h"
 
 #include <assert.h>
@@ -35,8 +32,6 @@ enum {
     GAS_PER_STEP_MAX = 16384,
     STEP_AIM_NS = 50000,
     STEPS_PER_SLICE_MAX = 1024, /* also with a clock that stands still */
-    KERNEL_SLICE_NS = 5000000,  /* longer than the kernel's own, 0.7 to 2.8 ms by its processors */
-    KEPT_PER_OFFERED = 4,       /* times as long as others took the processor for */
     NS_PER_US = 1000,
     NS_PER_S = 1000000000,
 };
@@ -129,11 +124,6 @@ static void scheduler_sleep(struct scheduler *scheduler, uint64_t now_ns)
 
 /* ---- workers ---- */
 
-struct worker {
-    uint64_t jobs_ns;         /* spent on jobs since its last slice */
-    uint64_t offers_again_ns; /* its processor, to others */
-};
-
 static uint64_t gas_tuned(uint64_t gas, uint64_t spent, uint64_t elapsed_ns)
 {
     if (spent < gas / 2 || elapsed_ns == 0) {
@@ -221,38 +211,22 @@ static void run_forgive(struct scheduler_run *run, uint64_t ended_ns, uint64_t u
     run->taken_ns += lost_ns;
 }
 
-/* Offers the processor to whoever waits for it, without the lock. The run is back in the queue: it
- * does not pay for this. */
-static void worker_offer(struct scheduler *scheduler, struct worker *worker)
-{
-    pthread_mutex_unlock(&scheduler->lock);
-    uint64_t began_ns = scheduler_now_ns(scheduler);
-    if (began_ns >= worker->offers_again_ns) {
-        (void)sched_yield();
-        uint64_t back_ns = scheduler_now_ns(scheduler);
-        uint64_t away_ns = back_ns - began_ns;
-        bool was_long = away_ns > (uint64_t)scheduler->config.slice_us * NS_PER_US;
-        worker->offers_again_ns = back_ns + (was_long ? KEPT_PER_OFFERED * away_ns : 0);
-    }
-    pthread_mutex_lock(&scheduler->lock);
-}
-
-static void worker_run(struct scheduler *scheduler, struct worker *worker,
-                       struct scheduler_run *run)
+static void worker_run(struct scheduler *scheduler, struct scheduler_run *run, uint64_t jobs_ns)
 {
     uint64_t ended_ns;
     uint64_t used_ns = clock_thread_ns(scheduler->config.clock);
     scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
-    enum scheduler_verdict verdict = worker_slice(scheduler, run, worker->jobs_ns, &ended_ns);
+    enum scheduler_verdict verdict = worker_slice(scheduler, run, jobs_ns, &ended_ns);
     used_ns = clock_thread_ns(scheduler->config.clock) - used_ns;
     pthread_mutex_lock(&scheduler->lock);
-    worker->jobs_ns = 0;
     if (verdict != SCHEDULER_LEFT) {
         run_forgive(run, ended_ns, used_ns);
         scheduler_queue_put(&scheduler->queue, run, verdict, ended_ns);
     }
-    if (verdict == SCHEDULER_AGAIN) {
-        worker_offer(scheduler, worker);
+    if (verdict == SCHEDULER_AGAIN) { /* the run is back in the queue: it does not pay for this */
+        pthread_mutex_unlock(&scheduler->lock);
+        (void)sched_yield();
+        pthread_mutex_lock(&scheduler->lock);
     }
 }
 
@@ -287,19 +261,19 @@ static struct list *worker_take_job(struct scheduler *scheduler, uint64_t jobs_n
 static void *worker_main(void *context)
 {
     struct scheduler *scheduler = context;
-    struct worker worker = {0};
-    process_thread_slice(KERNEL_SLICE_NS);
+    uint64_t jobs_ns = 0; /* spent on jobs since the last slice */
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_closing) {
         uint64_t now_ns = scheduler_now_ns(scheduler);
         struct scheduler_run *run;
         scheduler_queue_expire(&scheduler->queue, now_ns);
-        struct list *link = worker_take_job(scheduler, worker.jobs_ns);
+        struct list *link = worker_take_job(scheduler, jobs_ns);
         if (link != NULL) {
             worker_job(scheduler, link);
-            worker.jobs_ns += scheduler_now_ns(scheduler) - now_ns;
+            jobs_ns += scheduler_now_ns(scheduler) - now_ns;
         } else if ((run = scheduler_queue_take(&scheduler->queue, now_ns)) != NULL) {
-            worker_run(scheduler, &worker, run);
+            worker_run(scheduler, run, jobs_ns);
+            jobs_ns = 0;
         } else {
             scheduler_sleep(scheduler, now_ns);
         }
