@@ -87,21 +87,23 @@ static double checkpoints_count(struct load *load)
     return is_told ? count : (double)load->trust.checkpoints;
 }
 
+/* What was refused or lost has cost something as well, but was no execution. */
 static bool steady_cost(struct load *load, const struct load_tally *tally, double node_seconds,
                         double own_seconds, double checkpoints, struct err *err)
 {
-    double ended = (double)(tally->ended > 0 ? tally->ended : 1);
-    if (!load_crypto_measure(tally->request_bytes, tally->result_bytes, checkpoints / ended,
+    double executed = (double)(tally->right > 0 ? tally->right : 1);
+    if (!load_crypto_measure(tally->request_bytes, tally->result_bytes, checkpoints / executed,
                              &load->crypto, err)) {
         return false;
     }
-    load_figure_add(load, "client's processor time per execution", own_seconds * 1e6 / ended, "us");
+    load_figure_add(load, "client's processor time per execution", own_seconds * 1e6 / executed,
+                    "us");
     load_figure_add(load, "bare cryptography of an execution", load->crypto.total_us, "us");
     if (node_seconds > 0) {
-        load_figure_add(load, "node's processor time per execution", node_seconds * 1e6 / ended,
+        load_figure_add(load, "node's processor time per execution", node_seconds * 1e6 / executed,
                         "us");
         load_figure_goal(load, "node's time over bare cryptography",
-                         node_seconds * 1e6 / ended / load->crypto.total_us, "x", 2.5, false);
+                         node_seconds * 1e6 / executed / load->crypto.total_us, "x", 2.5, false);
     }
     return true;
 }
