@@ -186,8 +186,7 @@ bool buffers_check_result(const struct session *session, const struct vm_func_ty
 /* Begins the allocator's call for program.buffer. */
 bool buffers_begin_allocate(struct session *session, struct err *err) MUST_CHECK;
 /* After it has returned: copies about so many bytes; *is_done when they are there. */
-bool buffers_copy(struct session *session, size_t bytes, bool *is_done,
-                  struct err *err) MUST_CHECK;
+bool buffers_copy(struct session *session, size_t bytes, bool *is_done, struct err *err) MUST_CHECK;
 /* The size of the finished call's result, if it is a buffer that may be one; else 0. */
 size_t buffers_result_bytes(const struct session *session);
 /* The results of the finished call as outputs, canonical, in pieces: *is_done when all are there.

@@ -191,7 +191,8 @@ Test(config, an_unknown_key_is_named_with_its_line)
     expect_refusal("server:\n  host: \"h\"\n  prot: 3\n", "c.yaml:3: ", "'server.prot'");
     expect_refusal("server:\n  prot: 3\n", "c.yaml:2: ", "host, port, workers");
     expect_refusal("\n\nsevrer:\n  port: 3\n", "c.yaml:3: ", "'sevrer'");
-    expect_refusal("sevrer: 1\n", "c.yaml:1: ", "data_dir, tee, tee_certificates, seal, server, wasm");
+    expect_refusal("sevrer: 1\n",
+                   "c.yaml:1: ", "data_dir, tee, tee_certificates, seal, server, wasm");
     expect_refusal("server.port: 1\n", "c.yaml:1: ", "'server.port'");
     expect_refusal("? [a, b]\n: 1\n", "c.yaml:1: ", "'?'");
     expect_refusal("server:\n  ? [a]\n  : 1\n", "c.yaml:2: ", "'server.?'");
