@@ -16,6 +16,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "audit/log.h"
+#include "base/process.h"
 
 #include <string.h>
 #include <time.h>
@@ -92,6 +93,7 @@ static void *saver_run(void *context)
     struct audit_log *log = context;
     struct audit_save *save = &log->save;
     struct err err;
+    process_thread_be_prompt();
     pthread_mutex_lock(&log->mutex);
     while (!save->ends && !save->failed) {
         if (audit_ahead_is_due(log)) {

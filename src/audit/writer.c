@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "audit/log.h"
+#include "base/process.h"
 
 #include <time.h>
 
@@ -121,6 +122,7 @@ void *audit_writer_run(void *context)
     struct list batch;
     struct err err;
     list_init(&batch);
+    process_thread_be_prompt();
     do {
         work = writer_next(log, &batch);
         bool ok = work == WRITER_COMMIT ? writer_commit(log, &batch, &err)

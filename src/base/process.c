@@ -1,16 +1,23 @@
-/* process.c: /proc/self, getrusage and getrlimit.
+/* process.c: /proc/self, getrusage, getrlimit and sched_setattr.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/process.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MS_PER_S = 1000, NS_PER_US = 1000, STAT_BYTES_MAX = 1024 };
+enum {
+    MS_PER_S = 1000,
+    NS_PER_US = 1000,
+    STAT_BYTES_MAX = 1024,
+    PROMPT_SLICE_NS = 100000, /* the shortest that Linux grants */
+};
 static const uint64_t ns_per_s = 1000000000;
 
 static uint64_t timeval_ns(struct timeval time)
@@ -94,4 +101,26 @@ void process_facts_read(struct process_facts *out)
     }
     out->open_fds = count_open_fds();
     read_stat(out);
+}
+
+/* sched_setattr(2), which glibc has no function for before 2.41. */
+struct thread_schedule {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns; /* of the usual policies: the slice */
+    uint64_t deadline_ns;
+    uint64_t period_ns;
+};
+
+void process_thread_be_prompt(void)
+{
+    struct thread_schedule schedule = {.size = sizeof schedule};
+    if (syscall(SYS_sched_getattr, 0, &schedule, sizeof schedule, 0) == 0 &&
+        (schedule.policy == SCHED_OTHER || schedule.policy == SCHED_BATCH)) {
+        schedule.runtime_ns = PROMPT_SLICE_NS;
+        (void)syscall(SYS_sched_setattr, 0, &schedule, 0);
+    }
 }

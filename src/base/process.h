@@ -1,4 +1,4 @@
-/* process.h: what this process uses, as its kernel tells.
+/* process.h: what this process uses, as its kernel tells, and how the kernel treats its threads.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,5 +19,11 @@ struct process_facts { /* 0 where the kernel does not tell */
 
 /* Reads /proc/self: some ten microseconds, more with thousands of open files. Any thread. */
 void process_facts_read(struct process_facts *out);
+
+/* For threads that wait for most of the time and then have little to do that others wait for: asks
+ * the kernel to plan the calling thread's time in short slices. When it wakes up it then goes before
+ * threads that compute; its share of the processor stays what it is. Linux 6.12 and later do it;
+ * elsewhere, or with another policy than the usual ones, nothing changes. */
+void process_thread_be_prompt(void);
 
 #endif

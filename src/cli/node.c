@@ -10,6 +10,7 @@
 #include "cli/node.h"
 
 #include "base/log.h"
+#include "base/process.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -339,6 +340,7 @@ bool node_open(struct node *node, const struct config *config, struct err *err)
 
 bool node_run(struct node *node, struct err *err)
 {
+    process_thread_be_prompt();
     uv_run(&node->loop, UV_RUN_DEFAULT);
     if (node->failed) {
         *err = node->log_err;

@@ -12,7 +12,8 @@
  * After a slice the worker offers its processor to whoever waits for it. Endless loops would keep
  * it for as long as the kernel lets them, several milliseconds, while the loop has an answer to
  * send, or the log a sync that is done. Where other busy processes share the node's control group
- * it leaves them more than half.
+ * it leaves them more than half. Those threads are prompt (process_thread_be_prompt): the kernel
+ * lets them go first when they wake up in the middle of a slice.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -4,6 +4,8 @@
  */
 #include "store/writer.h"
 
+#include "base/process.h"
+
 #include <assert.h>
 #include <string.h>
 #include <time.h>
@@ -101,6 +103,7 @@ static void *writer_run(void *context)
     struct list batch;
     struct err err;
     list_init(&batch);
+    process_thread_be_prompt();
     while (batch_take(store, &batch)) {
         uint64_t began_ns = clock_monotonic_ns(&clock_system);
         bool ok = batch_run(&store->write, &batch, &err);

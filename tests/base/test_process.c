@@ -8,6 +8,10 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 Test(base_process, tells_open_files_memory_and_times)
@@ -33,4 +37,41 @@ Test(base_process, tells_open_files_memory_and_times)
     cr_expect_eq(after.started_ms, before.started_ms);
     close(fds[0]);
     close(fds[1]);
+}
+
+/* The slice of the calling thread; 0: this kernel has none for each thread. */
+static uint64_t thread_slice_ns(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime_ns, deadline_ns, period_ns;
+    } schedule;
+    memset(&schedule, 0, sizeof schedule);
+    cr_assert_eq(syscall(SYS_sched_getattr, 0, &schedule, sizeof schedule, 0), 0);
+    return schedule.runtime_ns;
+}
+
+Test(base_process, a_prompt_thread_has_short_slices_and_nothing_else)
+{
+    uint64_t usual_ns = thread_slice_ns();
+    int nice = getpriority(PRIO_PROCESS, 0);
+    nice += nice < 19;
+    cr_assert_eq(setpriority(PRIO_PROCESS, 0, nice), 0);
+    process_thread_be_prompt();
+    cr_expect_eq(thread_slice_ns(), usual_ns == 0 ? 0 : 100000);
+    cr_expect_eq(getpriority(PRIO_PROCESS, 0), nice);
+    cr_expect_eq(sched_getscheduler(0), SCHED_OTHER);
+}
+
+Test(base_process, leaves_a_thread_alone_that_has_another_policy)
+{
+    const struct sched_param parameters = {0};
+    cr_assert_eq(sched_setscheduler(0, SCHED_IDLE, &parameters), 0);
+    uint64_t usual_ns = thread_slice_ns();
+    process_thread_be_prompt();
+    cr_expect_eq(thread_slice_ns(), usual_ns);
+    cr_expect_eq(sched_getscheduler(0), SCHED_IDLE);
 }
