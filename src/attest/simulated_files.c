@@ -52,10 +52,13 @@ static bool paths_of(struct paths *paths, const char *directory, struct err *err
            path_join(directory, "sealing-secret.bin.new", paths->secret_new, err);
 }
 
-/* The directory's descriptor, locked, or -1. */
-static int directory_open(const char *directory, struct err *err)
+/* The directory's descriptor, locked, and the paths of what is in it; or -1. */
+static int directory_open(const char *directory, struct paths *paths, struct err *err)
 {
     struct stat status;
+    if (!paths_of(paths, directory, err)) {
+        return -1;
+    }
     if (mkdir(directory, DIRECTORY_MODE) != 0 && errno != EEXIST) {
         (void)io_failed(err, "make the directory", directory);
         return -1;
@@ -144,10 +147,7 @@ bool simulated_files_open(struct simulated_files *files, const char *directory, 
                           struct err *err)
 {
     struct paths paths;
-    if (!paths_of(&paths, directory, err)) {
-        return false;
-    }
-    int fd = directory_open(directory, err);
+    int fd = directory_open(directory, &paths, err);
     if (fd < 0) {
         return false;
     }
@@ -204,10 +204,7 @@ bool simulated_secret_open(const char *directory, uint8_t out[static SIMULATED_S
                            struct err *err)
 {
     struct paths paths;
-    if (!paths_of(&paths, directory, err)) {
-        return false;
-    }
-    int fd = directory_open(directory, err);
+    int fd = directory_open(directory, &paths, err);
     if (fd < 0) {
         return false;
     }

@@ -21,9 +21,9 @@ struct process_facts { /* 0 where the kernel does not tell */
 void process_facts_read(struct process_facts *out);
 
 /* For threads that wait for most of the time and then have little to do that others wait for: asks
- * the kernel to plan the calling thread's time in short slices. When it wakes up it then goes before
- * threads that compute; its share of the processor stays what it is. Linux 6.12 and later do it;
- * elsewhere, or with another policy than the usual ones, nothing changes. */
+ * the kernel to plan the calling thread's time in short slices. When it wakes up it then goes
+ * before threads that compute; its share of the processor stays what it is. Linux 6.12 and later do
+ * it; elsewhere, or with another policy than the usual ones, nothing changes. */
 void process_thread_be_prompt(void);
 
 #endif

@@ -6,11 +6,10 @@ SPDX-License-Identifier: Apache-2.0
 
 import errno
 import json
-import tempfile
 import unittest
 
-from node import Node, sanitized, until
-from test_hardware import SHIM, Processor
+from node import Node, until
+from test_hardware import SHIM, ProcessorCase
 
 
 def metrics(node):
@@ -25,15 +24,7 @@ def reports(node, purpose="epoch"):
     return {name[len(start):-2]: value for name, value in metrics(node).items() if name.startswith(start) and value > 0}
 
 
-@unittest.skipIf(sanitized(), "skipped: a sanitizer has to be the first library, run it on the release")
-class Degraded(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.processor = Processor(cls.folder.name)
-        cls.processor.start()
-
+class Degraded(ProcessorCase):
     def node(self, *arguments):
         self.processor.good()
         return Node("--tee", "sev-guest", "--attestation-calls", "6000", "--attestation-retry-seconds", "1", "--attestation-max-wait-seconds", "1",

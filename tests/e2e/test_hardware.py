@@ -179,7 +179,9 @@ class Processor(threading.Thread):
 
 
 @unittest.skipIf(sanitized(), "skipped: a sanitizer has to be the first library, run it on the release")
-class Hardware(unittest.TestCase):
+class ProcessorCase(unittest.TestCase):
+    """Tests beside a processor that is played."""
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
@@ -187,6 +189,8 @@ class Hardware(unittest.TestCase):
         cls.processor = Processor(cls.folder.name)
         cls.processor.start()
 
+
+class Hardware(ProcessorCase):
     def node(self, tee, *arguments, data=None):
         return Node("--tee", tee, *arguments, data=data, key=False, LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
 
