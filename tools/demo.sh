@@ -80,11 +80,11 @@ WASM_HYPERVISOR_API_KEY=$key "$binary" exec "$program" --invoke fit --arg-string
     --result-type string --server "$url" --allow-simulated "$root" >"$data/answer"
 sed -n '1s/^/   /p' "$data/answer"
 
-heading '3. An auditor reads the log of the node, without asking it'
-"$binary" audit verify "$data/node/audit" | sed 's/^/   /'
-
 stop_node
 wait "$reader" 2>/dev/null || true
+
+heading '3. The node is gone; an auditor reads the log that it left'
+"$binary" audit verify "$data/node/audit" | sed 's/^/   /'
 
 # What `exec` said, and only if it said so.
 heading 'What has been verified'

@@ -61,11 +61,12 @@ void accept_watch_wait(struct api_call *call)
 static void accept_respond(struct api_call *call)
 {
     if (!accept_wait(call, call->request_id, accept_respond)) {
-        executions_accepted(call, call->request_id);
+        executions_waited(call, call->request_id);
     }
 }
 
-/* From scheduler_add on the session may end, and be gone, at any time. */
+/* From scheduler_add on the session may end, and be gone, at any time; who did not ask to wait is
+ * told 202 all the same. */
 static void accept_job(void *context)
 {
     struct session *session = context;
@@ -74,8 +75,13 @@ static void accept_job(void *context)
         session->call = NULL;
     }
     scheduler_add(session->service->scheduler, &session->run);
-    if (call != NULL) {
+    if (call == NULL) {
+        return;
+    }
+    if (call->preferences.wait_seconds > 0) {
         accept_respond(call);
+    } else {
+        executions_accepted(call, call->request_id);
     }
 }
 

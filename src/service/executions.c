@@ -237,6 +237,17 @@ void executions_accepted(struct api_call *call, const uint8_t id[static TEXT_UUI
     struct execution_view view = {.call = call, .arena = &call->exchange->arena};
     if (!view_find(call, id, &view, &err)) {
         api_answer_err(call, &err, NULL);
+    } else {
+        answer_accepted(call, &view, id);
+    }
+}
+
+void executions_waited(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES])
+{
+    struct err err;
+    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
+    if (!view_find(call, id, &view, &err)) {
+        api_answer_err(call, &err, NULL);
     } else if (view.answer.size > 0) {
         answer_send_again(call, view.answer_status, view.answer);
     } else {

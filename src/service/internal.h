@@ -118,8 +118,10 @@ void keys_create(struct api_call *call);
 void admit_watch_client(struct api_call *call);
 void admit_execute(struct api_call *call);
 void executions_show(struct api_call *call);
-/* 202 with the state of an execution that goes on, or its answer if that is there already. */
+/* 202 with the state of an execution. */
 void executions_accepted(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES]);
+/* After a wait for it: its answer if that is there, else 202. */
+void executions_waited(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES]);
 /* Answers a request that has come again as the first, `id`, was answered. False: there is nothing
  * to say it with, the call is not answered (IDEMPOTENCY_IN_FLIGHT, KEY_ALREADY_USED). */
 bool executions_replay(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
