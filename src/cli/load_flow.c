@@ -16,7 +16,7 @@
 static_assert((int)ERR_CODE_COUNT <= 64, "codes are bits of load_flow.allowed");
 
 static const uint64_t grace_ns = UINT64_C(30000000000); /* for answers, after the end */
-static const uint64_t pause_ns = 50000000;              /* of a closed loop that was refused */
+static const uint64_t pause_ns = 50000000;              /* of a closed loop that was turned away */
 static const uint64_t in_time_ns = 100000000;           /* after a window, for what came in it */
 static const uint64_t ramp_step_ns = 1000000;
 static const uint64_t line_ns = 200000000; /* between redrawings of the live line */
@@ -109,7 +109,7 @@ static void answer_note(struct load_tally *tally, const struct load_session *ses
     }
 }
 
-/* A closed loop must not come back at once for ever; a rate is a rate. */
+/* Whoever was turned away must not come back at once for ever; a rate is a rate. */
 static void pause_closed(struct load_flow *flow)
 {
     if (flow->rate <= 0) {
@@ -146,9 +146,9 @@ void load_flow_ended(struct load_session *session, enum load_outcome outcome,
             break;
         }
         tally->codes[answer->code]++;
-        pause_closed(flow);
-        if (should_say_when(answer->code) && !session->call.has_retry_after) {
-            tally->without_retry_after++;
+        if (should_say_when(answer->code)) {
+            pause_closed(flow);
+            tally->without_retry_after += session->call.has_retry_after ? 0 : 1;
         }
         answer_note(tally, session, answer);
         break;
