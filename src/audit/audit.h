@@ -244,6 +244,9 @@ struct audit_times {         /* of what was committed since the log was opened *
     struct histogram sync;   /* fdatasync of a batch */
 };
 const struct audit_times *audit_log_times(const struct audit_log *log);
+/* Since when a batch's fdatasync has been under way, by CLOCK_MONOTONIC; 0: none is. Any thread,
+ * without a lock. */
+uint64_t audit_log_sync_began_ns(const struct audit_log *log);
 /* The current checkpoint: appended to out. */
 bool audit_log_checkpoint(struct audit_log *log, struct buffer *out) MUST_CHECK;
 

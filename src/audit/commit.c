@@ -174,7 +174,10 @@ static bool batch_write(struct audit_log *log, struct err *err)
         return err_wrap(err, "%s", AUDIT_ENTRIES_FILE);
     }
     uint64_t began_ns = clock_monotonic_ns(&clock_system);
-    if (log->io->sync_data(log->io->context, log->entries_fd) != 0) {
+    atomic_store(&log->sync_began_ns, began_ns);
+    bool ok = log->io->sync_data(log->io->context, log->entries_fd) == 0;
+    atomic_store(&log->sync_began_ns, 0);
+    if (!ok) {
         return err_set(err, ERR_IO, "%s: fdatasync: %s", AUDIT_ENTRIES_FILE, strerror(errno));
     }
     histogram_add(&log->times.sync, clock_monotonic_ns(&clock_system) - began_ns);

@@ -285,6 +285,11 @@ const struct audit_times *audit_log_times(const struct audit_log *log)
     return &log->times;
 }
 
+uint64_t audit_log_sync_began_ns(const struct audit_log *log)
+{
+    return atomic_load_explicit(&log->sync_began_ns, memory_order_relaxed);
+}
+
 bool audit_log_checkpoint(struct audit_log *log, struct buffer *out)
 {
     pthread_mutex_lock(&log->mutex);

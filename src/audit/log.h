@@ -131,7 +131,8 @@ struct audit_log {
     struct buffer text;
     struct buffer note;
     struct buffer proof;
-    struct audit_times times; /* readers may look any time */
+    struct audit_times times;       /* readers may look any time */
+    _Atomic uint64_t sync_began_ns; /* 0: none is under way */
     size_t last_batch_count;
     uint64_t last_commit_ns;
 

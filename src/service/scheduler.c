@@ -15,6 +15,11 @@
  * it leaves them more than half. Those threads are prompt (process_thread_be_prompt): the kernel
  * lets them go first when they wake up in the middle of a slice.
  *
+ * A sync of the log needs the kernel's own threads, and those Linux weighs against the whole of
+ * the node: they may wait for a processor up to the next tick, 4 ms, while the workers compute, and
+ * yielding is of no use to them. One sync in a hundred is as unlucky. When one takes long, each
+ * worker leaves its processor for a moment, once: that is enough for the disk to be told.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/scheduler.h"
@@ -33,6 +38,8 @@ enum {
     GAS_PER_STEP_MAX = 16384,
     STEP_AIM_NS = 50000,
     STEPS_PER_SLICE_MAX = 1024, /* also with a clock that stands still */
+    SYNC_SLOW_NS = 500000,      /* twice what one takes on a good disk */
+    MAKE_WAY_NS = 100000,       /* more than the kernel's threads need */
     NS_PER_US = 1000,
     NS_PER_S = 1000000000,
 };
@@ -54,6 +61,12 @@ struct scheduler {
     bool is_closing; /* the workers */
     void (*drained)(void *context);
     void *drained_context;
+};
+
+struct worker { /* its thread's own */
+    struct scheduler *scheduler;
+    uint64_t jobs_ns;     /* spent on jobs since the last slice */
+    uint64_t made_way_ns; /* for the sync that began then */
 };
 
 static uint64_t scheduler_now_ns(const struct scheduler *scheduler)
@@ -162,21 +175,35 @@ static void run_check_deadline(struct scheduler *scheduler, struct scheduler_run
     }
 }
 
+/* When the sync began that the worker has to make way for; 0: there is none. */
+static uint64_t slow_sync_ns(const struct worker *worker, uint64_t now_ns)
+{
+    const struct scheduler_config *config = &worker->scheduler->config;
+    uint64_t began_ns =
+        config->sync_began_ns != NULL ? config->sync_began_ns(config->sync_context) : 0;
+    bool is_slow = began_ns != 0 && now_ns >= began_ns + SYNC_SLOW_NS;
+    return is_slow && began_ns != worker->made_way_ns ? began_ns : 0;
+}
+
 /* That of a grown run ends early for a job, but not before it has lasted as long as the jobs before
  * it. Young ones are rather brought to their end. */
-static bool slice_is_over(const struct scheduler *scheduler, const struct scheduler_run *run,
-                          uint64_t elapsed_ns, uint64_t jobs_ns)
+static bool slice_is_over(const struct worker *worker, const struct scheduler_run *run,
+                          uint64_t now_ns)
 {
+    const struct scheduler *scheduler = worker->scheduler;
+    uint64_t elapsed_ns = now_ns - run->taken_ns;
     return elapsed_ns >= (uint64_t)scheduler->config.slice_us * NS_PER_US ||
-           (run->age == SCHEDULER_GROWN && elapsed_ns >= jobs_ns &&
-            atomic_load_explicit(&scheduler->posted, memory_order_relaxed) > 0);
+           (run->age == SCHEDULER_GROWN && elapsed_ns >= worker->jobs_ns &&
+            atomic_load_explicit(&scheduler->posted, memory_order_relaxed) > 0) ||
+           slow_sync_ns(worker, now_ns) != 0;
 }
 
 /* Steps for about one slice, and says when it was over. A run that LEFT must not be touched any
  * more. */
-static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct scheduler_run *run,
-                                           uint64_t jobs_ns, uint64_t *ended_ns)
+static enum scheduler_verdict worker_slice(const struct worker *worker, struct scheduler_run *run,
+                                           uint64_t *ended_ns)
 {
+    struct scheduler *scheduler = worker->scheduler;
     uint64_t began_ns = run->taken_ns;
     uint64_t now_ns = began_ns;
     enum scheduler_verdict verdict = SCHEDULER_AGAIN;
@@ -193,7 +220,7 @@ static enum scheduler_verdict worker_slice(struct scheduler *scheduler, struct s
         }
         run->attained_ns += now_ns - then_ns;
         run->gas = gas_tuned(run->gas, slice.gas_spent, now_ns - then_ns);
-        if (slice_is_over(scheduler, run, now_ns - began_ns, jobs_ns)) {
+        if (slice_is_over(worker, run, now_ns)) {
             break;
         }
     }
@@ -212,21 +239,36 @@ static void run_forgive(struct scheduler_run *run, uint64_t ended_ns, uint64_t u
     run->taken_ns += lost_ns;
 }
 
-static void worker_run(struct scheduler *scheduler, struct scheduler_run *run, uint64_t jobs_ns)
+/* Between two slices, without the lock: nobody pays for this. */
+static void worker_offer_processor(struct worker *worker, uint64_t now_ns)
 {
+    uint64_t sync_began_ns = slow_sync_ns(worker, now_ns);
+    if (sync_began_ns == 0) {
+        (void)sched_yield();
+        return;
+    }
+    const struct timespec moment = {.tv_nsec = MAKE_WAY_NS};
+    worker->made_way_ns = sync_began_ns;
+    scheduler_observe(worker->scheduler, SCHEDULER_FACT_MADE_WAY, now_ns - sync_began_ns);
+    (void)nanosleep(&moment, NULL);
+}
+
+static void worker_run(struct worker *worker, struct scheduler_run *run)
+{
+    struct scheduler *scheduler = worker->scheduler;
     uint64_t ended_ns;
     uint64_t used_ns = clock_thread_ns(scheduler->config.clock);
     scheduler_unlock_and_wake(scheduler, scheduler_has_to_wake(scheduler));
-    enum scheduler_verdict verdict = worker_slice(scheduler, run, jobs_ns, &ended_ns);
+    enum scheduler_verdict verdict = worker_slice(worker, run, &ended_ns);
     used_ns = clock_thread_ns(scheduler->config.clock) - used_ns;
     pthread_mutex_lock(&scheduler->lock);
     if (verdict != SCHEDULER_LEFT) {
         run_forgive(run, ended_ns, used_ns);
         scheduler_queue_put(&scheduler->queue, run, verdict, ended_ns);
     }
-    if (verdict == SCHEDULER_AGAIN) { /* the run is back in the queue: it does not pay for this */
+    if (verdict == SCHEDULER_AGAIN) {
         pthread_mutex_unlock(&scheduler->lock);
-        (void)sched_yield();
+        worker_offer_processor(worker, ended_ns);
         pthread_mutex_lock(&scheduler->lock);
     }
 }
@@ -246,12 +288,13 @@ static void worker_job(struct scheduler *scheduler, struct list *link)
 
 /* Who is being ended goes first. Then jobs; but while a run is ready they get no more than a slice
  * between two of its. */
-static struct list *worker_take_job(struct scheduler *scheduler, uint64_t jobs_ns)
+static struct list *worker_take_job(const struct worker *worker)
 {
+    struct scheduler *scheduler = worker->scheduler;
     const struct scheduler_queue *queue = &scheduler->queue;
     uint64_t slice_ns = (uint64_t)scheduler->config.slice_us * NS_PER_US;
     bool is_runs_turn =
-        !list_is_empty(&queue->stopped) || (jobs_ns >= slice_ns && queue->ready_count > 0);
+        !list_is_empty(&queue->stopped) || (worker->jobs_ns >= slice_ns && queue->ready_count > 0);
     struct list *link = is_runs_turn ? NULL : list_pop_front(&scheduler->jobs);
     if (link != NULL) {
         atomic_fetch_sub_explicit(&scheduler->posted, 1, memory_order_relaxed);
@@ -262,19 +305,19 @@ static struct list *worker_take_job(struct scheduler *scheduler, uint64_t jobs_n
 static void *worker_main(void *context)
 {
     struct scheduler *scheduler = context;
-    uint64_t jobs_ns = 0; /* spent on jobs since the last slice */
+    struct worker worker = {.scheduler = scheduler};
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_closing) {
         uint64_t now_ns = scheduler_now_ns(scheduler);
         struct scheduler_run *run;
         scheduler_queue_expire(&scheduler->queue, now_ns);
-        struct list *link = worker_take_job(scheduler, jobs_ns);
+        struct list *link = worker_take_job(&worker);
         if (link != NULL) {
             worker_job(scheduler, link);
-            jobs_ns += scheduler_now_ns(scheduler) - now_ns;
+            worker.jobs_ns += scheduler_now_ns(scheduler) - now_ns;
         } else if ((run = scheduler_queue_take(&scheduler->queue, now_ns)) != NULL) {
-            worker_run(scheduler, run, jobs_ns);
-            jobs_ns = 0;
+            worker_run(&worker, run);
+            worker.jobs_ns = 0;
         } else {
             scheduler_sleep(scheduler, now_ns);
         }

@@ -106,6 +106,7 @@ enum scheduler_fact {
     SCHEDULER_FACT_SLICE,        /* the length of a slice */
     SCHEDULER_FACT_STOP_LATE,    /* from a run's deadline to the moment when it ran no more */
     SCHEDULER_FACT_SETTLED_LATE, /* and to its outcome: sealed, handed to the log */
+    SCHEDULER_FACT_MADE_WAY,     /* how long a sync had lasted when a worker slept for it */
     SCHEDULER_FACTS,
 };
 
@@ -118,6 +119,10 @@ struct scheduler_config {
     uint64_t queue_wait_max_ns; /* 0: until the deadline */
     uint32_t slice_us;
     const struct clock *clock;
+    /* Since when answers have waited for a sync of the disk, by `clock`; 0: none is under way.
+     * Called by workers between steps; may be NULL. */
+    uint64_t (*sync_began_ns)(void *context);
+    void *sync_context;
     /* Called by workers, without a lock; may be NULL. */
     void (*observe)(void *context, enum scheduler_fact fact, uint64_t ns);
     void *observe_context;

@@ -95,8 +95,15 @@ static void observe_scheduler(void *context, enum scheduler_fact fact, uint64_t 
         [SCHEDULER_FACT_SLICE] = metrics->slice_time,
         [SCHEDULER_FACT_STOP_LATE] = metrics->overrun,
         [SCHEDULER_FACT_SETTLED_LATE] = metrics->overrun_settled,
+        [SCHEDULER_FACT_MADE_WAY] = metrics->made_way,
     };
     histogram_add(histograms[fact], ns);
+}
+
+static uint64_t log_sync_began_ns(void *context)
+{
+    const struct service *service = context;
+    return audit_log_sync_began_ns(service->parts.log);
 }
 
 static bool open_door(struct service *service, struct err *err)
@@ -125,6 +132,8 @@ static bool open_parts(struct service *service, struct err *err)
         .queue_wait_max_ns = config->queue_wait_max_ms * ns_per_ms,
         .slice_us = config->slice_us,
         .clock = service->parts.clock,
+        .sync_began_ns = log_sync_began_ns,
+        .sync_context = service,
         .observe = observe_scheduler,
         .observe_context = &service->metrics,
     };

@@ -114,6 +114,31 @@ Test(audit_saver, no_commit_waits_for_the_file)
     directory_remove(directory);
 }
 
+static struct audit_log *synced_log; /* once it is open: opening syncs, too */
+static int syncs_seen;
+
+static int seen_sync_data(void *context, int fd)
+{
+    int result = audit_io_system.sync_data(context, fd);
+    uint64_t began_ns = synced_log != NULL ? audit_log_sync_began_ns(synced_log) : 0;
+    syncs_seen += began_ns != 0 && began_ns <= clock_monotonic_ns(&clock_system) ? 1 : 0;
+    return result;
+}
+
+Test(audit_saver, a_sync_under_way_is_seen)
+{
+    char directory[PATH_BYTES];
+    struct audit_log *log = gated_log(directory);
+    cr_assert_eq(audit_log_sync_began_ns(log), 0);
+    gate.io.sync_data = seen_sync_data;
+    synced_log = log; /* its writer reads it for an entry that is submitted later */
+    log_admit(log, 1);
+    cr_assert_eq(syncs_seen, 1);
+    cr_assert_eq(audit_log_sync_began_ns(log), 0);
+    audit_log_close(log);
+    directory_remove(directory);
+}
+
 Test(audit_saver, the_file_follows_while_entries_come)
 {
     char directory[PATH_BYTES];

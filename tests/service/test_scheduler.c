@@ -493,3 +493,78 @@ Test(service_scheduler, a_run_pays_for_the_time_on_a_processor_only)
     cr_expect_eq(between.run.turn_ns, LOST_STEPS * UINT64_C(1000000) + 1000000,
                  "its last slice was settled as it was");
 }
+
+/* ---- syncs ---- */
+
+enum {
+    SYNC_SLOW_NS = 500000,
+    STEPS_PER_STAGE = 2500
+}; /* two slices of a clock that stands still, and more */
+
+static struct {
+    struct scheduler_run run;
+    sem_t over;
+    uint64_t began_ns; /* of the sync under way */
+    int steps;
+    int made_way_at[4]; /* after so many steps */
+    int made_way;
+} syncing;
+
+static uint64_t syncing_began_ns(void *context)
+{
+    (void)context;
+    return syncing.began_ns;
+}
+
+static void syncing_observe(void *context, enum scheduler_fact fact, uint64_t ns)
+{
+    (void)context;
+    if (fact == SCHEDULER_FACT_MADE_WAY && syncing.made_way < 4) {
+        cr_expect_geq(ns, SYNC_SLOW_NS);
+        syncing.made_way_at[syncing.made_way++] = syncing.steps;
+    }
+}
+
+/* A sync that is not slow yet, one that just is, another, and none. */
+static enum scheduler_verdict syncing_step(struct scheduler_run *run, struct scheduler_slice *slice)
+{
+    static const uint64_t lasted_ns[] = {SYNC_SLOW_NS - 1, SYNC_SLOW_NS, SYNC_SLOW_NS + 1};
+    const int stages = sizeof(lasted_ns) / sizeof(lasted_ns[0]);
+    (void)slice;
+    syncing.steps++;
+    if (syncing.steps % STEPS_PER_STAGE != 0) {
+        return SCHEDULER_AGAIN;
+    }
+    int stage = syncing.steps / STEPS_PER_STAGE - 1;
+    if (stage <= stages) {
+        syncing.began_ns = stage < stages ? clock_monotonic_ns(&fake.clock) - lasted_ns[stage] : 0;
+        return SCHEDULER_AGAIN;
+    }
+    scheduler_settle(scheduler, run);
+    scheduler_leave(scheduler, run);
+    scheduler_unreserve(scheduler, run->tenant);
+    sem_post(&syncing.over);
+    return SCHEDULER_LEFT;
+}
+
+Test(service_scheduler, a_worker_makes_way_once_for_a_sync_that_is_slow)
+{
+    struct err err;
+    fake_clock_init(&fake);
+    memset(&syncing, 0, sizeof(syncing));
+    sem_init(&syncing.over, 0, 0);
+    struct scheduler_config config = {.workers = 1,
+                                      .concurrent_max = 8,
+                                      .slice_us = 500,
+                                      .clock = &fake.clock,
+                                      .sync_began_ns = syncing_began_ns,
+                                      .observe = syncing_observe};
+    cr_assert(scheduler_open(&config, &scheduler, &err), "%s", err.message);
+    stream_begin(syncing_step, &syncing.run);
+    sem_wait(&syncing.over);
+    scheduler_close(scheduler);
+    sem_destroy(&syncing.over);
+    cr_assert_eq(syncing.made_way, 2);
+    cr_expect_eq(syncing.made_way_at[0], 2 * STEPS_PER_STAGE, "the slice ends at once");
+    cr_expect_eq(syncing.made_way_at[1], 3 * STEPS_PER_STAGE);
+}
