@@ -174,6 +174,23 @@ static struct buffer big_loop(void)
     return one_body("01 04 7f", "03 40", "20 00 20 01 6a 21 02", "0b", (8 << 20) - 16);
 }
 
+/* of which none pins anything */
+static struct buffer empty_loops(void)
+{
+    return one_body("00", "", "03 40 0b", "", (8 << 20) - 16);
+}
+
+/* of which each pins something */
+static struct buffer small_loops(void)
+{
+    return one_body("01 01 7f", "", "03 40 20 00 1a 20 00 1a 0b", "", (8 << 20) - 16);
+}
+
+static struct buffer loops_in_a_loop(void)
+{
+    return one_body("01 01 7f", "03 40", "03 40 20 00 1a 0b", "0b", (8 << 20) - 16);
+}
+
 static struct buffer jumps(void)
 {
     return one_body("00", "02 40", "41 00 0d 00", "0b", (8 << 20) - 16);
@@ -573,6 +590,9 @@ static const struct {
 } programs[] = {
     {"one body of 8 MiB", big_body, RETURNED},
     {"one loop of 8 MiB", big_loop, RETURNED},
+    {"8 MiB of loops", empty_loops, RETURNED},
+    {"8 MiB of loops with locals", small_loops, RETURNED},
+    {"8 MiB of loops in a loop", loops_in_a_loop, RETURNED},
     {"8 MiB of branches", jumps, RETURNED},
     {"jump tables of 60,000", jump_tables, RETURNED},
     {"a straight run of 8 MiB", straight, RETURNED},

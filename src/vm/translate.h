@@ -66,7 +66,7 @@ uint8_t *translate_until(const struct vm_module *module, uint32_t function_index
 
 /* The same two in pieces: one is made (NULL: no memory), goes on for about `bytes` of the body as
  * long as continue says that there is more, and is asked. It charges the budget, which may be NULL,
- * for what it works with: little, whatever the function's size. */
+ * for what it works with, which has a bound that the function's size is no part of. */
 struct retranslation;
 struct retranslation *translate_again_to_locate(const struct vm_module *module,
                                                 uint32_t function_index, uint32_t code_offset,
@@ -151,7 +151,7 @@ enum { PIN_NOTHING = UINT16_MAX }; /* no local's slot: frames end below */
 struct pins {
     uint16_t slot[PIN_COUNT];
 };
-struct pin_loop { /* one for each outermost loop, in the body's order */
+struct pin_loop { /* one for each outermost loop that pins something, in the body's order */
     uint32_t offset;
     struct pins pins;
 };
@@ -181,7 +181,7 @@ enum { SURVEY_DEPTH_MAX = 6 }; /* loops further inside count as part of the one 
 struct survey_loop {
     uint32_t row;       /* in pin_loops */
     uint32_t first_use; /* of its own and those of the loops inside; up to the end of `uses` */
-    uint32_t uses_max;  /* when there are so many, those of one local become one */
+    uint32_t uses_max;  /* when there are so many, inner loops' included, a local's become one */
     bool calls_itself;  /* the function does, in here */
 };
 

@@ -6,6 +6,10 @@
  * loop from which the function calls itself nothing is pinned, only in the loops inside: recursion
  * enters and leaves functions more often than it goes round.
  *
+ * What is counted is added up whenever it has become twice as much as there are locals, in each
+ * open loop, and so many loops are remembered and no more: the room has a bound, which the
+ * function's size is no part of.
+ *
  * A pinned local's slot is always written too, so a register may be given up anywhere for nothing:
  * leaving a loop costs nothing, entering one costs one instruction that fills the registers.
  * The registers belong to the caller: a function that pins saves them when it is entered and
@@ -25,6 +29,8 @@ enum {
     WEIGHT_STEP_LOG2 = 3,
     WEIGHT_MIN = 2, /* below it, filling the register is not worth it */
     USES_MIN = 4096,
+    USES_OF_A_BYTE = 2,    /* that are added up and looked at while a byte is read */
+    PIN_LOOPS_MAX = 16000, /* of a function; those that come after pin nothing */
 };
 
 static bool survey_loop_begins(struct survey *survey, uint32_t offset)
@@ -65,6 +71,16 @@ static void add_up(struct survey *survey, const struct survey_loop *loop)
         survey->room->places[uses[i].local] = 0;
     }
     survey->use_count = loop->first_use + kept;
+    survey->t->work += count / USES_OF_A_BYTE;
+}
+
+/* So that there are never many more than locals, however long the loop is. */
+static void add_up_if_many(struct survey *survey, struct survey_loop *loop)
+{
+    if (survey->use_count - loop->first_use >= loop->uses_max) {
+        add_up(survey, loop);
+        loop->uses_max = 2 * (survey->use_count - loop->first_use) + USES_MIN;
+    }
 }
 
 /* The heaviest local of a class (and not `but`), as a slot; PIN_NOTHING if there is none. */
@@ -88,7 +104,20 @@ static uint16_t heaviest(const struct survey *survey, const struct survey_loop *
     return best;
 }
 
-/* What was decided for the loops inside gives way to what is decided for this one. */
+/* The loop's row, if it pins something; what was decided for the loops inside gives way to it. */
+static void decide(struct survey *survey, const struct survey_loop *loop)
+{
+    struct translator *t = survey->t;
+    struct pins *pins = &t->pin_loops[loop->row].pins;
+    pins->slot[PIN_P] = heaviest(survey, loop, false, PIN_NOTHING);
+    pins->slot[PIN_Q] = heaviest(survey, loop, false, pins->slot[PIN_P]);
+    pins->slot[PIN_F] = heaviest(survey, loop, true, PIN_NOTHING);
+    bool is_kept = (pins->slot[PIN_P] != PIN_NOTHING || pins->slot[PIN_F] != PIN_NOTHING) &&
+                   loop->row < PIN_LOOPS_MAX;
+    t->pin_loop_count = loop->row + is_kept;
+    t->pins_any |= is_kept;
+}
+
 static void survey_loop_ends(struct survey *survey)
 {
     struct translator *t = survey->t;
@@ -98,12 +127,9 @@ static void survey_loop_ends(struct survey *survey)
     struct survey_loop *loop = &survey->loops[survey->loop_depth];
     add_up(survey, loop);
     if (!loop->calls_itself) {
-        struct pins *pins = &t->pin_loops[loop->row].pins;
-        t->pin_loop_count = loop->row + 1;
-        pins->slot[PIN_P] = heaviest(survey, loop, false, PIN_NOTHING);
-        pins->slot[PIN_Q] = heaviest(survey, loop, false, pins->slot[PIN_P]);
-        pins->slot[PIN_F] = heaviest(survey, loop, true, PIN_NOTHING);
-        t->pins_any |= pins->slot[PIN_P] != PIN_NOTHING || pins->slot[PIN_F] != PIN_NOTHING;
+        decide(survey, loop);
+    } else if (t->pin_loop_count == loop->row + 1) {
+        t->pin_loop_count = loop->row; /* nothing is pinned inside either */
     }
     if (survey->loop_depth == 0) {
         survey->use_count = 0;
@@ -113,6 +139,7 @@ static void survey_loop_ends(struct survey *survey)
     for (uint32_t i = loop->first_use; i < survey->use_count; i++) {
         survey->room->uses[i].weight <<= WEIGHT_STEP_LOG2;
     }
+    add_up_if_many(survey, loop - 1);
 }
 
 static bool survey_local(struct survey *survey, uint32_t local)
@@ -126,11 +153,7 @@ static bool survey_local(struct survey *survey, uint32_t local)
     }
     survey->room->uses[survey->use_count++] = (struct use){.local = local, .weight = 1};
     uint32_t depth = survey->loop_depth < SURVEY_DEPTH_MAX ? survey->loop_depth : SURVEY_DEPTH_MAX;
-    struct survey_loop *loop = &survey->loops[depth - 1];
-    if (survey->use_count - loop->first_use >= loop->uses_max) {
-        add_up(survey, loop);
-        loop->uses_max = 2 * (survey->use_count - loop->first_use) + USES_MIN;
-    }
+    add_up_if_many(survey, &survey->loops[depth - 1]);
     return true;
 }
 
@@ -199,14 +222,15 @@ bool pin_continue(struct translator *t, size_t *left, bool *is_planned)
 {
     struct reader *reader = &t->reader;
     const uint8_t *begin = reader->ptr;
-    while (reader->ptr < reader->end && (size_t)(reader->ptr - begin) < *left) {
+    t->work = 0;
+    while (reader->ptr < reader->end && (size_t)(reader->ptr - begin) + t->work < *left) {
         struct instruction instruction;
         if (!opcode_read(reader, t->func->body_offset, &instruction, t->err) ||
             !survey_one(&t->survey, &instruction)) {
             return false;
         }
     }
-    size_t work = (size_t)(reader->ptr - begin);
+    size_t work = (size_t)(reader->ptr - begin) + t->work;
     *left -= work < *left ? work : *left;
     *is_planned = reader->ptr == reader->end;
     if (*is_planned && t->pins_any) {

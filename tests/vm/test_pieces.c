@@ -122,6 +122,39 @@ Test(vm_pieces, uses_of_locals_in_a_loop_are_added_up_on_the_way)
     cr_expect_lt(loading.held, 2 * loading.body_bytes + (1 << 20));
 }
 
+/* What translation plans with is small beside the code that it makes, whatever the loops are. */
+static void plans_with_little(uint32_t locals, struct bytes begin, struct bytes loop,
+                              uint32_t count, struct bytes end)
+{
+    struct loading loading = load(module_of_locals(locals, body_of(begin, loop, count, end)));
+    cr_expect_lt(loading.held, loading.body_bytes + loading.code_bytes * 5 / 2 + (2 << 20), "%zu",
+                 loading.held);
+}
+
+Test(vm_pieces, loops_that_pin_nothing_are_not_remembered)
+{
+    static const uint8_t empty[] = {0x03, 0x40, 0x0b},
+                         recursive[] = {0x03, 0x40, 0x10, 0, 0x20, 0, 0x1a, 0x20, 0, 0x1a, 0x0b};
+    struct bytes none = {NULL, 0};
+    plans_with_little(1, none, bytes_of(empty, sizeof empty), 1000000, none);
+    plans_with_little(1, none, bytes_of(recursive, sizeof recursive), 300000, none);
+}
+
+Test(vm_pieces, loops_that_pin_something_are_remembered_up_to_a_number)
+{
+    static const uint8_t loop[] = {0x03, 0x40, 0x20, 0, 0x1a, 0x20, 0, 0x1a, 0x0b};
+    struct bytes none = {NULL, 0};
+    plans_with_little(1, none, bytes_of(loop, sizeof loop), 500000, none);
+}
+
+Test(vm_pieces, uses_of_locals_in_the_loops_of_a_loop_are_added_up_on_the_way)
+{
+    static const uint8_t begin[] = {0x03, 0x40}, loop[] = {0x03, 0x40, 0x20, 0, 0x1a, 0x0b},
+                         end[] = {0x0b};
+    plans_with_little(1, bytes_of(begin, sizeof begin), bytes_of(loop, sizeof loop), 500000,
+                      bytes_of(end, sizeof end));
+}
+
 /* ---- Instances ---- */
 
 enum { GLOBALS = 1000, FUNCTIONS = 1000 };
