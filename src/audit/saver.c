@@ -93,6 +93,7 @@ static void *saver_run(void *context)
     struct audit_log *log = context;
     struct audit_save *save = &log->save;
     struct err err;
+    process_thread_name("log saver");
     process_thread_be_prompt();
     pthread_mutex_lock(&log->mutex);
     while (!save->ends && !save->failed) {

@@ -5,6 +5,7 @@
 #include "audit/verify.h"
 
 #include "base/arena.h"
+#include "base/process.h"
 
 #include <assert.h>
 #include <string.h>
@@ -124,6 +125,7 @@ static void check_claimed(struct audit_pool *pool, struct crypto_sha256 *hash)
 static void *help(void *context)
 {
     struct audit_pool *pool = context;
+    process_thread_name("verifier");
     pthread_mutex_lock(&pool->mutex);
     while (!pool->closing) {
         if (pool->claimed < pool->filled) {

@@ -122,6 +122,7 @@ void *audit_writer_run(void *context)
     struct list batch;
     struct err err;
     list_init(&batch);
+    process_thread_name("log writer");
     process_thread_be_prompt();
     do {
         work = writer_next(log, &batch);

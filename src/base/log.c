@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log_line.h"
+#include "base/process.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -234,6 +235,7 @@ static void writer_drain(void)
 static void *writer_run(void *context)
 {
     (void)context;
+    process_thread_name("events");
     (void)pthread_mutex_lock(&log_state.mutex);
     do {
         writer_wait();

@@ -1,4 +1,4 @@
-/* process.c: /proc/self, getrusage, getrlimit and sched_setattr.
+/* process.c: /proc/self, getrusage, getrlimit, prctl and sched_setattr.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -101,6 +102,11 @@ void process_facts_read(struct process_facts *out)
     }
     out->open_fds = count_open_fds();
     read_stat(out);
+}
+
+void process_thread_name(const char *name)
+{
+    (void)prctl(PR_SET_NAME, name);
 }
 
 /* sched_setattr(2), which glibc has no function for before 2.41. */

@@ -20,6 +20,10 @@ struct process_facts { /* 0 where the kernel does not tell */
 /* Reads /proc/self: some ten microseconds, more with thousands of open files. Any thread. */
 void process_facts_read(struct process_facts *out);
 
+/* How tools show the calling thread (`top -H`, `perf`): at most 15 characters. The first thread's
+ * name is the process's. */
+void process_thread_name(const char *name);
+
 /* For threads that wait for most of the time and then have little to do that others wait for: asks
  * the kernel to plan the calling thread's time in short slices. When it wakes up it then goes
  * before threads that compute; its share of the processor stays what it is. Linux 6.12 and later do

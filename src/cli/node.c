@@ -340,6 +340,7 @@ bool node_open(struct node *node, const struct config *config, struct err *err)
 
 bool node_run(struct node *node, struct err *err)
 {
+    process_thread_name("wasm-hypervisor");
     process_thread_be_prompt();
     uv_run(&node->loop, UV_RUN_DEFAULT);
     if (node->failed) {

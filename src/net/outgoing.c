@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/process.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -420,6 +421,7 @@ static void outgoing_end_all(struct net_outgoing *outgoing)
 static void *outgoing_run(void *context)
 {
     struct net_outgoing *outgoing = context;
+    process_thread_name("outgoing");
     while (!outgoing_is_stopping(outgoing)) {
         int wait_ms = 0;
         outgoing_start(outgoing, &wait_ms);

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "service/metrics.h"
 
 #include <assert.h>
@@ -208,6 +209,7 @@ static void *attester_main(void *context)
 {
     struct attester *attester = context;
     struct err err;
+    process_thread_name("attester");
     pthread_mutex_lock(&attester->lock);
     while (!attester->is_closing) {
         size_t next = 0;

@@ -25,6 +25,7 @@
 #include "service/scheduler.h"
 
 #include "base/arena.h"
+#include "base/process.h"
 #include "service/scheduler_queue.h"
 
 #include <assert.h>
@@ -306,6 +307,7 @@ static void *worker_main(void *context)
 {
     struct scheduler *scheduler = context;
     struct worker worker = {.scheduler = scheduler};
+    process_thread_name("worker");
     pthread_mutex_lock(&scheduler->lock);
     while (!scheduler->is_closing) {
         uint64_t now_ns = scheduler_now_ns(scheduler);

@@ -103,6 +103,7 @@ static void *writer_run(void *context)
     struct list batch;
     struct err err;
     list_init(&batch);
+    process_thread_name("store writer");
     process_thread_be_prompt();
     while (batch_take(store, &batch)) {
         uint64_t began_ns = clock_monotonic_ns(&clock_system);

@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -52,6 +53,18 @@ static uint64_t thread_slice_ns(void)
     memset(&schedule, 0, sizeof schedule);
     cr_assert_eq(syscall(SYS_sched_getattr, 0, &schedule, sizeof schedule, 0), 0);
     return schedule.runtime_ns;
+}
+
+Test(base_process, a_thread_has_the_name_that_it_was_given)
+{
+    char name[32] = "";
+    FILE *comm;
+    process_thread_name("fifteen letters");
+    comm = fopen("/proc/thread-self/comm", "r");
+    cr_assert_not_null(comm);
+    cr_assert_not_null(fgets(name, sizeof(name), comm));
+    fclose(comm);
+    cr_expect_str_eq(name, "fifteen letters\n");
 }
 
 Test(base_process, a_prompt_thread_has_short_slices_and_nothing_else)
