@@ -114,19 +114,11 @@ static void expect_answer(const struct flow *flow, const struct reply *shown, in
     json_decref(result);
 }
 
-static bool is_answered(struct world_call *call)
-{
-    pthread_mutex_lock(&call->lock);
-    bool answered = call->is_answered;
-    pthread_mutex_unlock(&call->lock);
-    return answered;
-}
-
 /* Five seconds, and then on: a wait may have begun only after the clock was moved. */
 static void until_over(struct world_call *call)
 {
     fake_clock_advance(&fake, 5000);
-    for (int i = 0; !is_answered(call); i++) {
+    for (int i = 0; !world_is_answered(call); i++) {
         fake_clock_advance(&fake, i % 1000 == 999 ? 5000 : 0);
         service_tick(world.service);
         sched_yield();
@@ -239,9 +231,7 @@ Test(service_async, a_client_that_goes_away_changes_nothing)
     struct flow flow;
     flow_open(&flow, "add", "[2,40]");
     struct world_call *call = flow_begin(&flow, "respond-async");
-    if (!is_answered(call)) {
-        call->exchange.gone(&call->exchange, call->exchange.gone_context);
-    }
+    world_leave(call);
     struct reply reply = world_end(call);
     reply_release(&reply);
     reply = flow_until(&flow, "COMPLETED");
@@ -273,7 +263,7 @@ Test(service_async, with_wait_a_long_one_is_accepted_when_the_time_is_over)
     reply_release(&reply);
     fake_clock_advance(&fake, 4999);
     service_tick(world.service);
-    cr_expect_not(is_answered(call));
+    cr_expect_not(world_is_answered(call));
     until_over(call);
     reply = world_end(call);
     cr_expect_eq(reply.status, 202);
@@ -330,7 +320,7 @@ Test(service_async, whoever_waits_and_goes_away_is_let_go)
     struct reply reply = flow_send(&flow, "respond-async");
     reply_release(&reply);
     struct world_call *call = flow_begin_wait(&flow, "wait=60");
-    call->exchange.gone(&call->exchange, call->exchange.gone_context);
+    world_leave(call);
     reply = world_end(call);
     cr_expect_eq(reply.status, 200);
     reply_release(&reply);

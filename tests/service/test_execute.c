@@ -557,7 +557,7 @@ Test(service_execute, a_client_that_goes_away_cancels_its_execution)
                    "{\"timeout_seconds\":300}", false, &prepared);
     struct world_call *call = client_begin(&world, world.user.secret, &prepared);
     cr_assert_not_null(call->exchange.gone);
-    call->exchange.gone(&call->exchange, call->exchange.gone_context);
+    world_leave(call);
     struct reply reply = world_end(call);
     cr_expect_str_eq(reply_text(&reply, "error_code"), "CANCELLED");
     check_proof(&reply);

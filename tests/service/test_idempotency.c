@@ -224,7 +224,7 @@ Test(service_idempotency, a_client_that_goes_away_does_not_cancel)
     struct prepared prepared;
     prepare("spin", "[10000000]", &prepared);
     struct world_call *call = begin(&prepared, &world.user, "k", NULL);
-    call->exchange.gone(&call->exchange, call->exchange.gone_context);
+    world_leave(call);
     struct reply reply = world_end(call);
     cr_expect_eq(reply.status, 200, "%s", reply.text);
     struct reply again = {0};

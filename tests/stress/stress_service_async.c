@@ -49,7 +49,7 @@ static void cancel_one(const struct prepared *prepared)
     end(send(prepared, "respond-async", NULL));
     struct world_call *first = show(prepared, "wait=60");
     struct world_call *second = show(prepared, "wait=60");
-    first->exchange.gone(&first->exchange, first->exchange.gone_context);
+    world_leave(first);
     (void)snprintf(target, sizeof(target), "/executions/%s", prepared->id);
     struct reply reply = world_ask(&world, "DELETE", target, world.user.secret, NULL);
     reply_release(&reply);

@@ -65,10 +65,7 @@ static void *client_main(void *context)
             asked[i] = ask_fresh();
         }
         for (size_t i = 0; i < AT_ONCE; i += 3) {
-            struct message_exchange *exchange = &asked[i]->exchange;
-            pthread_mutex_lock(&world.loop);
-            exchange->gone(exchange, exchange->gone_context);
-            pthread_mutex_unlock(&world.loop);
+            world_leave(asked[i]);
         }
         end(world_begin(&world, "POST", "/v1/keys", world.user.secret, bytes_of(NULL, 0), NULL));
         end(world_begin(&world, "GET", "/v1/attestation", NULL, bytes_of(NULL, 0), NULL));

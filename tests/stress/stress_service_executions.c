@@ -54,7 +54,7 @@ static void execute_one(int client, int round)
         }
         reply_release(&reply);
     } else if (round % 3 == 2) {
-        call->exchange.gone(&call->exchange, call->exchange.gone_context);
+        world_leave(call);
     }
     wait_answer(call, &prepared, is_endless ? NULL : expected);
     prepared_release(&prepared);

@@ -55,6 +55,7 @@ struct world {
     struct service_memory memory;
     struct service *service;
     pthread_mutex_t loop;
+    pthread_mutex_t answers; /* recursive: whoever is gone may be answered there and then */
     struct world_key user, other, admin, metrics, expired, revoked;
 };
 
@@ -125,6 +126,16 @@ static inline void world_start(struct world *world)
     }
 }
 
+static inline void world_locks_init(struct world *world)
+{
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&world->loop, NULL);
+    pthread_mutex_init(&world->answers, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+}
+
 /* config NULL: the default with two workers. clock NULL: the system's. A world_start has to follow.
  */
 static inline void world_prepare(struct world *world, const struct service_config *config,
@@ -133,7 +144,7 @@ static inline void world_prepare(struct world *world, const struct service_confi
     char path[128];
     struct err err;
     memset(world, 0, sizeof(*world));
-    pthread_mutex_init(&world->loop, NULL);
+    world_locks_init(world);
     world->log_open = open_log;
     world->clock = clock != NULL ? clock : &clock_system;
     world->config = config != NULL ? *config : service_config_default;
@@ -189,8 +200,8 @@ static inline void world_close(struct world *world)
 
 struct world_call {
     struct message_exchange exchange;
-    pthread_mutex_t lock;
-    pthread_cond_t answered;
+    struct world *world;
+    pthread_cond_t answered; /* with the world's lock of answers, as the next two */
     bool is_answered;
     struct message_response response;
 };
@@ -206,12 +217,35 @@ static inline void world_respond(struct message_exchange *exchange,
                                  struct message_response *response)
 {
     struct world_call *call = exchange->transport;
-    pthread_mutex_lock(&call->lock);
+    pthread_mutex_t *answers = &call->world->answers;
+    pthread_mutex_lock(answers);
     WORLD_CHECK(!call->is_answered);
     call->response = *response;
     call->is_answered = true;
     pthread_cond_signal(&call->answered);
-    pthread_mutex_unlock(&call->lock);
+    pthread_mutex_unlock(answers);
+}
+
+static inline bool world_is_answered(struct world_call *call)
+{
+    pthread_mutex_lock(&call->world->answers);
+    bool is_answered = call->is_answered;
+    pthread_mutex_unlock(&call->world->answers);
+    return is_answered;
+}
+
+/* The client goes away, once; as net tells it: on the loop's thread, and not after the answer. */
+static inline void world_leave(struct world_call *call)
+{
+    struct message_exchange *exchange = &call->exchange;
+    struct world *world = call->world;
+    pthread_mutex_lock(&world->loop);
+    pthread_mutex_lock(&world->answers);
+    if (!call->is_answered && exchange->gone != NULL) {
+        exchange->gone(exchange, exchange->gone_context);
+    }
+    pthread_mutex_unlock(&world->answers);
+    pthread_mutex_unlock(&world->loop);
 }
 
 /* As net does it: on one thread, its loop's, for which a lock stands. */
@@ -240,7 +274,7 @@ static inline struct world_call *world_begin_with(struct world *world, const cha
 {
     struct world_call *call = HEAP_NEW(struct world_call);
     WORLD_CHECK(call != NULL);
-    pthread_mutex_init(&call->lock, NULL);
+    call->world = world;
     pthread_cond_init(&call->answered, NULL);
     struct message_exchange *exchange = &call->exchange;
     arena_init(&exchange->arena, NULL);
@@ -278,11 +312,11 @@ static inline struct world_call *world_begin(struct world *world, const char *me
 
 static inline struct reply world_end(struct world_call *call)
 {
-    pthread_mutex_lock(&call->lock);
+    pthread_mutex_lock(&call->world->answers);
     while (!call->is_answered) {
-        pthread_cond_wait(&call->answered, &call->lock);
+        pthread_cond_wait(&call->answered, &call->world->answers);
     }
-    pthread_mutex_unlock(&call->lock);
+    pthread_mutex_unlock(&call->world->answers);
     struct err err;
     struct reply reply = {.status = call->response.status, .response = call->response};
     reply.text = heap_alloc(reply.response.body.size + 1);
@@ -294,7 +328,6 @@ static inline struct reply world_end(struct world_call *call)
     }
     arena_release(&call->exchange.arena);
     pthread_cond_destroy(&call->answered);
-    pthread_mutex_destroy(&call->lock);
     heap_free(call);
     return reply;
 }
