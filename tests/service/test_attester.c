@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <string.h>
 
+enum { PATIENCE_MS = 60000 }; /* of a close, with a call that comes back */
+
 static struct fake_clock fake;
 static struct metrics metrics;
 static struct attester *attester;
@@ -98,7 +100,7 @@ static bool idle(void *context, struct err *err)
     return true;
 }
 
-static void open_with(uint32_t calls_per_minute, uint32_t burst)
+static void open_with(uint32_t calls_per_minute, uint32_t burst, uint32_t close_ms)
 {
     fake_clock_init(&fake);
     metrics_init(&metrics);
@@ -109,7 +111,7 @@ static void open_with(uint32_t calls_per_minute, uint32_t burst)
                                            .burst = burst,
                                            .retry_ms = 30000,
                                            .blocked_ms = 10000,
-                                           .close_ms = 1};
+                                           .close_ms = close_ms};
     attester = attester_new(&config);
     cr_assert_not_null(attester);
     attester_set_duty(attester, ATTESTER_EPOCH, (struct attester_duty){.run = epoch});
@@ -157,7 +159,7 @@ Test(service_attester, the_bucket_holds_the_burst_and_gets_its_calls_per_minute)
 {
     struct err err;
     struct attester_facts facts;
-    open_with(30, 2);
+    open_with(30, 2, PATIENCE_MS);
     attester_facts(attester, &facts);
     cr_expect_eq(facts.tokens, 2);
     cr_expect_eq(wait_ms(), 0);
@@ -180,7 +182,7 @@ Test(service_attester, the_bucket_holds_the_burst_and_gets_its_calls_per_minute)
 Test(service_attester, a_duty_that_asks_nobody_costs_nothing)
 {
     struct err err;
-    open_with(30, 1);
+    open_with(30, 1, PATIENCE_MS);
     attester_set_duty(attester, ATTESTER_BATCH, (struct attester_duty){.run = idle});
     cr_expect(attester_do(attester, ATTESTER_BATCH, &err));
     cr_expect_eq(wait_ms(), 0);
@@ -200,7 +202,7 @@ Test(service_attester, every_failure_has_its_class_and_half_a_minute_without_cal
     };
     struct err err;
     struct attester_facts facts;
-    open_with(6000, 100);
+    open_with(6000, 100, PATIENCE_MS);
     int64_t since_ms = clock_wall_ms(&fake.clock);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint64_t before = reports(ATTESTER_EPOCH, rows[i].outcome);
@@ -228,7 +230,7 @@ Test(service_attester, every_failure_has_its_class_and_half_a_minute_without_cal
 Test(service_attester, epochs_go_first_and_everybody_waits_for_a_token)
 {
     struct err err;
-    open_with(30, 1);
+    open_with(30, 1, PATIENCE_MS);
     cr_expect(attester_do(attester, ATTESTER_EPOCH, &err));
     start();
     attester_ask(attester, ATTESTER_BATCH);
@@ -250,7 +252,7 @@ Test(service_attester, epochs_go_first_and_everybody_waits_for_a_token)
 Test(service_attester, a_call_that_blocks_is_told_and_the_next_that_works_as_well)
 {
     struct attester_facts facts;
-    open_with(6000, 1);
+    open_with(6000, 1, PATIENCE_MS);
     firmware_set(ERR_NONE, true);
     start();
     attester_ask(attester, ATTESTER_BATCH);
@@ -273,7 +275,7 @@ Test(service_attester, a_call_that_blocks_is_told_and_the_next_that_works_as_wel
 
 Test(service_attester, a_call_that_never_comes_back_is_left_behind)
 {
-    open_with(6000, 1);
+    open_with(6000, 1, 1);
     firmware_set(ERR_NONE, true);
     start();
     attester_ask(attester, ATTESTER_EPOCH);
@@ -288,7 +290,7 @@ Test(service_attester, a_call_that_never_comes_back_is_left_behind)
 
 Test(service_attester, closing_waits_for_a_call_that_comes_back)
 {
-    open_with(6000, 1);
+    open_with(6000, 1, PATIENCE_MS);
     start();
     for (unsigned i = 1; i <= 20; i++) {
         fake_clock_advance(&fake, 1000);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "support/fake_clock.h"
 #include "support/service_world.h"
 
 #include "service/batches.h"
@@ -65,11 +66,16 @@ static bool firmware_new(struct tee *out)
 
 /* ---- the node ---- */
 
-static void open_with(const struct service_config *config)
+static void open_on(const struct service_config *config, const struct clock *clock)
 {
-    world_prepare(&world, config, NULL, audit_log_open);
+    world_prepare(&world, config, clock, audit_log_open);
     world.tee_new = firmware_new;
     world_start(&world);
+}
+
+static void open_with(const struct service_config *config)
+{
+    open_on(config, NULL);
 }
 
 static struct service_config quick(void)
@@ -212,20 +218,25 @@ Test(service_batches, without_a_provider_there_is_nobody_to_ask)
 
 Test(service_batches, so_many_may_wait_and_each_so_long)
 {
+    struct fake_clock fake;
     struct service_config config = quick();
     config.fresh_waiting_max = 2;
     config.fresh_wait_max_ms = 50;
-    open_with(&config);
+    fake_clock_init(&fake);
+    /* the firmware's certificates are of today */
+    fake_clock_step_wall(&fake, clock_wall_ms(&clock_system) - clock_wall_ms(&fake.clock));
+    open_on(&config, &fake.clock);
     firmware_set(true, ERR_NONE, false);
     struct world_call *asked = begin(0);
     until_calls(2);
     struct world_call *gathered = begin(1);
     until_waiting(2);
     expect_refused(begin(2), 503, "OVERLOADED");
-    while (batches_waiting(world.service->batches) > 0) {
-        service_tick(world.service);
-        sched_yield();
-    }
+    fake_clock_advance(&fake, 49);
+    service_tick(world.service);
+    cr_expect_eq(batches_waiting(world.service->batches), 2);
+    fake_clock_advance(&fake, 2);
+    service_tick(world.service);
     expect_refused(asked, 503, "OVERLOADED");
     expect_refused(gathered, 503, "OVERLOADED");
     expect_refused(begin(3), 503, "OVERLOADED"); /* at once: the call blocks */
@@ -236,9 +247,7 @@ Test(service_batches, so_many_may_wait_and_each_so_long)
 
 static void go_away(struct world_call *call)
 {
-    pthread_mutex_lock(&world.loop);
-    call->exchange.gone(&call->exchange, call->exchange.gone_context);
-    pthread_mutex_unlock(&world.loop);
+    world_leave(call);
     expect_refused(call, 422, "CANCELLED");
 }
 

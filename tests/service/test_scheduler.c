@@ -44,10 +44,7 @@ struct fake_run {
     bool has_ended;
     bool waits_for_memory;
     int stop;
-    int order; /* the how-many-th ended */
 };
-
-static _Atomic int ended;
 
 static enum scheduler_verdict fake_step(struct scheduler_run *run, struct scheduler_slice *slice)
 {
@@ -68,24 +65,36 @@ static enum scheduler_verdict fake_step(struct scheduler_run *run, struct schedu
     scheduler_unreserve(scheduler, run->tenant);
     pthread_mutex_lock(&fake_run->lock);
     fake_run->stop = stop;
-    fake_run->order = atomic_fetch_add(&ended, 1);
     fake_run->has_ended = true;
     pthread_cond_broadcast(&fake_run->changed);
     pthread_mutex_unlock(&fake_run->lock);
     return SCHEDULER_LEFT;
 }
 
-static void start(struct fake_run *run, int steps, uint64_t deadline_ms)
+static void start_which(struct fake_run *run, int steps, uint64_t deadline_ms,
+                        bool waits_for_memory)
 {
     struct err err;
     memset(run, 0, sizeof(*run));
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->changed, NULL);
     run->steps = steps;
+    run->waits_for_memory = waits_for_memory;
     run->run.step = fake_step;
     run->run.deadline_ns = clock_monotonic_ns(&fake.clock) + deadline_ms * 1000000;
     cr_assert(scheduler_reserve(scheduler, "a", &run->run.tenant, &err), "%s", err.message);
     scheduler_add(scheduler, &run->run);
+}
+
+static void start(struct fake_run *run, int steps, uint64_t deadline_ms)
+{
+    start_which(run, steps, deadline_ms, false);
+}
+
+/* One that lacks memory after each step. */
+static void start_waiting(struct fake_run *run, int steps, uint64_t deadline_ms)
+{
+    start_which(run, steps, deadline_ms, true);
 }
 
 static int wait_end(struct fake_run *run)
@@ -97,6 +106,22 @@ static int wait_end(struct fake_run *run)
     int stop = run->stop;
     pthread_mutex_unlock(&run->lock);
     return stop;
+}
+
+static int steps_done(struct fake_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    int done = run->done;
+    pthread_mutex_unlock(&run->lock);
+    return done;
+}
+
+static bool has_ended(struct fake_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    bool has_ended = run->has_ended;
+    pthread_mutex_unlock(&run->lock);
+    return has_ended;
 }
 
 static void wait_steps(struct fake_run *run, int steps)
@@ -152,9 +177,10 @@ Test(service_scheduler, a_cancelled_run_ends_wherever_it_is)
     cr_expect_eq(wait_end(&backlog), SCHEDULER_CANCEL);
     scheduler_stop(scheduler, &ready.run, SCHEDULER_CANCEL);
     cr_expect_eq(wait_end(&ready), SCHEDULER_CANCEL);
-    start(&waiting, -1, 1000);
-    waiting.waits_for_memory = true;
+    start_waiting(&waiting, -1, 1000);
     wait_steps(&waiting, 1);
+    wait_steps(&running, steps_done(&running) + 3);
+    cr_expect_eq(steps_done(&waiting), 1);
     scheduler_stop(scheduler, &waiting.run, SCHEDULER_CANCEL);
     scheduler_stop(scheduler, &waiting.run, SCHEDULER_DEADLINE);
     cr_expect_eq(wait_end(&waiting), SCHEDULER_CANCEL, "the first reason counts");
@@ -173,31 +199,14 @@ Test(service_scheduler, deadlines_end_running_and_queued_runs_alike)
     wait_steps(&running, 2);
     fake_clock_advance(&fake, 99);
     scheduler_tick(scheduler);
-    wait_steps(&running, running.done + 10);
-    cr_expect_not(running.has_ended);
+    wait_steps(&running, steps_done(&running) + 10);
+    cr_expect_not(has_ended(&running));
     fake_clock_advance(&fake, 1);
     cr_expect_eq(wait_end(&running), SCHEDULER_DEADLINE);
     cr_expect_eq(wait_end(&queued), SCHEDULER_DEADLINE);
-    cr_expect_not(later.has_ended);
+    cr_expect_not(has_ended(&later));
     fake_clock_advance(&fake, 1);
     cr_expect_eq(wait_end(&later), SCHEDULER_DEADLINE);
-    scheduler_close(scheduler);
-}
-
-Test(service_scheduler, the_least_served_goes_first)
-{
-    open_scheduler(1, 4, 0);
-    struct fake_run old, young;
-    atomic_store(&ended, 0);
-    start(&old, -1, 100000);
-    wait_steps(&old, 3);
-    /* It has had much: whoever comes now gets all its steps before the old one gets another end. */
-    old.run.attained_ns = 0;
-    start(&young, 500, 100000);
-    cr_expect_eq(wait_end(&young), SCHEDULER_GO);
-    cr_expect_not(old.has_ended);
-    scheduler_stop(scheduler, &old.run, SCHEDULER_CANCEL);
-    (void)wait_end(&old);
     scheduler_close(scheduler);
 }
 
@@ -206,9 +215,10 @@ Test(service_scheduler, who_waits_for_memory_is_woken_when_another_leaves)
     open_scheduler(2, 4, 0);
     struct fake_run waiting, other;
     start(&other, -1, 100000);
-    start(&waiting, 2, 100000);
-    waiting.waits_for_memory = true;
+    start_waiting(&waiting, 2, 100000);
     wait_steps(&waiting, 1);
+    wait_steps(&other, steps_done(&other) + 3);
+    cr_expect_eq(steps_done(&waiting), 1);
     scheduler_stop(scheduler, &other.run, SCHEDULER_CANCEL);
     cr_expect_eq(wait_end(&other), SCHEDULER_CANCEL);
     cr_expect_eq(wait_end(&waiting), SCHEDULER_GO);
