@@ -7,8 +7,8 @@
  *                          needed and charged like the arena
  *   code that is searched  only the end, and what is wanted of it: the rest is let go
  *   branches               pieces, each as large as all before it
- *   the rest               arrays that double; nesting, frames, locals and what plans their pins
- * have small limits
+ *   the rest               arrays that double; nesting, frames, locals and what plans the pins of
+ *                          locals have small limits
  *
  * A search is charged when it takes more than a little: a program that has reached its limit, or
  * the node's, still ends as it should.
