@@ -13,8 +13,10 @@
  * beginning (422 to a good proof). At the start that is believed, before any request is taken:
  * a false alarm costs an operator a line in the settings, a missed one a second history.
  *
- * Everything below is the mutex's. The callbacks come from the sender's thread, which serves only
- * this, so it may read the log and sync a small file.
+ * Everything below is the mutex's, but what others ask for. The callbacks come from the sender's
+ * thread, which serves only this, so it may read the log and sync a small file, both under the
+ * mutex: who asks how the witnesses are, as the loop's thread does, takes shown_mutex alone, which
+ * is held for copies only.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -62,7 +64,6 @@ struct service_witnesses {
     struct buffer submitted;
     struct buffer cosigned; /* the same with the lines of the witnesses */
 
-    struct buffer published;
     uint64_t published_size;
     uint64_t reached;
     uint64_t failures;
@@ -72,6 +73,10 @@ struct service_witnesses {
     struct err contradiction;
     bool is_closing;
     bool has_too_few; /* it was told to the operator */
+
+    pthread_mutex_t shown_mutex; /* of what follows; taken last */
+    struct witnesses_facts shown;
+    struct buffer published;
 };
 
 /* ---- settings ---- */
@@ -200,15 +205,30 @@ static void lose(struct service_witnesses *all, struct witness *witness, const c
     witness->is_lost = true;
 }
 
+static void show(struct service_witnesses *all)
+{
+    pthread_mutex_lock(&all->shown_mutex);
+    all->shown = (struct witnesses_facts){.count = all->count,
+                                          .threshold = all->policy.threshold,
+                                          .reached = all->reached,
+                                          .cosigned_size = all->published_size,
+                                          .failures = all->failures,
+                                          .contradictions = all->contradictions,
+                                          .is_good = !all->has_too_few && !all->is_contradicted};
+    pthread_mutex_unlock(&all->shown_mutex);
+}
+
 static void publish(struct service_witnesses *all)
 {
     struct err err;
-    struct buffer old = all->published;
     if (!audit_log_keep_cosigned(all->config.log, buffer_bytes(&all->cosigned), &err)) {
         log_event(LOG_ERROR, "cosignatures_not_kept", NULL, "%s", err.message);
     }
+    pthread_mutex_lock(&all->shown_mutex);
+    struct buffer old = all->published;
     all->published = all->cosigned;
     all->cosigned = old;
+    pthread_mutex_unlock(&all->shown_mutex);
     all->published_size = all->checkpoint.size;
 }
 
@@ -356,6 +376,7 @@ static void answered_cb(void *context, const struct outgoing_answer *answer)
     if (!goes_on && --all->unanswered_count == 0 && !all->is_closing) {
         round_end(all);
     }
+    show(all);
     pthread_mutex_unlock(&all->mutex);
 }
 
@@ -412,6 +433,7 @@ void witnesses_tick(struct service_witnesses *all)
     bool is_due = now_ns - all->begun_ns >= all->config.interval_ms * NS_PER_MS;
     if (!all->is_running && is_new && is_due) {
         round_begin(all);
+        show(all);
     }
     pthread_mutex_unlock(&all->mutex);
 }
@@ -456,6 +478,7 @@ static bool first_round(struct service_witnesses *all, struct err *err)
     while (all->is_running) {
         pthread_cond_wait(&all->ended, &all->mutex);
     }
+    show(all);
     bool ok = true;
     if (all->is_contradicted) {
         *err = all->contradiction;
@@ -479,6 +502,7 @@ bool service_witnesses_open(const struct service_witnesses_config *config,
     }
     all->config = *config;
     pthread_mutex_init(&all->mutex, NULL);
+    pthread_mutex_init(&all->shown_mutex, NULL);
     pthread_cond_init(&all->ended, NULL);
     buffer_init(&all->submitted, AUDIT_CHECKPOINT_BYTES_MAX);
     buffer_init(&all->cosigned, AUDIT_CHECKPOINT_BYTES_MAX);
@@ -501,6 +525,7 @@ void service_witnesses_close(struct service_witnesses *all)
     buffer_release(&all->cosigned);
     buffer_release(&all->published);
     pthread_cond_destroy(&all->ended);
+    pthread_mutex_destroy(&all->shown_mutex);
     pthread_mutex_destroy(&all->mutex);
     heap_free(all);
 }
@@ -513,15 +538,9 @@ void witnesses_facts(struct service_witnesses *all, struct witnesses_facts *out)
     if (all == NULL) {
         return;
     }
-    pthread_mutex_lock(&all->mutex);
-    *out = (struct witnesses_facts){.count = all->count,
-                                    .threshold = all->policy.threshold,
-                                    .reached = all->reached,
-                                    .cosigned_size = all->published_size,
-                                    .failures = all->failures,
-                                    .contradictions = all->contradictions,
-                                    .is_good = !all->has_too_few && !all->is_contradicted};
-    pthread_mutex_unlock(&all->mutex);
+    pthread_mutex_lock(&all->shown_mutex);
+    *out = all->shown;
+    pthread_mutex_unlock(&all->shown_mutex);
 }
 
 bool witnesses_checkpoint(struct service_witnesses *all, struct buffer *out)
@@ -529,9 +548,9 @@ bool witnesses_checkpoint(struct service_witnesses *all, struct buffer *out)
     if (all == NULL) {
         return false;
     }
-    pthread_mutex_lock(&all->mutex);
+    pthread_mutex_lock(&all->shown_mutex);
     bool has_one = all->published.size > 0;
     buffer_append_bytes(out, buffer_bytes(&all->published));
-    pthread_mutex_unlock(&all->mutex);
+    pthread_mutex_unlock(&all->shown_mutex);
     return has_one && !out->failed;
 }

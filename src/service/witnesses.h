@@ -18,12 +18,13 @@ struct witnesses_facts {
     bool is_good;            /* enough were reached, and none contradicts */
 };
 
-/* NULL: zeros, and good. Any thread, as all that follow. */
+/* NULL: zeros, and good. Any thread, as all that follow; waits for no disk. */
 void witnesses_facts(struct service_witnesses *witnesses, struct witnesses_facts *out);
 /* About once a second, on a thread that may read files: shows them the newest checkpoint, if it is
  * time and there is something to show. NULL is fine. */
 void witnesses_tick(struct service_witnesses *witnesses);
-/* Appends the last checkpoint that enough of them cosigned. False: none yet. NULL is fine. */
+/* Appends the last checkpoint that enough of them cosigned. False: none yet. NULL is fine. Waits
+ * for no disk. */
 bool witnesses_checkpoint(struct service_witnesses *witnesses, struct buffer *out) MUST_CHECK;
 
 #endif

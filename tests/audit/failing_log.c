@@ -16,6 +16,7 @@ static struct {
     int batches; /* synced so far */
     int fail_at; /* 0: never */
     bool writes;
+    void (*renaming)(const char *to); /* NULL: nobody wants to know */
 } failing;
 
 static pthread_mutex_t failing_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -62,6 +63,17 @@ static int failing_sync_data(void *context, int fd)
     return result;
 }
 
+static int failing_rename(void *context, int directory_fd, const char *from, const char *to)
+{
+    pthread_mutex_lock(&failing_lock);
+    void (*renaming)(const char *to) = failing.renaming;
+    pthread_mutex_unlock(&failing_lock);
+    if (renaming != NULL) {
+        renaming(to);
+    }
+    return audit_io_system.rename(context, directory_fd, from, to);
+}
+
 bool failing_log_open(const struct audit_config *config,
                       void (*fatal)(void *context, const struct err *err), void *context,
                       struct audit_log **out, struct audit_recovery *recovery, struct err *err)
@@ -71,6 +83,7 @@ bool failing_log_open(const struct audit_config *config,
     failing.io.open = failing_open;
     failing.io.write = failing_write;
     failing.io.sync_data = failing_sync_data;
+    failing.io.rename = failing_rename;
     return audit_log_open_with(&failing.io, config, fatal, context, out, recovery, err);
 }
 
@@ -88,5 +101,12 @@ void failing_log_fail(int batch, bool writes)
     pthread_mutex_lock(&failing_lock);
     failing.fail_at = batch;
     failing.writes = writes;
+    pthread_mutex_unlock(&failing_lock);
+}
+
+void failing_log_on_rename(void (*renaming)(const char *to))
+{
+    pthread_mutex_lock(&failing_lock);
+    failing.renaming = renaming;
     pthread_mutex_unlock(&failing_lock);
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/witnesses.h"
+#include "support/failing_log.h"
 #include "support/service_world.h"
 
 #include <criterion/criterion.h>
@@ -244,7 +245,7 @@ static void setup(void)
     struct err err;
     size_t used = 0;
     memset(&fixture, 0, sizeof(fixture));
-    world_open(&fixture.world, NULL, NULL);
+    world_open_with(&fixture.world, NULL, NULL, failing_log_open);
     fixture.clock =
         (struct clock){.monotonic_ns = fixture_monotonic, .wall_ms = clock_system.wall_ms};
     atomic_store(&fixture.now_ns, 1000000000);
@@ -516,6 +517,34 @@ Test(service_witnesses, one_that_does_not_answer_holds_up_neither_the_node_nor_t
     cr_expect_eq(fixture.network.sent_count, sent, "the round is not over");
     cr_expect_eq(facts().count, WITNESSES, "and yet it answers");
     close_witnesses(); /* returns */
+}
+
+static _Atomic unsigned asked;
+
+/* On the thread that keeps what was cosigned: it would wait for itself. */
+static void ask_while_it_is_kept(const char *to)
+{
+    uint64_t size = 0;
+    if (strcmp(to, "checkpoint.witnessed") == 0) {
+        cr_expect_eq(facts().count, WITNESSES);
+        cr_expect_eq(served(&size), WITNESSES);
+        cr_expect_eq(size, facts().cosigned_size);
+        cr_expect_eq(size + 1, audit_log_size(fixture.world.log), "the one before");
+        atomic_fetch_add(&asked, 1);
+    }
+}
+
+Test(service_witnesses, who_asks_for_them_does_not_wait_for_the_disk)
+{
+    uint64_t size = 0;
+    open_witnesses(0);
+    uint64_t grown = grow();
+    failing_log_on_rename(ask_while_it_is_kept);
+    round_of(GOOD);
+    failing_log_on_rename(NULL);
+    cr_expect_eq(atomic_load(&asked), 1);
+    cr_expect_eq(served(&size), WITNESSES);
+    cr_expect_eq(size, grown);
 }
 
 Test(service_witnesses, at_the_start_too_few_are_a_warning_or_a_refusal)

@@ -17,5 +17,7 @@ void failing_log_wait(int batches);
 /* The `batch`-th batch fails: at its sync, if what it writes arrives nevertheless, else at its
  * write. */
 void failing_log_fail(int batch, bool writes);
+/* From now on it is called when a file gets its name, by who gives it, before it does. */
+void failing_log_on_rename(void (*renaming)(const char *to));
 
 #endif
