@@ -106,7 +106,7 @@ bool address_is_public(const struct address *address)
         struct address_range range;
         bool ok = address_range_parse(bytes_of_string(address_special[i]), &range);
         assert(ok);
-        is_public = !address_range_has(&range, address);
+        is_public = ok && !address_range_has(&range, address);
     }
     return is_public;
 }

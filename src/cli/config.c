@@ -141,6 +141,7 @@ void config_variable(enum config_setting setting, char out[static CONFIG_VARIABL
     int size =
         snprintf(out, CONFIG_VARIABLE_CHARS_MAX, "WASM_HYPERVISOR_%s", config_rows[setting].path);
     assert(size > 0 && size < CONFIG_VARIABLE_CHARS_MAX);
+    (void)size;
     for (char *c = out; *c != '\0'; c++) {
         *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
     }

@@ -118,7 +118,9 @@ static void conn_set_state(struct conn *conn, enum conn_state state)
 
 static void conn_enter(struct conn *conn, enum conn_state state)
 {
-    assert(conn_may_enter(conn->state, state));
+    bool may_enter = conn_may_enter(conn->state, state);
+    assert(may_enter);
+    (void)may_enter;
     conn_set_state(conn, state);
     if (state == CONN_CLOSING) {
         conn->server->open_count--;

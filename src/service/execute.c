@@ -490,6 +490,7 @@ static bool link_program(struct session *session, struct err *err)
     bool is_there =
         vm_instance_find_export(program->instance, session->request.function_name, &found);
     assert(is_there);
+    (void)is_there;
     program->function = found.object;
     program->pointers = ARENA_ARRAY(&program->arena, uint32_t, program->argument_count);
     if (program->pointers == NULL) {

@@ -60,7 +60,9 @@ static bool state_may_follow(enum session_state from, enum session_state to)
 
 void session_enter(struct session *session, enum session_state state)
 {
-    assert(state_may_follow(session_state(session), state));
+    bool may_follow = state_may_follow(session_state(session), state);
+    assert(may_follow);
+    (void)may_follow;
     atomic_store(&session->state, (int)state);
     if (state == SESSION_DECRYPTING) {
         atomic_store(&session->started_ms, session_now_ms(session));
