@@ -10,6 +10,7 @@
 #include "audit/verify.h"
 
 #include "base/arena.h"
+#include "base/wait.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,10 +18,9 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { NS_PER_MS = 1000000 };
 
 /* Waiting is real whatever clock stamps the entries. */
 static uint64_t now_ns(void)
@@ -75,32 +75,13 @@ static bool directory_lock(struct audit_log *log, struct err *err)
 
 static bool sync_make(struct audit_log *log, struct err *err)
 {
-    pthread_condattr_t attributes;
-    bool ok = false;
-    if (pthread_condattr_init(&attributes) != 0) {
-        return err_set(err, ERR_NO_MEMORY, "no condition variable");
-    }
-    if (pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
-        pthread_cond_init(&log->wake, &attributes) != 0) {
-        err_set(err, ERR_NO_MEMORY, "no condition variable");
-        goto out;
-    }
-    if (pthread_cond_init(&log->save.changed, &attributes) != 0) {
-        pthread_cond_destroy(&log->wake);
-        err_set(err, ERR_NO_MEMORY, "no condition variable");
-        goto out;
-    }
     if (pthread_mutex_init(&log->mutex, NULL) != 0) {
-        pthread_cond_destroy(&log->wake);
-        pthread_cond_destroy(&log->save.changed);
-        err_set(err, ERR_NO_MEMORY, "no mutex");
-        goto out;
+        return err_set(err, ERR_NO_MEMORY, "no mutex");
     }
+    wait_init(&log->wake);
+    wait_init(&log->save.changed);
     log->sync_made = true;
-    ok = true;
-out:
-    pthread_condattr_destroy(&attributes);
-    return ok;
+    return true;
 }
 
 /* A proof must not fail for lack of memory once its entry is on the disk. */

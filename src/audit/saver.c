@@ -17,11 +17,11 @@
  */
 #include "audit/log.h"
 #include "base/process.h"
+#include "base/wait.h"
 
 #include <string.h>
-#include <time.h>
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { NS_PER_MS = 1000000 };
 
 /* Holds the mutex. */
 static void saver_fail(struct audit_log *log, const struct err *err)
@@ -80,14 +80,6 @@ bool audit_log_save(struct audit_log *log, struct err *err)
     return ok;
 }
 
-/* Holds the mutex. */
-static void saver_sleep(struct audit_log *log, uint64_t until_ns)
-{
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    (void)pthread_cond_timedwait(&log->save.changed, &log->mutex, &until);
-}
-
 static void *saver_run(void *context)
 {
     struct audit_log *log = context;
@@ -104,7 +96,7 @@ static void *saver_run(void *context)
         } else if (save->lags_since_ns == 0 || save->is_under_way) {
             pthread_cond_wait(&save->changed, &log->mutex);
         } else if (clock_monotonic_ns(&clock_system) < due_ns(log)) {
-            saver_sleep(log, due_ns(log));
+            (void)wait_until(&save->changed, &log->mutex, due_ns(log));
         } else if (!save_newest(log, &err)) {
             break;
         }

@@ -9,27 +9,17 @@
  */
 #include "audit/log.h"
 #include "base/process.h"
-
-#include <time.h>
+#include "base/wait.h"
 
 enum {
     WORTH_WAITING = 4, /* entries: a commit for fewer takes less than waiting for them */
     NS_PER_MS = 1000000,
-    NS_PER_S = 1000000000,
 };
 
 /* Waiting is real whatever clock stamps the entries. */
 static uint64_t now_ns(void)
 {
     return clock_monotonic_ns(&clock_system);
-}
-
-/* Holds the mutex. False: it is past that time. */
-static bool writer_sleep(struct audit_log *log, uint64_t until_ns)
-{
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    return pthread_cond_timedwait(&log->wake, &log->mutex, &until) == 0;
 }
 
 /* Waits for a batch to be worth its sync. Holds the mutex; the queue is not empty. */
@@ -42,7 +32,7 @@ static void writer_gather(struct audit_log *log)
     }
     log->wake_at = log->last_batch_count;
     while (log->queue_count < log->last_batch_count && !log->closing &&
-           writer_sleep(log, first->submitted_ns + delay_ns)) {
+           wait_until(&log->wake, &log->mutex, first->submitted_ns + delay_ns)) {
     }
 }
 

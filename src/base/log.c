@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log_line.h"
 #include "base/process.h"
+#include "base/wait.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,7 +23,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -33,7 +33,6 @@ enum {
     LOG_POLL_MS = 100,                        /* a writer that is stuck looks around so often */
     LOG_PATIENCE_MS = 1000,                   /* of log_flush and log_close with a stuck sink */
     NS_PER_MS = 1000000,
-    NS_PER_S = 1000000000,
 };
 
 static const char *const log_level_names[LOG_LEVEL_COUNT] = {"debug", "info", "warn", "error"};
@@ -159,22 +158,14 @@ static uint64_t lines_in(const struct log_line *text)
 
 /* ---- the writer ---- */
 
-static void wait_until(pthread_cond_t *condition, uint64_t until_ns)
-{
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    (void)pthread_cond_timedwait(condition, &log_state.mutex, &until);
-}
-
 static void writer_wait(void)
 {
     while (log_state.used == 0 && log_state.next_fd < 0 && !log_state.is_closing) {
         (void)pthread_cond_wait(&log_state.work, &log_state.mutex);
     }
-    uint64_t until_ns = clock_monotonic_ns(&clock_system) + (uint64_t)LOG_GATHER_MS * NS_PER_MS;
+    uint64_t until_ns = wait_end_ns((uint64_t)LOG_GATHER_MS * NS_PER_MS);
     while (!log_state.is_urgent && !log_state.is_closing &&
-           clock_monotonic_ns(&clock_system) < until_ns) {
-        wait_until(&log_state.work, until_ns);
+           wait_until(&log_state.work, &log_state.mutex, until_ns)) {
     }
 }
 
@@ -250,13 +241,9 @@ static void *writer_run(void *context)
 /* Signals are for the loop's thread. */
 static bool writer_start(struct err *err)
 {
-    pthread_condattr_t attributes;
     sigset_t all, before;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&log_state.work, &attributes);
-    (void)pthread_cond_init(&log_state.written, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    wait_init(&log_state.work);
+    wait_init(&log_state.written);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int code = pthread_create(&log_state.writer, NULL, writer_run, NULL);
@@ -312,8 +299,7 @@ void log_close(void)
     (void)pthread_mutex_lock(&log_state.mutex);
     bool was_open = log_state.is_open;
     log_state.is_closing = true;
-    log_state.give_up_ns =
-        clock_monotonic_ns(&clock_system) + (uint64_t)LOG_PATIENCE_MS * NS_PER_MS;
+    log_state.give_up_ns = wait_end_ns((uint64_t)LOG_PATIENCE_MS * NS_PER_MS);
     if (was_open) {
         (void)pthread_cond_signal(&log_state.work);
     }
@@ -334,14 +320,13 @@ void log_flush(void)
 {
     (void)pthread_mutex_lock(&log_state.mutex);
     uint64_t target = log_state.taken_bytes + log_state.used;
-    uint64_t until_ns = clock_monotonic_ns(&clock_system) + (uint64_t)LOG_PATIENCE_MS * NS_PER_MS;
+    uint64_t until_ns = wait_end_ns((uint64_t)LOG_PATIENCE_MS * NS_PER_MS);
     if (log_state.is_open) {
         log_state.is_urgent = true;
         (void)pthread_cond_signal(&log_state.work);
     }
     while (log_state.is_open && log_state.taken_bytes < target &&
-           clock_monotonic_ns(&clock_system) < until_ns) {
-        wait_until(&log_state.written, until_ns);
+           wait_until(&log_state.written, &log_state.mutex, until_ns)) {
     }
     (void)pthread_mutex_unlock(&log_state.mutex);
 }

@@ -11,17 +11,15 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/wait.h"
 #include "service/metrics.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const uint64_t attester_token = UINT64_C(60) * 1000 * 1000 * 1000; /* units */
-static const uint64_t attester_ns_per_s = 1000 * 1000 * 1000;
 static const uint64_t attester_ns_per_ms = 1000 * 1000;
 enum { ATTESTER_LATE_MS = 10 }; /* between two looks of a close that waits for more than a call */
 
@@ -31,7 +29,7 @@ struct attester {
     struct attester_duty duties[ATTESTER_PURPOSES];
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t wake;  /* of the thread, on CLOCK_MONOTONIC like the next */
+    pthread_cond_t wake;  /* of the thread */
     pthread_cond_t done;  /* the thread has ended */
     bool due[ATTESTER_PURPOSES];
     bool is_started, is_closing, is_done;
@@ -194,17 +192,6 @@ static bool report(void *context, const uint8_t user_data[static ATTEST_USER_DAT
 
 /* ---- the thread ---- */
 
-/* On CLOCK_MONOTONIC, which is the condition's. */
-static bool wait_for(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t ns)
-{
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    uint64_t sum = (uint64_t)until.tv_nsec + ns % attester_ns_per_s;
-    until.tv_sec += (time_t)(ns / attester_ns_per_s + sum / attester_ns_per_s);
-    until.tv_nsec = (long)(sum % attester_ns_per_s);
-    return pthread_cond_timedwait(condition, lock, &until) != ETIMEDOUT;
-}
-
 static void *attester_main(void *context)
 {
     struct attester *attester = context;
@@ -220,7 +207,7 @@ static void *attester_main(void *context)
         if (next == ATTESTER_PURPOSES) {
             pthread_cond_wait(&attester->wake, &attester->lock);
         } else if (wait_ns > 0) {
-            (void)wait_for(&attester->wake, &attester->lock, wait_ns);
+            (void)wait_until(&attester->wake, &attester->lock, wait_end_ns(wait_ns));
         } else {
             attester->due[next] = false;
             (void)!run(attester, (enum attester_purpose)next, &err);
@@ -234,15 +221,6 @@ static void *attester_main(void *context)
 
 /* ---- the interface ---- */
 
-static void condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 struct attester *attester_new(const struct attester_config *config)
 {
     assert(config->calls_per_minute > 0 && config->burst > 0);
@@ -255,8 +233,8 @@ struct attester *attester_new(const struct attester_config *config)
     attester->units = config->burst * attester_token;
     attester->units_ns = now_ns(attester);
     pthread_mutex_init(&attester->lock, NULL);
-    condition_init(&attester->wake);
-    condition_init(&attester->done);
+    wait_init(&attester->wake);
+    wait_init(&attester->done);
     return attester;
 }
 
@@ -285,14 +263,14 @@ bool attester_start(struct attester *attester, struct err *err)
 /* Only a thread in a call may be left behind: whatever else it does ends, and is waited for. */
 static bool stop(struct attester *attester)
 {
-    uint64_t wait_ns = attester->config.close_ms * attester_ns_per_ms;
+    uint64_t until_ns = wait_end_ns(attester->config.close_ms * attester_ns_per_ms);
     pthread_mutex_lock(&attester->lock);
     attester->is_closing = true;
     pthread_cond_broadcast(&attester->wake);
     while (!attester->is_done && !attester->is_left) {
-        if (!wait_for(&attester->done, &attester->lock, wait_ns)) {
+        if (!wait_until(&attester->done, &attester->lock, until_ns)) {
             attester->is_left = attester->is_calling && !attester->is_done;
-            wait_ns = ATTESTER_LATE_MS * attester_ns_per_ms;
+            until_ns = wait_end_ns(ATTESTER_LATE_MS * attester_ns_per_ms);
         }
     }
     bool is_left = attester->is_left;
@@ -356,9 +334,10 @@ bool attester_is_closing(struct attester *attester)
 
 void attester_pause(struct attester *attester, uint64_t ns)
 {
+    uint64_t until_ns = wait_end_ns(ns);
     pthread_mutex_lock(&attester->lock);
     if (!attester->is_closing) {
-        (void)wait_for(&attester->wake, &attester->lock, ns);
+        (void)wait_until(&attester->wake, &attester->lock, until_ns);
     }
     pthread_mutex_unlock(&attester->lock);
 }

@@ -5,12 +5,12 @@
 #include "store/writer.h"
 
 #include "base/process.h"
+#include "base/wait.h"
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { NS_PER_MS = 1000000 };
 
 static bool queue_is_due(const struct store *store)
 {
@@ -22,13 +22,8 @@ static bool queue_is_due(const struct store *store)
 /* Lets patient jobs lie. Holds the mutex; waiting is real whatever clock stamps the rows. */
 static void batch_gather(struct store *store)
 {
-    uint64_t until_ns = clock_monotonic_ns(&clock_system) + (uint64_t)STORE_GATHER_MS * NS_PER_MS;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    while (!queue_is_due(store)) {
-        if (pthread_cond_timedwait(&store->wake, &store->mutex, &until) != 0) {
-            break;
-        }
+    uint64_t until_ns = wait_end_ns((uint64_t)STORE_GATHER_MS * NS_PER_MS);
+    while (!queue_is_due(store) && wait_until(&store->wake, &store->mutex, until_ns)) {
     }
 }
 
@@ -120,22 +115,13 @@ bool store_writer_start(struct store *store, struct err *err)
     if (pthread_mutex_init(&store->mutex, NULL) != 0) {
         return err_set(err, ERR_NO_MEMORY, "no mutex");
     }
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes); /* neither can fail here */
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    bool has_wake = pthread_cond_init(&store->wake, &attributes) == 0;
-    (void)pthread_condattr_destroy(&attributes);
-    if (!has_wake) {
-        err_set(err, ERR_NO_MEMORY, "no condition variable");
-        goto mutex;
-    }
+    wait_init(&store->wake);
     int code = pthread_create(&store->writer, NULL, writer_run, store);
     if (code == 0) {
         return true;
     }
     err_set(err, ERR_NO_MEMORY, "the store's thread: %s", strerror(code));
     pthread_cond_destroy(&store->wake);
-mutex:
     pthread_mutex_destroy(&store->mutex);
     return false;
 }
