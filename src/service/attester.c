@@ -324,20 +324,12 @@ void attester_tick(struct attester *attester)
     pthread_mutex_unlock(&attester->lock);
 }
 
-bool attester_is_closing(struct attester *attester)
-{
-    pthread_mutex_lock(&attester->lock);
-    bool is_closing = attester->is_closing;
-    pthread_mutex_unlock(&attester->lock);
-    return is_closing;
-}
-
 void attester_pause(struct attester *attester, uint64_t ns)
 {
     uint64_t until_ns = wait_end_ns(ns);
     pthread_mutex_lock(&attester->lock);
-    if (!attester->is_closing) {
-        (void)wait_until(&attester->wake, &attester->lock, until_ns);
+    /* Whoever asks or ticks signals, too. */
+    while (!attester->is_closing && wait_until(&attester->wake, &attester->lock, until_ns)) {
     }
     pthread_mutex_unlock(&attester->lock);
 }

@@ -75,9 +75,7 @@ const struct tee *attester_tee(const struct attester *attester);
 void attester_ask(struct attester *attester, enum attester_purpose purpose);
 /* About once a second: looks at clock and bucket again, and tells of a call that blocks. */
 void attester_tick(struct attester *attester);
-/* Is the attester being closed? For a duty that takes its time. */
-bool attester_is_closing(struct attester *attester);
-/* Lets so much time pass, on the attester's thread; less if it is being closed. */
+/* Lets so much real time pass, on the attester's thread; less if it is being closed. */
 void attester_pause(struct attester *attester, uint64_t ns);
 
 struct attester_facts {

@@ -301,6 +301,48 @@ Test(service_attester, closing_waits_for_a_call_that_comes_back)
     cr_expect_eq(atomic_load(&epochs_done) + atomic_load(&batches_done), 20);
 }
 
+static _Atomic unsigned pauses;
+static uint64_t pause_ns;
+static _Atomic uint64_t paused_ns;
+
+static bool pausing(void *context, struct err *err)
+{
+    (void)context;
+    (void)err;
+    uint64_t began_ns = clock_monotonic_ns(&clock_system);
+    atomic_fetch_add(&pauses, 1);
+    attester_pause(attester, pause_ns);
+    atomic_store(&paused_ns, clock_monotonic_ns(&clock_system) - began_ns);
+    return true;
+}
+
+Test(service_attester, a_pause_lasts_however_many_ask_meanwhile)
+{
+    open_with(60, 4);
+    attester_set_duty(attester, ATTESTER_BATCH, (struct attester_duty){.run = pausing});
+    pause_ns = 20 * 1000 * 1000;
+    start();
+    attester_ask(attester, ATTESTER_BATCH);
+    while (atomic_load(&paused_ns) == 0) {
+        attester_ask(attester, ATTESTER_EPOCH);
+        attester_tick(attester);
+        sched_yield();
+    }
+    cr_expect_geq(atomic_load(&paused_ns), pause_ns);
+    attester_close(attester);
+}
+
+Test(service_attester, closing_ends_a_pause)
+{
+    open_with(60, 4);
+    attester_set_duty(attester, ATTESTER_BATCH, (struct attester_duty){.run = pausing});
+    pause_ns = UINT64_C(24) * 3600 * 1000 * 1000 * 1000;
+    start();
+    attester_ask(attester, ATTESTER_BATCH);
+    until(&pauses, 1);
+    cr_expect(attester_close(attester), "today");
+}
+
 Test(service_attester, names)
 {
     cr_expect_str_eq(attester_purpose_name(ATTESTER_EPOCH), "epoch");

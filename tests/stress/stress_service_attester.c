@@ -35,9 +35,7 @@ static bool duty(void *context, struct err *err)
     const struct tee *tee = attester_tee(attester);
     (void)context;
     bool ok = tee->report(tee->context, user_data, out, NULL, err);
-    if (!attester_is_closing(attester)) {
-        attester_pause(attester, 1000);
-    }
+    attester_pause(attester, 1000);
     return ok;
 }
 
