@@ -3,6 +3,10 @@
  * Whoever counts on few modules in one bucket counts on senders not choosing their bytes: they may,
  * so the walk through a bucket is bounded by MODULE_CACHE_COUNT_MAX.
  *
+ * Wiping a large module takes milliseconds. What has expired is wiped when nobody can find it any
+ * more, without the lock; what makes way is wiped under it, as its bytes are wanted at once. So
+ * the loop's thread, which only counts, takes no lock.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/module_cache.h"
@@ -30,7 +34,9 @@ struct module_cache {
     pthread_mutex_t lock; /* recursive: charging for a module may make others give way */
     struct list buckets[BUCKETS];
     struct list uses; /* the longest unused first */
-    struct module_cache_facts facts;
+    /* Read by whoever asks for facts, without the lock. */
+    _Atomic size_t count;
+    _Atomic uint64_t hits, misses, evictions;
 };
 
 struct module_cache *module_cache_new(size_t bytes_max, const struct clock *clock)
@@ -53,15 +59,31 @@ struct module_cache *module_cache_new(size_t bytes_max, const struct clock *cloc
     return cache;
 }
 
-/* Wipes the module unless somebody runs it. */
-static void drop(struct module_cache *cache, struct cached *entry)
+static void count_one(_Atomic uint64_t *number)
+{
+    atomic_fetch_add_explicit(number, 1, memory_order_relaxed);
+}
+
+/* Nobody finds it any more. */
+static void unlink_entry(struct module_cache *cache, struct cached *entry)
 {
     list_remove(&entry->by_hash);
     list_remove(&entry->by_use);
+    atomic_fetch_sub_explicit(&cache->count, 1, memory_order_relaxed);
+}
+
+/* Of what nobody finds any more. Wipes the module unless somebody runs it. */
+static void free_entry(struct module_cache *cache, struct cached *entry)
+{
     vm_module_unref(entry->module);
     heap_free(entry);
     budget_release(&cache->budget, sizeof(*entry));
-    cache->facts.count--;
+}
+
+static void drop(struct module_cache *cache, struct cached *entry)
+{
+    unlink_entry(cache, entry);
+    free_entry(cache, entry);
 }
 
 void module_cache_free(struct module_cache *cache)
@@ -113,9 +135,9 @@ struct vm_module *module_cache_get(struct module_cache *cache, const char *owner
         list_push_back(&cache->uses, &entry->by_use);
         entry->used_ns = clock_monotonic_ns(cache->clock);
         module = vm_module_ref(entry->module);
-        cache->facts.hits++;
+        count_one(&cache->hits);
     } else {
-        cache->facts.misses++;
+        count_one(&cache->misses);
     }
     pthread_mutex_unlock(&cache->lock);
     return module;
@@ -128,7 +150,7 @@ static bool evict_one(struct module_cache *cache)
         struct cached *entry = LIST_ENTRY(link, struct cached, by_use);
         if (!vm_module_is_shared(entry->module)) {
             drop(cache, entry);
-            cache->facts.evictions++;
+            count_one(&cache->evictions);
             return true;
         }
     }
@@ -164,7 +186,7 @@ static bool make_room(struct module_cache *cache, struct vm_module *module)
     if (needed > cache->budget.limit) {
         return false;
     }
-    while (cache->facts.count >= MODULE_CACHE_COUNT_MAX ||
+    while (cache->count >= MODULE_CACHE_COUNT_MAX ||
            needed > cache->budget.limit - budget_used(&cache->budget)) {
         if (!evict_one(cache)) {
             return false;
@@ -199,7 +221,7 @@ static void insert(struct module_cache *cache, const char *owner, const uint8_t 
     entry->used_ns = clock_monotonic_ns(cache->clock);
     list_push_back(&cache->buckets[hash[0]], &entry->by_hash);
     list_push_back(&cache->uses, &entry->by_use);
-    cache->facts.count++;
+    atomic_fetch_add_explicit(&cache->count, 1, memory_order_relaxed);
 }
 
 void module_cache_put(struct module_cache *cache, const char *owner,
@@ -220,25 +242,33 @@ void module_cache_expire(struct module_cache *cache)
 {
     const uint64_t idle_ns = (uint64_t)MODULE_CACHE_IDLE_S * 1000000000;
     uint64_t now_ns = clock_monotonic_ns(cache->clock);
+    struct list expired, *link;
+    list_init(&expired);
     pthread_mutex_lock(&cache->lock);
-    struct list *link = cache->uses.next;
-    while (link != &cache->uses) {
+    for (link = cache->uses.next; link != &cache->uses;) {
         struct cached *entry = LIST_ENTRY(link, struct cached, by_use);
         link = link->next;
         if (now_ns - entry->used_ns < idle_ns) {
             break;
         }
         if (!vm_module_is_shared(entry->module)) {
-            drop(cache, entry);
+            unlink_entry(cache, entry);
+            list_push_back(&expired, &entry->by_use);
         }
     }
     pthread_mutex_unlock(&cache->lock);
+    while ((link = list_pop_front(&expired)) != NULL) {
+        free_entry(cache, LIST_ENTRY(link, struct cached, by_use));
+    }
 }
 
 void module_cache_facts(struct module_cache *cache, struct module_cache_facts *out)
 {
-    pthread_mutex_lock(&cache->lock);
-    *out = cache->facts;
-    out->bytes = budget_used(&cache->budget);
-    pthread_mutex_unlock(&cache->lock);
+    *out = (struct module_cache_facts){
+        .hits = atomic_load_explicit(&cache->hits, memory_order_relaxed),
+        .misses = atomic_load_explicit(&cache->misses, memory_order_relaxed),
+        .evictions = atomic_load_explicit(&cache->evictions, memory_order_relaxed),
+        .count = atomic_load_explicit(&cache->count, memory_order_relaxed),
+        .bytes = budget_used(&cache->budget),
+    };
 }

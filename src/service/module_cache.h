@@ -45,6 +45,7 @@ void module_cache_put(struct module_cache *cache, const char *owner,
                       const uint8_t hash[static CRYPTO_SHA256_BYTES], struct vm_module *module);
 /* Drops what has been idle for too long. */
 void module_cache_expire(struct module_cache *cache);
+/* Takes no lock: the loop's thread asks. */
 void module_cache_facts(struct module_cache *cache, struct module_cache_facts *out);
 
 #endif

@@ -232,6 +232,37 @@ Test(service_module_cache, what_is_idle_for_too_long_goes)
     module_cache_free(cache);
 }
 
+static struct module_cache *counted;
+static struct module_cache_facts counts;
+
+static void *count(void *context)
+{
+    (void)context;
+    counts = facts_of(counted);
+    return NULL;
+}
+
+/* The cache asks for the time under its lock: another thread counts meanwhile. */
+static uint64_t counting_clock_ns(void *context)
+{
+    pthread_t thread;
+    (void)context;
+    cr_assert_eq(pthread_create(&thread, NULL, count, NULL), 0);
+    pthread_join(thread, NULL);
+    return 1;
+}
+
+Test(service_module_cache, who_counts_waits_for_nobody)
+{
+    const struct clock clock = {.monotonic_ns = counting_clock_ns};
+    counted = module_cache_new((size_t)1 << 20, &clock);
+    put(counted, "a", 1);
+    cr_assert(has(counted, "a", 1));
+    cr_expect_eq(counts.count, 1);
+    cr_expect_eq(counts.bytes, facts_of(counted).bytes);
+    module_cache_free(counted);
+}
+
 Test(service_module_cache, without_memory_nothing_is_kept)
 {
     heap_fail_after(1);
