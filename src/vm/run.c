@@ -255,12 +255,17 @@ static enum vm_status end_out_of_gas(struct vm_run *run)
 
 /* ---- Ending where the function has to be translated again, in pieces ---- */
 
-/* What is looked for cannot be found: there is no memory. */
+/* What is looked for cannot be found: there is no memory. Of a trap only the place is unknown, and
+ * so how much of what was paid for is given back: nothing. */
 static enum vm_status search_fails(struct vm_run *run)
 {
-    bool has_trapped = run->search.aim == SEARCH_TRAP;
+    enum search_aim aim = run->search.aim;
     end_search(run);
-    return has_trapped ? end_trapped(run, run->machine.trap) : end_out_of_gas(run);
+    if (aim != SEARCH_TRAP && aim != SEARCH_LIMITED_TRAP) {
+        return end_out_of_gas(run);
+    }
+    run->left = aim == SEARCH_TRAP ? run->left : 0;
+    return end_trapped(run, run->machine.trap);
 }
 
 /* Where the host wants to wait for memory, the next slice begins once more. */

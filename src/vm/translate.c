@@ -460,15 +460,3 @@ bool translate_locate(const struct vm_module *module, uint32_t function_index, u
     translate_again_free(again);
     return ok;
 }
-
-uint8_t *translate_until(const struct vm_module *module, uint32_t function_index,
-                         uint32_t code_offset, uint64_t stop_gas, uint32_t *size)
-{
-    struct retranslation *again =
-        translate_again_until(module, function_index, code_offset, stop_gas, NULL);
-    uint8_t *copy = again != NULL && !translate_again_continue(again, SIZE_MAX)
-                        ? translate_again_copy(again, size)
-                        : NULL;
-    translate_again_free(again);
-    return copy;
-}

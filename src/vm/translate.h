@@ -10,7 +10,7 @@
  * and emitted again with another destination or as part of the next instruction. All are
  * forgotten at every label and control instruction, so code before a label never depends on what
  * comes after it. That is what lets a function be translated again up to some point and give the
- * same bytes (translate_locate, translate_until).
+ * same bytes (translate_again_…).
  *
  * A straight run, whose gas is paid when it begins, is as long as a slice can be late: a long one
  * is cut by a jump to the next instruction. Work that one instruction makes for many branches, at a
@@ -54,29 +54,28 @@ struct translate_location {
     uint64_t end_gas; /* position at the end of its straight run, that is what was paid for */
 };
 
-/* The location of the instruction at `code_offset`; stop_gas as for translate_until. False: no
- * memory. */
+/* The location of the instruction at `code_offset`; stop_gas as for translate_again_until. False:
+ * no memory. */
 bool translate_locate(const struct vm_module *module, uint32_t function_index, uint32_t code_offset,
                       uint64_t stop_gas, struct translate_location *out) MUST_CHECK;
-/* The function's code from code_offset on, with a STOP before the first instruction that would go
- * past position stop_gas. What is between two control instructions is as in the function's code;
- * branches lead nowhere. Free with heap_free; NULL: no memory. */
-uint8_t *translate_until(const struct vm_module *module, uint32_t function_index,
-                         uint32_t code_offset, uint64_t stop_gas, uint32_t *size);
 
-/* The same two in pieces: one is made (NULL: no memory), goes on for about `bytes` of the body as
- * long as continue says that there is more, and is asked. It charges the budget, which may be NULL,
- * for what it works with, which has a bound that the function's size is no part of. */
+/* The function again, in pieces: one is made (NULL: no memory), goes on for about `bytes` of the
+ * body as long as continue says that there is more, and is asked. It charges the budget, which may
+ * be NULL, for what it works with, which has a bound that the function's size is no part of. */
 struct retranslation;
 struct retranslation *translate_again_to_locate(const struct vm_module *module,
                                                 uint32_t function_index, uint32_t code_offset,
                                                 uint64_t stop_gas, struct budget *budget);
+/* The code from code_offset on, with a STOP before the first instruction that would go past
+ * position stop_gas. What is between two control instructions is as in the function's code;
+ * branches lead nowhere. */
 struct retranslation *translate_again_until(const struct vm_module *module, uint32_t function_index,
                                             uint32_t code_offset, uint64_t stop_gas,
                                             struct budget *budget);
 bool translate_again_continue(struct retranslation *again, size_t bytes);
 bool translate_again_location(const struct retranslation *again,
                               struct translate_location *out) MUST_CHECK;
+/* Free with heap_free; NULL: no memory. */
 uint8_t *translate_again_copy(const struct retranslation *again, uint32_t *size);
 void translate_again_free(struct retranslation *again);
 

@@ -3,6 +3,7 @@
  *
  * Costs: whoever opens a straight run (entry, label, fall-through edge, return from a call) leaves
  * a site; the next control instruction knows how much gas lies between and fills all open sites in.
+ * A label has one, however many branches lead there: they are told one by one (struct patch).
  * Falling into a label opens nothing: the run goes on.
  *
  * SPDX-License-Identifier: Apache-2.0

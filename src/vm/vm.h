@@ -295,9 +295,9 @@ bool vm_run_begin_call(struct vm_run *run, const struct vm_func *func, const str
                        uint32_t arg_count, struct err *err) MUST_CHECK;
 /* Runs for at most about `gas` units (a slice ends at the first control edge after which none is
  * left, of which there is one in every thousand instructions; never later than the gas_limit). A
- * bulk operation (memory.fill, table.grow, an active
- * segment, …) moves at most 4 bytes for each unit of a slice and goes on in the next ones; its
- * results, traps and gas are those of one that was not cut. gas >= 1. */
+ * bulk operation (memory.fill, table.grow, an active segment, …) moves at most 4 bytes for each
+ * unit of a slice and goes on in the next ones; its results, traps and gas are those of one that
+ * was not cut. gas >= 1. */
 enum vm_status vm_run_slice(struct vm_run *run, uint64_t gas);
 /* Ends a suspended run for good: it becomes TRAPPED with that trap (VM_TRAP_INTERRUPTED). */
 void vm_run_interrupt(struct vm_run *run);
@@ -309,7 +309,7 @@ uint64_t vm_run_gas_consumed(
 
 struct vm_trap_info {
     enum vm_trap trap;
-    bool has_location;       /* false: the host's doing, or segment initialisation */
+    bool has_location;       /* false: the host's doing, segment initialisation, no memory */
     uint32_t function_index; /* in the module's index space */
     struct bytes function_name;
     uint32_t offset; /* of the instruction, in the module's bytes */

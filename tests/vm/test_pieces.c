@@ -370,3 +370,60 @@ Test(vm_pieces, a_traps_place_waits_for_memory_where_much_is_needed)
     vm_run_free(run);
     engine_close(&engine);
 }
+
+/* ---- A trap before the limit, in a straight run that goes beyond it ---- */
+
+static const uint8_t divide_by_zero[] = {0x41, 1, 0x41, 0, 0x6d, 0x1a};
+enum { COUNTS_BEFORE = 20, COUNTS_AFTER = 20, TRAP_GAS = 4 * COUNTS_BEFORE + 3 };
+
+static struct engine open_late_trap(void)
+{
+    struct buffer body;
+    buffer_init(&body, 1 << 10);
+    for (int i = 0; i < COUNTS_BEFORE + COUNTS_AFTER; i++) {
+        if (i == COUNTS_BEFORE) {
+            buffer_append(&body, divide_by_zero, sizeof divide_by_zero);
+        }
+        buffer_append(&body, count_up, sizeof count_up);
+    }
+    struct buffer wasm = module_of(body);
+    struct engine engine = engine_open_wasm(buffer_bytes(&wasm), (struct engine_options){0});
+    buffer_release(&wasm);
+    return engine;
+}
+
+/* How it ends where the n-th allocation fails, and all after it; whether its place is known. */
+static enum vm_status end_without_memory(size_t n, uint64_t gas_limit, bool *has_location)
+{
+    struct err err;
+    struct engine engine = open_late_trap();
+    struct vm_run *run = vm_run_new(engine.store, gas_limit);
+    cr_assert(vm_run_begin_call(run, engine.instance->funcs[0], NULL, 0, &err));
+    heap_fail_after(n);
+    enum vm_status status;
+    do {
+        status = vm_run_slice(run, 1000);
+    } while (status == VM_SUSPENDED);
+    heap_fail_after(0);
+    bool has_trapped = status == VM_TRAPPED;
+    *has_location = has_trapped && vm_run_trap(run).has_location;
+    cr_assert(has_trapped || status == VM_OUT_OF_GAS);
+    cr_expect(!has_trapped || vm_run_trap(run).trap == VM_TRAP_INTEGER_DIVIDE_BY_ZERO);
+    cr_expect_eq(vm_run_gas_consumed(run), *has_location ? TRAP_GAS : gas_limit);
+    vm_run_free(run);
+    engine_close(&engine);
+    return status;
+}
+
+Test(vm_pieces, what_has_trapped_is_no_longer_out_of_gas_where_memory_lacks_for_its_place)
+{
+    bool has_location = false, has_trapped = false;
+    size_t unplaced = 0;
+    for (size_t n = 1; !has_location; n++) {
+        bool traps = end_without_memory(n, TRAP_GAS + 1, &has_location) == VM_TRAPPED;
+        cr_expect(traps || !has_trapped, "%zu", n);
+        has_trapped = traps;
+        unplaced += traps && !has_location;
+    }
+    cr_expect_gt(unplaced, 0);
+}

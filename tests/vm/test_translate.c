@@ -114,22 +114,112 @@ Test(vm_translate, is_deterministic)
     engine_close(&engine);
 }
 
-/* The code up to a stop is the code of the whole, wherever the stop is. */
+static uint8_t *code_until(const struct vm_module *module, uint32_t function, uint64_t stop_gas,
+                           uint32_t *size)
+{
+    struct retranslation *again = translate_again_until(module, function, 0, stop_gas, NULL);
+    cr_assert_not_null(again);
+    cr_assert_not(translate_again_continue(again, SIZE_MAX));
+    uint8_t *copy = translate_again_copy(again, size);
+    cr_assert_not_null(copy);
+    translate_again_free(again);
+    return copy;
+}
+
+static enum handler handler_at(const uint8_t *pc)
+{
+    enum handler handler = handler_of_word(code_u64(pc, 0));
+    cr_assert_lt(handler, HANDLER_COUNT);
+    return handler;
+}
+
+/* Where branches lead and what edges cost: nothing branches in a copy. */
+static void blank_edges(enum code_format format, uint8_t *bytes)
+{
+    switch ((int)format) {
+    case CODE_BRANCH:
+        memset(bytes + CODE_BRANCH_REL, 0, CODE_BRANCH_IMM - CODE_BRANCH_REL);
+        break;
+    case CODE_JUMP:
+        memset(bytes + CODE_JUMP_REL, 0, 8);
+        break;
+    case CODE_TABLE:
+        memset(bytes + CODE_TABLE_ENTRIES, 0, 8 * ((size_t)code_u32(bytes, CODE_TABLE_COUNT) + 1));
+        break;
+    case CODE_CALL:
+        memset(bytes + CODE_CALL_COST, 0, 4);
+        break;
+    case CODE_RARE:
+        memset(bytes + CODE_RARE_COST, 0, 4);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The next one, which it may be fused with, aside. */
+static bool is_same_instruction(const uint8_t *a, const uint8_t *b)
+{
+    uint8_t bytes[2][256];
+    const struct handler_layout *layout = &handler_layouts[handler_at(a)];
+    const char *name = layout->name, *other = handler_layouts[handler_at(b)].name;
+    uint32_t size = code_instruction_bytes(layout, a);
+    cr_assert_leq(size, sizeof bytes[0]);
+    if (length_alone(name) != length_alone(other) ||
+        strncmp(name, other, (size_t)length_alone(name)) != 0 ||
+        code_instruction_bytes(&handler_layouts[handler_at(b)], b) != size) {
+        return false;
+    }
+    memcpy(bytes[0], a, size);
+    memcpy(bytes[1], b, size);
+    blank_edges((enum code_format)layout->format, bytes[0]);
+    blank_edges((enum code_format)layout->format, bytes[1]);
+    return memcmp(bytes[0] + 8, bytes[1] + 8, size - 8) == 0;
+}
+
+/* How many instructions of a copy come after those that it has in common with the code. */
+static uint32_t count_beyond(const struct code *code, const uint8_t *copy, uint32_t size)
+{
+    uint32_t at = 0, beyond = 0;
+    while (at < size && at < code->size && is_same_instruction(copy + at, code->start + at)) {
+        at += code_instruction_bytes(&handler_layouts[handler_at(copy + at)], copy + at);
+    }
+    for (; at < size; beyond++) {
+        at += code_instruction_bytes(&handler_layouts[handler_at(copy + at)], copy + at);
+    }
+    return beyond;
+}
+
+/* What comes after a stop may take back and change what made its operands, and nothing before. */
+static void expect_beginnings(const struct vm_module *module, uint32_t function)
+{
+    enum { TAKEN_BACK_MAX = 3, STOP = 1 };
+    const struct code *code = module->funcs[function].code;
+    uint32_t size, last_size = 0;
+    bool is_whole = false;
+    for (uint64_t gas = 0; !is_whole; gas = gas < 200 ? gas + 1 : TRANSLATE_TO_THE_END) {
+        uint8_t *copy = code_until(module, function, gas, &size);
+        uint32_t beyond = count_beyond(code, copy, size);
+        is_whole = size == code->size && beyond == 0;
+        cr_assert_geq(size + 64, last_size);
+        cr_assert_leq(beyond, TAKEN_BACK_MAX + STOP, "%u: %u", (unsigned)function, (unsigned)gas);
+        cr_assert(is_whole || gas != TRANSLATE_TO_THE_END);
+        last_size = size;
+        heap_free(copy);
+    }
+}
+
 Test(vm_translate, code_up_to_a_stop_begins_like_the_whole)
 {
-    struct engine engine = engine_open("sweep", (struct engine_options){0});
-    const struct vm_module *module = engine.instance->module;
-    for (uint32_t i = 0; i < module->func_count; i++) {
-        uint32_t size, last_size = 0;
-        for (uint64_t gas = 0; gas < 200; gas++) {
-            uint8_t *copy = translate_until(module, i, 0, gas, &size);
-            cr_assert_not_null(copy);
-            cr_assert_geq(size + 64, last_size);
-            last_size = size;
-            heap_free(copy);
+    static const char *const names[] = {"sweep", "simd", "wide", "gas"};
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+        struct engine engine = engine_open(names[n], (struct engine_options){0});
+        const struct vm_module *module = engine.instance->module;
+        for (uint32_t i = module->func_import_count; i < module->func_count; i++) {
+            expect_beginnings(module, i);
         }
+        engine_close(&engine);
     }
-    engine_close(&engine);
 }
 
 /* Loads wasm with these limits; gives the code's size. */
