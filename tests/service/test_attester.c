@@ -318,7 +318,7 @@ static bool pausing(void *context, struct err *err)
 
 Test(service_attester, a_pause_lasts_however_many_ask_meanwhile)
 {
-    open_with(60, 4);
+    open_with(60, 4, PATIENCE_MS);
     attester_set_duty(attester, ATTESTER_BATCH, (struct attester_duty){.run = pausing});
     pause_ns = 20 * 1000 * 1000;
     start();
@@ -334,7 +334,7 @@ Test(service_attester, a_pause_lasts_however_many_ask_meanwhile)
 
 Test(service_attester, closing_ends_a_pause)
 {
-    open_with(60, 4);
+    open_with(60, 4, PATIENCE_MS);
     attester_set_duty(attester, ATTESTER_BATCH, (struct attester_duty){.run = pausing});
     pause_ns = UINT64_C(24) * 3600 * 1000 * 1000 * 1000;
     start();
