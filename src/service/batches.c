@@ -14,8 +14,7 @@
 
 enum {
     BATCHES_ANSWER_BYTES_MAX = 256 * 1024,
-    BATCHES_ANSWER_EXTRA_BYTES = 2048, /* about what comes with the evidence */
-    BATCHES_PIECE = 32,                /* answers given at once; then the loop gets a moment */
+    BATCHES_PIECE = 32, /* answers given at once; then the loop gets a moment */
     BATCHES_TICK_MAX = 512,
 };
 
@@ -96,21 +95,15 @@ void batches_watch(struct api_call *call)
     }
 }
 
-static bool parse(struct api_call *call, struct bytes *nonce, struct err *err)
+/* Only an epoch's key signs short ones. */
+static bool parse(struct api_call *call, struct bytes *bytes, struct err *err)
 {
-    static const char *const known[] = {"nonce", NULL};
-    json_t *body = NULL;
-    if (!json_text_parse(call->exchange->request.body, &body, err)) {
+    struct nonce nonce;
+    if (!nonce_of_body(call, ATTEST_NONCE_BYTES_MIN, &nonce, err)) {
         return false;
     }
-    bool ok = (json_is_object(body) ||
-               err_set(err, ERR_MALFORMED_REQUEST, "the body must be a JSON object")) &&
-              execute_request_no_others(body, known, err) &&
-              execute_request_base64(body, "nonce", ATTEST_NONCE_BYTES_MIN, ATTEST_NONCE_BYTES_MAX,
-                                     ERR_INVALID_ARGUMENTS, &call->exchange->arena, nonce, err) &&
-              (nonce->size > 0 || err_set(err, ERR_MALFORMED_REQUEST, "nonce is missing"));
-    json_decref(body);
-    return ok;
+    *bytes = nonce.bytes;
+    return nonce.text != NULL || err_set(err, ERR_MALFORMED_REQUEST, "nonce is missing");
 }
 
 static bool busy(uint64_t wait_ns, const char *message, struct err *err)
@@ -125,7 +118,7 @@ static bool check_firmware(const struct service *service, struct err *err)
 {
     struct attester_facts facts;
     if (atomic_load(&service->is_draining)) {
-        return err_set(err, ERR_DRAINING, "this node is shutting down; another one will serve");
+        return service_refuse_draining(err);
     }
     if (strcmp(service->parts.tee->name, "none") == 0) {
         return err_set(err, ERR_NOT_FOUND, "this node has nobody who makes reports about it");
@@ -180,13 +173,10 @@ void batches_ask(struct api_call *call)
 static bool answer_text(const struct batch *batch, struct bytes nonce, size_t index,
                         struct buffer *out)
 {
-    size_t size = strlen(batch->evidence);
     struct attest_batch place = {.nonce = nonce, .index = index, .size = batch->size};
-    assert(size > 2 && batch->evidence[size - 1] == '}');
     memcpy(place.root, batch->root, sizeof place.root);
     place.path_count = audit_memory_tree_prove(batch->tree, index, place.path);
-    buffer_expect(out, size + BATCHES_ANSWER_EXTRA_BYTES);
-    buffer_append_bytes(out, bytes_of(batch->evidence, size - 1));
+    epoch_evidence_open(batch->evidence, out);
     attest_batch_put(&place, out);
     json_put_close(out);
     return !out->failed;
@@ -372,10 +362,12 @@ void batches_close(struct batches *batches)
         return;
     }
     struct list *const lists[] = {&batches->asked, &batches->gathered};
+    struct err err;
+    (void)service_refuse_draining(&err);
     for (size_t i = 0; i < 2; i++) {
         struct batch_waiter *waiter;
         while ((waiter = take_first(batches, lists[i])) != NULL) {
-            refuse(waiter, ERR_DRAINING, 0, "this node is shutting down; another one will serve");
+            refuse(waiter, err.code, 0, err.message);
         }
     }
     pthread_mutex_destroy(&batches->lock);

@@ -8,8 +8,11 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <pthread.h>
+#include <string.h>
 
+enum { EPOCHS_EXTRA_BYTES = 2048 }; /* about what comes with the evidence */
 static const uint64_t epochs_ns_per_ms = 1000 * 1000;
 
 struct epochs {
@@ -18,6 +21,14 @@ struct epochs {
     struct epoch *current;
     bool told_over; /* that the current one is */
 };
+
+void epoch_evidence_open(const char *evidence, struct buffer *out)
+{
+    size_t size = strlen(evidence);
+    assert(size > 2 && evidence[size - 1] == '}');
+    buffer_expect(out, size + EPOCHS_EXTRA_BYTES);
+    buffer_append(out, evidence, size - 1);
+}
 
 struct epoch *epoch_ref(struct epoch *epoch)
 {

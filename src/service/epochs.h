@@ -23,6 +23,9 @@ struct epoch { /* immutable, shared by reference count */
     char *evidence; /* attest_epoch_evidence as compact JSON text, made once */
 };
 
+/* Appends evidence, JSON text as the above, as an object that is still open: for a member more and
+ * json_put_close. Large and the same for many answers, it is never parsed again. */
+void epoch_evidence_open(const char *evidence, struct buffer *out);
 struct epoch *epoch_ref(struct epoch *epoch);
 void epoch_unref(struct epoch *epoch); /* NULL is fine */
 

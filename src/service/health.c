@@ -5,13 +5,15 @@
  */
 #include "service/internal.h"
 
+#include "base/json.h"
+
 #include <assert.h>
 #include <string.h>
 
 enum {
     OPENAPI_PATH_CHARS_MAX = 63,
-    NONCE_BYTES_MIN = 8,
-    NONCE_BYTES_MAX = 64,
+    BINDING_BYTES_MAX = 1024,
+    ATTESTATION_BYTES_MAX = 256 * 1024,
     NS_PER_S = 1000000000,
 };
 
@@ -181,61 +183,60 @@ void health_root(struct api_call *call)
 
 /* ---- /attestation ---- */
 
-static bool parse_nonce(struct api_call *call, const char **nonce, struct err *err)
-{
-    bool duplicate = false;
-    uint8_t decoded[NONCE_BYTES_MAX + 2];
-    size_t size = 0;
-    *nonce = message_request_query(&call->exchange->request, "nonce", &call->exchange->arena,
-                                   &duplicate);
-    if (*nonce == NULL) {
-        return true;
-    }
-    bool ok = !duplicate && strlen(*nonce) / 4 * 3 <= sizeof(decoded) &&
-              text_base64_decode(*nonce, strlen(*nonce), decoded, &size) &&
-              size >= NONCE_BYTES_MIN && size <= NONCE_BYTES_MAX;
-    return ok || err_set(err, ERR_INVALID_ARGUMENTS,
-                         "nonce must be base64 (percent-encoded) of %d to %d bytes",
-                         NONCE_BYTES_MIN, NONCE_BYTES_MAX);
-}
-
-/* The epoch's signature over the nonce and the time: the key is in this node's hands now. */
-static json_t *nonce_binding(const struct service *service, const struct epoch *epoch,
-                             const char *nonce)
+/* The epoch's signature over the nonce and the time: the key is in this node's hands now.
+ * Canonical: the names are in order. */
+static bool nonce_binding(const struct service *service, const struct epoch *epoch,
+                          const char *nonce, struct buffer *out)
 {
     char now[CLOCK_RFC3339_CHARS + 1];
+    struct buffer payload;
     clock_rfc3339_encode(clock_wall_ms(service->parts.clock), now);
-    json_t *binding = json_pack("{s:s, s:s, s:s}", "domain", "wasm-hypervisor/1 nonce", "nonce",
-                                nonce, "time", now);
-    json_t *signed_binding = binding == NULL ? NULL : attest_epoch_sign(epoch->attest, binding);
-    json_decref(binding);
-    return signed_binding;
+    buffer_init(&payload, BINDING_BYTES_MAX);
+    json_put_open(&payload);
+    json_put_string(&payload, "domain", "wasm-hypervisor/1 nonce");
+    json_put_string(&payload, "nonce", nonce);
+    json_put_string(&payload, "time", now);
+    json_put_close(&payload);
+    bool ok = !payload.failed && attest_epoch_sign_text(epoch->attest, buffer_bytes(&payload), out);
+    buffer_release(&payload);
+    return ok;
+}
+
+static void answer_bound(struct api_call *call, const struct epoch *epoch, const char *nonce)
+{
+    struct err err;
+    struct buffer text;
+    buffer_init(&text, ATTESTATION_BYTES_MAX);
+    epoch_evidence_open(epoch->evidence, &text);
+    json_put_name(&text, "nonce_binding");
+    bool ok = nonce_binding(call->service, epoch, nonce, &text);
+    json_put_close(&text);
+    if (ok && !text.failed) {
+        api_answer_text(call, 200, "application/json", buffer_bytes(&text));
+    } else {
+        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
+        api_answer_err(call, &err, NULL);
+    }
+    buffer_release(&text);
 }
 
 void health_attestation(struct api_call *call)
 {
     const char *nonce = NULL;
-    struct err err;
-    if (!parse_nonce(call, &nonce, &err)) {
-        api_answer_err(call, &err, NULL);
-        return;
-    }
     struct epoch *epoch = NULL;
-    if (nonce == NULL) {
-        epoch = epochs_current(call->service->epochs);
-    } else if (!epochs_signing(call->service->epochs, &epoch, &err)) {
+    struct err err;
+    if (!nonce_of_query(call, &nonce, &err) ||
+        (nonce != NULL && !epochs_signing(call->service->epochs, &epoch, &err))) {
         api_answer_err(call, &err, NULL);
         return;
     }
-    json_t *evidence = attest_epoch_evidence(epoch->attest);
-    if (evidence != NULL && nonce != NULL &&
-        json_object_set_new(evidence, "nonce_binding",
-                            nonce_binding(call->service, epoch, nonce)) != 0) {
-        json_decref(evidence);
-        evidence = NULL;
+    if (nonce != NULL) {
+        answer_bound(call, epoch, nonce);
+    } else {
+        epoch = epochs_current(call->service->epochs);
+        api_answer_text(call, 200, "application/json", bytes_of_string(epoch->evidence));
     }
     epoch_unref(epoch);
-    api_answer_json(call, 200, evidence);
 }
 
 /* ---- /openapi.json: made from the routes, so that it says what is so ---- */

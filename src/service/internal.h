@@ -141,6 +141,24 @@ void health_attestation(struct api_call *call);
 void health_openapi(struct api_call *call);
 void metrics_show(struct api_call *call);
 
+/* ---- what several endpoints say and take ---- */
+
+/* service.c: DRAINING. Always returns false. */
+bool service_refuse_draining(struct err *err);
+
+/* nonce.c: of what an epoch's key signs; a report takes no short ones. */
+enum { NONCE_BYTES_MIN = 8, NONCE_BYTES_MAX = 64 };
+struct nonce {
+    const char *text; /* as it was sent, in the exchange's arena like the bytes; NULL: none was */
+    struct bytes bytes;
+};
+/* The one thing that the body, if there is one, may hold. MALFORMED_REQUEST, INVALID_ARGUMENTS,
+ * NO_MEMORY. */
+bool nonce_of_body(struct api_call *call, size_t bytes_min, struct nonce *out,
+                   struct err *err) MUST_CHECK;
+/* *text: NULL if there is none. INVALID_ARGUMENTS. */
+bool nonce_of_query(struct api_call *call, const char **text, struct err *err) MUST_CHECK;
+
 /* ---- the steps of an execution ---- */
 
 enum {

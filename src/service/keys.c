@@ -10,11 +10,8 @@
 #include <string.h>
 
 enum {
-    KEYS_NONCE_BYTES_MIN = 8,
-    KEYS_NONCE_BYTES_MAX = 64,
     KEYS_BASE64_CHARS_MAX = 92, /* of 65 bytes, with room */
     KEYS_ANSWER_BYTES_MAX = 1024 * 1024,
-    KEYS_ANSWER_EXTRA_BYTES = 2048, /* about what comes with the evidence */
     KEYS_BINDING_BYTES_MAX = 1024,
 };
 
@@ -35,34 +32,6 @@ static void keys_texts_of(const struct request_key *key,
     text_base64_encode(bytes_of(key->salt, sizeof(key->salt)), texts->salt);
     clock_rfc3339_encode(key->created_ms, texts->created_at);
     clock_rfc3339_encode(key->expires_ms, texts->expires_at);
-}
-
-/* The nonce as it was sent, in the arena; NULL if there is none. */
-static bool keys_parse(const struct message_request *request, struct arena *arena,
-                       const char **nonce, struct err *err)
-{
-    static const char *const known[] = {"nonce", NULL};
-    json_t *body = NULL;
-    struct bytes decoded;
-    *nonce = NULL;
-    if (request->body.size == 0) {
-        return true;
-    }
-    if (!json_text_parse(request->body, &body, err)) {
-        return false;
-    }
-    bool ok = json_is_object(body) ||
-              err_set(err, ERR_MALFORMED_REQUEST, "the body must be a JSON object");
-    ok = ok && execute_request_no_others(body, known, err) &&
-         execute_request_base64(body, "nonce", KEYS_NONCE_BYTES_MIN, KEYS_NONCE_BYTES_MAX,
-                                ERR_INVALID_ARGUMENTS, arena, &decoded, err);
-    const json_t *text = ok ? json_object_get(body, "nonce") : NULL;
-    if (text != NULL) {
-        *nonce = arena_strdup(arena, json_string_value(text));
-        ok = *nonce != NULL || err_set(err, ERR_NO_MEMORY, "no memory for nonce");
-    }
-    json_decref(body);
-    return ok;
 }
 
 /* Canonical: the names are in order. */
@@ -87,14 +56,9 @@ static bool keys_binding(const struct epoch *epoch, const struct keys_texts *tex
     return ok;
 }
 
-/* The evidence is large and the same for all keys of an epoch: its text is spliced in, without its
- * last brace. */
 static bool keys_answer(const struct service *service, const struct epoch *epoch,
                         const struct keys_texts *texts, const char *nonce, struct buffer *out)
 {
-    size_t evidence_size = strlen(epoch->evidence);
-    assert(evidence_size > 2 && epoch->evidence[evidence_size - 1] == '}');
-    buffer_expect(out, evidence_size + KEYS_ANSWER_EXTRA_BYTES);
     json_put_open(out);
     json_put_string(out, "request_id", texts->request_id);
     json_put_string(out, "public_key", texts->public_key);
@@ -109,7 +73,8 @@ static bool keys_answer(const struct service *service, const struct epoch *epoch
     json_put_string(out, "created_at", texts->created_at);
     json_put_string(out, "expires_at", texts->expires_at);
     json_put_string(out, "node_id", service->parts.node_id);
-    json_put_json(out, "attestation", bytes_of(epoch->evidence, evidence_size - 1));
+    json_put_name(out, "attestation");
+    epoch_evidence_open(epoch->evidence, out);
     json_put_name(out, "key_binding");
     bool ok = keys_binding(epoch, texts, nonce, out);
     json_put_close(out);
@@ -123,19 +88,18 @@ void keys_create(struct api_call *call)
     struct err err;
     struct request_key key;
     uint8_t point[CRYPTO_P256_POINT_BYTES];
-    const char *nonce = NULL;
+    struct nonce nonce;
     struct buffer answer;
     buffer_init(&answer, KEYS_ANSWER_BYTES_MAX);
     struct epoch *epoch = NULL;
-    bool ok = !atomic_load(&service->is_draining) ||
-              err_set(&err, ERR_DRAINING, "this node is shutting down; another one will serve");
+    bool ok = !atomic_load(&service->is_draining) || service_refuse_draining(&err);
     ok = ok && epochs_signing(service->epochs, &epoch, &err) &&
-         keys_parse(&call->exchange->request, &call->exchange->arena, &nonce, &err) &&
+         nonce_of_body(call, NONCE_BYTES_MIN, &nonce, &err) &&
          request_keys_issue(service->keys, call->identity.key_id, epoch, &key, point, &err);
     if (ok) {
         struct keys_texts texts;
         keys_texts_of(&key, point, &texts);
-        ok = keys_answer(service, epoch, &texts, nonce, &answer) ||
+        ok = keys_answer(service, epoch, &texts, nonce.text, &answer) ||
              err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
     }
     epoch_unref(epoch);

@@ -298,6 +298,11 @@ void service_tick(struct service *service)
 
 /* ---- the end ---- */
 
+bool service_refuse_draining(struct err *err)
+{
+    return err_set(err, ERR_DRAINING, "this node is shutting down; another one will serve");
+}
+
 void service_drain(struct service *service, void (*drained)(void *context), void *context)
 {
     atomic_store(&service->is_draining, true);

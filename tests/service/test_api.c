@@ -305,19 +305,41 @@ Test(service_api, metrics_count_answers_and_bad_keys)
     reply_release(&reply);
 }
 
+Test(service_api, evidence_is_the_same_text_with_and_without_what_is_signed_for_a_nonce)
+{
+    struct reply plain = world_ask(&world, "GET", "/v1/attestation", NULL, NULL);
+    struct reply bound = world_ask(&world, "GET", "/attestation?nonce=AAAAAAAAAAA%3D", NULL, NULL);
+    struct reply key = world_ask(&world, "POST", "/v1/keys", world.user.secret, NULL);
+    size_t size = plain.response.body.size - 1;
+    const char *in_key = strstr(key.text, "\"attestation\":");
+    cr_expect_str_eq(plain.response.content_type, "application/json");
+    cr_expect_eq(strncmp(bound.text, plain.text, size), 0);
+    cr_expect_eq(strncmp(bound.text + size, ",\"nonce_binding\":{", 18), 0);
+    cr_assert_not_null(in_key);
+    cr_expect_eq(strncmp(in_key + strlen("\"attestation\":"), plain.text, size), 0);
+    cr_assert(json_object_del(bound.json, "nonce_binding") == 0);
+    cr_expect(json_equal(plain.json, bound.json));
+    reply_release(&plain);
+    reply_release(&bound);
+    reply_release(&key);
+}
+
 Test(service_api, attestation_binds_a_nonce)
 {
     static const char *const bad[] = {"/attestation?nonce=", "/attestation?nonce=AAAA",
                                       "/attestation?nonce=AAAAAAAAAAA",
                                       "/attestation?nonce=AAAAAAAAAAA%3D&nonce=AAAAAAAAAAA%3D"};
+    static const char bound[] =
+        "{\"domain\":\"wasm-hypervisor/1 nonce\",\"nonce\":\"+/AAAAAAAAA=\",\"time\":\"20";
     struct reply reply =
-        world_ask(&world, "GET", "/v1/attestation?nonce=AAAAAAAAAAA%3D", NULL, NULL);
+        world_ask(&world, "GET", "/v1/attestation?nonce=%2B/AAAAAAAAA%3D", NULL, NULL);
     cr_expect_eq(reply.status, 200);
     cr_expect_str_eq(reply_text(&reply, "provider"), "none");
     const char *payload =
         json_string_value(json_object_get(json_object_get(reply.json, "nonce_binding"), "payload"));
     cr_assert_not_null(payload);
-    cr_expect_not_null(strstr(payload, "\"nonce\":\"AAAAAAAAAAA=\""));
+    cr_expect_eq(strncmp(payload, bound, strlen(bound)), 0, "%s", payload);
+    cr_expect(world_is_canonical(bytes_of_string(payload)));
     reply_release(&reply);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         reply = world_ask(&world, "GET", bad[i], NULL, NULL);
