@@ -6,6 +6,7 @@
 #include "support/service_world.h"
 
 #include "service/internal.h"
+#include "vm/wasm_bytes.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -120,27 +121,11 @@ Test(service_steps, a_large_memory_is_given_back_in_pieces)
 /* A module of one body: (func (export "f") (drop (i32.const 1))…), about `size` bytes. */
 static struct buffer big_body(uint32_t size)
 {
-    static const uint8_t head[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01,
-                                   0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00,
-                                   0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00, 0x0a};
-    static const uint8_t drop[] = {0x41, 0x01, 0x1a};
-    struct buffer wasm;
-    buffer_init(&wasm, 2 * (size_t)size);
-    buffer_append(&wasm, head, sizeof head);
-    uint32_t count = size / sizeof drop;
-    const uint32_t sizes[] = {1 + 4 + 2 + count * (uint32_t)sizeof drop,
-                              2 + count * (uint32_t)sizeof drop};
-    for (int i = 0; i < 2; i++) { /* numbers of four bytes */
-        for (uint32_t shift = 0; shift < 28; shift += 7) {
-            uint8_t more = shift < 21 ? 0x80 : 0;
-            buffer_append_u8(&wasm, (uint8_t)((sizes[i] >> shift & 0x7f) | more));
-        }
-        buffer_append(&wasm, i == 0 ? "\1" : "\0", 1); /* one body; no locals */
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        buffer_append(&wasm, drop, sizeof drop);
-    }
-    buffer_append_u8(&wasm, 0x0b);
+    static const uint8_t drop[] = {0x41, 1, 0x1a};
+    struct bytes none = {NULL, 0};
+    struct buffer body = wasm_repeat(none, bytes_of(drop, sizeof drop), size / sizeof drop, none);
+    struct buffer wasm = wasm_of_locals(0, 0x7f, buffer_bytes(&body));
+    buffer_release(&body);
     return wasm;
 }
 
@@ -165,25 +150,18 @@ Test(service_steps, a_large_body_is_loaded_in_pieces_and_can_be_cancelled)
 /* (func (export "f")), and `count` times (global i32 (i32.const 1)). */
 static struct buffer many_globals(uint32_t count)
 {
-    static const uint8_t head[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x04,
-                                   0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00, 0x06},
-                         global[] = {0x7f, 0x00, 0x41, 0x01, 0x0b},
-                         tail[] = {0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00,
-                                   0x0a, 0x04, 0x01, 0x02, 0x00, 0x0b};
-    struct buffer wasm;
-    buffer_init(&wasm, 1 << 20);
-    buffer_append(&wasm, head, sizeof head);
-    const uint32_t numbers[] = {4 + count * (uint32_t)sizeof global, count};
-    for (int i = 0; i < 2; i++) { /* of four bytes */
-        for (uint32_t shift = 0; shift < 28; shift += 7) {
-            buffer_append_u8(&wasm,
-                             (uint8_t)((numbers[i] >> shift & 0x7f) | (shift < 21 ? 0x80 : 0)));
-        }
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        buffer_append(&wasm, global, sizeof global);
-    }
-    buffer_append(&wasm, tail, sizeof tail);
+    static const uint8_t global[] = {0x7f, 0, 0x41, 1, 0x0b};
+    struct bytes none = {NULL, 0};
+    struct buffer number;
+    buffer_init(&number, 8);
+    wasm_leb(&number, count);
+    struct buffer globals =
+        wasm_repeat(buffer_bytes(&number), bytes_of(global, sizeof global), count, none);
+    struct buffer wasm =
+        WASM({1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)}, {6, buffer_bytes(&globals)},
+             {7, BYTES(1, 1, 'f', 0, 0)}, {10, BYTES(1, 2, 0, 0x0b)});
+    buffer_release(&globals);
+    buffer_release(&number);
     return wasm;
 }
 

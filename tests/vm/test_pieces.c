@@ -9,24 +9,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-enum { STEP_BYTES = 4096, BODY_BYTES_MAX = 8 << 20, BUDGET_BYTES = 1 << 30 };
+enum { STEP_BYTES = 4096, BUDGET_BYTES = 1 << 30 };
 
 /* (global.set 0 (i32.add (global.get 0) (i32.const 1))) */
 static const uint8_t count_up[] = {0x23, 0, 0x41, 1, 0x6a, 0x24, 0};
-
-/* `count` times the pattern between a beginning and an end. */
-static struct buffer body_of(struct bytes begin, struct bytes pattern, uint32_t count,
-                             struct bytes end)
-{
-    struct buffer body;
-    buffer_init(&body, BODY_BYTES_MAX);
-    buffer_append_bytes(&body, begin);
-    for (uint32_t i = 0; i < count; i++) {
-        buffer_append_bytes(&body, pattern);
-    }
-    buffer_append_bytes(&body, end);
-    return body;
-}
 
 static struct buffer module_of(struct buffer body)
 {
@@ -38,22 +24,8 @@ static struct buffer module_of(struct buffer body)
 /* One function with locals of i32. */
 static struct buffer module_of_locals(uint32_t locals, struct buffer body)
 {
-    struct buffer function, code;
-    buffer_init(&function, 2 * BODY_BYTES_MAX);
-    buffer_init(&code, 2 * BODY_BYTES_MAX);
-    buffer_append_u8(&function, 1);
-    wasm_leb(&function, locals);
-    buffer_append_u8(&function, 0x7f);
-    buffer_append_bytes(&function, buffer_bytes(&body));
-    buffer_append_u8(&function, 0x0b);
-    buffer_append_u8(&code, 1);
-    wasm_leb(&code, (uint32_t)function.size);
-    buffer_append_bytes(&code, buffer_bytes(&function));
-    struct buffer wasm = WASM({1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)},
-                              {7, BYTES(1, 1, 'f', 0, 0)}, {10, buffer_bytes(&code)});
+    struct buffer wasm = wasm_of_locals(locals, 0x7f, buffer_bytes(&body));
     buffer_release(&body);
-    buffer_release(&function);
-    buffer_release(&code);
     return wasm;
 }
 
@@ -94,7 +66,7 @@ Test(vm_pieces, a_bodys_code_is_kept_in_pieces_and_its_room_never_doubles)
 {
     struct bytes none = {NULL, 0};
     struct loading loading =
-        load(module_of(body_of(none, bytes_of(count_up, sizeof count_up), 100000, none)));
+        load(module_of(wasm_repeat(none, bytes_of(count_up, sizeof count_up), 100000, none)));
     cr_expect_gt(loading.code_bytes, 2000000);
     cr_expect_geq(loading.steps,
                   (2 * loading.body_bytes + loading.code_bytes / 16) / STEP_BYTES - 3);
@@ -106,8 +78,8 @@ Test(vm_pieces, a_label_tells_its_branches_one_by_one_where_it_is)
     enum { BRANCHES = 100000 };
     static const uint8_t begin[] = {0x02, 0x40}, branch[] = {0x41, 0, 0x0d, 0}, end[] = {0x0b};
     struct loading loading =
-        load(module_of(body_of(bytes_of(begin, sizeof begin), bytes_of(branch, sizeof branch),
-                               BRANCHES, bytes_of(end, sizeof end))));
+        load(module_of(wasm_repeat(bytes_of(begin, sizeof begin), bytes_of(branch, sizeof branch),
+                                   BRANCHES, bytes_of(end, sizeof end))));
     cr_expect_geq(loading.steps,
                   (2 * loading.body_bytes + BRANCHES + loading.code_bytes / 16) / STEP_BYTES - 3);
 }
@@ -116,9 +88,9 @@ Test(vm_pieces, uses_of_locals_in_a_loop_are_added_up_on_the_way)
 {
     static const uint8_t begin[] = {0x03, 0x40}, use[] = {0x20, 0, 0x1a, 0x20, 1, 0x1a},
                          end[] = {0x0b};
-    struct loading loading =
-        load(module_of_locals(2, body_of(bytes_of(begin, sizeof begin), bytes_of(use, sizeof use),
-                                         250000, bytes_of(end, sizeof end))));
+    struct loading loading = load(
+        module_of_locals(2, wasm_repeat(bytes_of(begin, sizeof begin), bytes_of(use, sizeof use),
+                                        250000, bytes_of(end, sizeof end))));
     cr_expect_lt(loading.held, 2 * loading.body_bytes + (1 << 20));
 }
 
@@ -126,7 +98,7 @@ Test(vm_pieces, uses_of_locals_in_a_loop_are_added_up_on_the_way)
 static void plans_with_little(uint32_t locals, struct bytes begin, struct bytes loop,
                               uint32_t count, struct bytes end)
 {
-    struct loading loading = load(module_of_locals(locals, body_of(begin, loop, count, end)));
+    struct loading loading = load(module_of_locals(locals, wasm_repeat(begin, loop, count, end)));
     cr_expect_lt(loading.held, loading.body_bytes + loading.code_bytes * 5 / 2 + (2 << 20), "%zu",
                  loading.held);
 }
@@ -236,7 +208,7 @@ static struct buffer straight_module(uint8_t last)
 {
     struct bytes none = {NULL, 0};
     return module_of(
-        body_of(none, bytes_of(count_up, sizeof count_up), COUNTS, bytes_of(&last, 1)));
+        wasm_repeat(none, bytes_of(count_up, sizeof count_up), COUNTS, bytes_of(&last, 1)));
 }
 
 static struct engine open_straight(uint8_t last, struct engine_options options)
@@ -299,6 +271,111 @@ Test(vm_pieces, gas_ends_exactly_wherever_in_a_long_straight_run)
     }
 }
 
+/* ---- Where a long straight run is cut: between any two instructions ---- */
+
+#define LITERAL(...) (struct bytes) BYTES(__VA_ARGS__)
+#define COUNT_UP 0x23, 0, 0x41, 1, 0x6a, 0x24, 0
+
+struct straight { /* bodies that leave what they come to in global 0 */
+    struct bytes begin, pattern, end;
+    uint32_t count;
+};
+
+struct ending {
+    enum vm_status status;
+    uint64_t gas;
+    uint32_t global;
+};
+
+enum { CUT_GAS = 1024, FIRST_LIMIT = CUT_GAS - 6, LIMITS = 13, ENDINGS = LIMITS + 1 };
+
+/* A value is on the stack throughout, as i32, f64, v128; or it is what a branch looks at. */
+static struct buffer branches(uint32_t count)
+{
+    struct bytes none = {NULL, 0};
+    struct buffer counts = wasm_repeat(LITERAL(0x02, 0x40), LITERAL(COUNT_UP), 254, none);
+    /* 2 more gas; (br_if 0 (i32.lt_u (global.get 0) (i32.const 512))); what it jumps over */
+    struct buffer block =
+        wasm_repeat(buffer_bytes(&counts), LITERAL(0x41, 0, 0x1a), 1,
+                    LITERAL(0x23, 0, 0x41, 0x80, 4, 0x49, 0x0d, 0, COUNT_UP, 0x0b));
+    struct buffer out = wasm_repeat(none, buffer_bytes(&block), count, none);
+    buffer_release(&counts);
+    buffer_release(&block);
+    return out;
+}
+
+static struct buffer padded(struct bytes pad, const struct straight *straight)
+{
+    struct bytes none = {NULL, 0};
+    struct buffer body =
+        straight->pattern.size > 0
+            ? wasm_repeat(straight->begin, straight->pattern, straight->count, straight->end)
+            : branches(straight->count);
+    struct buffer all = wasm_repeat(pad, buffer_bytes(&body), 1, none);
+    buffer_release(&body);
+    return module_of(all);
+}
+
+/* How it ends with limits around the first cut, and with none. */
+static void play(const struct buffer *wasm, bool slots_only, uint64_t slice,
+                 struct ending out[static ENDINGS])
+{
+    struct engine engine =
+        engine_open_wasm(buffer_bytes(wasm), (struct engine_options){.slots_only = slots_only});
+    for (uint32_t i = 0; i < ENDINGS; i++) {
+        struct vm_run *run;
+        size_t slices;
+        uint64_t limit = i < LIMITS ? FIRST_LIMIT + i : ENGINE_NO_LIMIT;
+        out[i].status = run_first(&engine, limit, slice, &run, &slices);
+        out[i].gas = vm_run_gas_consumed(run);
+        out[i].global = counted(&engine);
+        cr_expect_eq(out[i].status, i < LIMITS ? VM_OUT_OF_GAS : VM_RETURNED);
+        cr_expect(i == LIMITS || out[i].gas == limit);
+        vm_run_free(run);
+    }
+    engine_close(&engine);
+}
+
+static void expect_cut_anywhere(const struct straight *straight, struct bytes pad)
+{
+    struct buffer wasm = padded(pad, straight);
+    struct ending plain[ENDINGS], other[ENDINGS];
+    play(&wasm, true, ENGINE_NO_LIMIT, plain);
+    cr_expect_gt(plain[LIMITS].gas, 2 * CUT_GAS);
+    for (int i = 0; i < 4; i++) {
+        play(&wasm, i % 2 == 0, i < 2 ? 1 : 1000, other);
+        for (uint32_t j = 0; j < ENDINGS; j++) {
+            cr_assert_eq(other[j].status, plain[j].status);
+            cr_assert_eq(other[j].gas, plain[j].gas, "%d: %u", i, (unsigned)j);
+            cr_assert_eq(other[j].global, plain[j].global, "%d: %u: %u, not %u", i, (unsigned)j,
+                         (unsigned)other[j].global, (unsigned)plain[j].global);
+        }
+    }
+    buffer_release(&wasm);
+}
+
+Test(vm_pieces, a_long_straight_run_may_be_cut_between_any_two_instructions)
+{
+    struct bytes none = {NULL, 0};
+    const struct straight straights[] = {
+        {none, LITERAL(COUNT_UP), none, 600},
+        {LITERAL(0x41, 0), LITERAL(0x41, 1, 0x6a), LITERAL(0x24, 0), 1100},
+        {LITERAL(0x44, 0, 0, 0, 0, 0, 0, 0, 0), LITERAL(0x44, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0xa0),
+         LITERAL(0xaa, 0x24, 0), 1100},
+        {LITERAL(0xfd, 0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+         LITERAL(0x41, 3, 0xfd, 0x11, 0xfd, 0xae, 1), LITERAL(0xfd, 0x1b, 1, 0x24, 0), 800},
+        {none, none, none, 3}, /* branches */
+    };
+    /* 0, 2, 3, and 5 gas: where it is cut goes through all of a pattern */
+    const struct bytes pads[] = {none, LITERAL(0x41, 0, 0x1a), LITERAL(0x41, 0, 0x45, 0x1a),
+                                 LITERAL(0x41, 0, 0x1a, 0x41, 0, 0x45, 0x1a)};
+    for (size_t i = 0; i < sizeof straights / sizeof straights[0]; i++) {
+        for (size_t j = 0; j < sizeof pads / sizeof pads[0]; j++) {
+            expect_cut_anywhere(&straights[i], pads[j]);
+        }
+    }
+}
+
 /* ---- Looking for the place of a trap ---- */
 
 static struct engine open_shared(struct buffer wasm, struct budget *shared)
@@ -347,7 +424,7 @@ Test(vm_pieces, a_traps_place_waits_for_memory_where_much_is_needed)
     static const uint8_t unreachable[] = {0};
     struct budget shared;
     struct bytes none = {NULL, 0};
-    struct buffer body = body_of(none, bytes_of(unreachable, 1), 1, none);
+    struct buffer body = wasm_repeat(none, bytes_of(unreachable, 1), 1, none);
     struct engine engine = open_shared(module_of_locals(LOCALS, body), &shared);
     struct err err;
     struct vm_run *run = vm_run_new(engine.store, ENGINE_NO_LIMIT);

@@ -51,6 +51,40 @@ struct buffer wasm_of_body(struct bytes body)
     return out;
 }
 
+struct buffer wasm_of_locals(uint32_t count, uint8_t type, struct bytes body)
+{
+    struct buffer function, code;
+    buffer_init(&function, WASM_BYTES_MAX);
+    buffer_init(&code, WASM_BYTES_MAX);
+    wasm_leb(&function, 1);
+    wasm_leb(&function, count);
+    buffer_append_u8(&function, type);
+    buffer_append_bytes(&function, body);
+    buffer_append_u8(&function, 0x0b);
+    wasm_leb(&code, 1);
+    wasm_leb(&code, (uint32_t)function.size);
+    buffer_append_bytes(&code, buffer_bytes(&function));
+    struct buffer out = WASM({1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)},
+                             {7, BYTES(1, 1, 'f', 0, 0)}, {10, buffer_bytes(&code)});
+    buffer_release(&function);
+    buffer_release(&code);
+    return out;
+}
+
+struct buffer wasm_repeat(struct bytes begin, struct bytes pattern, uint32_t count,
+                          struct bytes end)
+{
+    struct buffer out;
+    buffer_init(&out, WASM_BYTES_MAX);
+    buffer_append_bytes(&out, begin);
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_append_bytes(&out, pattern);
+    }
+    buffer_append_bytes(&out, end);
+    cr_assert_not(out.failed);
+    return out;
+}
+
 struct buffer wasm_of_seed(const char *name)
 {
     char path[4096];

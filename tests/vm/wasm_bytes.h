@@ -28,6 +28,12 @@ struct buffer wasm_of(const struct wasm_section *sections, size_t count);
 /* One function of type [] -> [], a memory, a mutable i32 global, a table of functions; the body is
  * the expression without its last end. */
 struct buffer wasm_of_body(struct bytes body);
+/* One function of type [] -> [], exported as "f", with so many locals of a type; the body as above.
+ */
+struct buffer wasm_of_locals(uint32_t count, uint8_t type, struct bytes body);
+/* `count` times the pattern, between a beginning and an end. */
+struct buffer wasm_repeat(struct bytes begin, struct bytes pattern, uint32_t count,
+                          struct bytes end);
 /* fuzz/corpus/vm_decode/<name>.wasm. */
 struct buffer wasm_of_seed(const char *name);
 extern const char *const wasm_seeds[]; /* ends with NULL */
