@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "support/service_world.h"
+#include "support/wasm_bytes.h"
 
 #include "service/internal.h"
-#include "vm/wasm_bytes.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

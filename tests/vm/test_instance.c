@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "support/wasm_bytes.h"
 #include "vm/instance.h"
-#include "vm/wasm_bytes.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

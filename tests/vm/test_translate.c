@@ -4,8 +4,8 @@
  */
 #include "vm/translate.h"
 
+#include "support/wasm_bytes.h"
 #include "vm/engine.h"
-#include "vm/wasm_bytes.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "vm/wasm_bytes.h"
+#include "support/wasm_bytes.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef TESTS_VM_WASM_BYTES_H
-#define TESTS_VM_WASM_BYTES_H
+#ifndef SUPPORT_WASM_BYTES_H
+#define SUPPORT_WASM_BYTES_H
 
 #include "vm/vm.h"
 
