@@ -126,6 +126,7 @@ static bool parent_sync(const struct audit_io *io, const char *directory, struct
     buffer_printf(&parent, "%s/..", directory);
     buffer_append_u8(&parent, '\0');
     if (parent.failed) {
+        buffer_release(&parent);
         return err_set(err, ERR_NO_MEMORY, "no memory for a path");
     }
     int fd = io->open(io->context, AT_FDCWD, (const char *)parent.ptr, O_RDONLY | O_DIRECTORY, 0);

@@ -138,7 +138,7 @@ bool crypto_hpke_export(const struct crypto_hpke *hpke, struct bytes context, ui
                         size_t size) MUST_CHECK;
 void crypto_hpke_release(struct crypto_hpke *hpke);
 
-/* ---- Response sealing (docs/protocol.md section 2; RFC 9458 section 4.4 with our label) ---- */
+/* ---- Response sealing (docs/protocol.md section 10; RFC 9458 section 4.4 with our label) ---- */
 
 enum {
     CRYPTO_RESPONSE_NONCE_BYTES = 32,
@@ -207,7 +207,7 @@ bool crypto_verify(enum crypto_signature_algorithm algorithm, struct bytes publi
 bool crypto_verify_p1363(enum crypto_signature_algorithm algorithm, struct bytes public_key,
                          struct bytes message, struct bytes signature) MUST_CHECK;
 
-/* ---- Commitments (docs/protocol.md section 2) ---- */
+/* ---- Commitments (docs/protocol.md section 10) ---- */
 
 /* SHA-256("wasm-hypervisor/1 request commitment" || 0x00 || header_hash || SHA-256(encrypted_wasm)
  * || SHA-256(encrypted_arguments, empty if absent) || enc). */
@@ -223,7 +223,7 @@ void crypto_request_commitment_of(const uint8_t header_hash[static CRYPTO_SHA256
                                   uint8_t out[static CRYPTO_SHA256_BYTES]);
 
 /* ---- What both sides of an execution compute from the same request (protocol.c; docs/protocol.md
- * section 2) ---- */
+ * section 10) ---- */
 
 struct json_t;
 

@@ -1,5 +1,5 @@
 /* protocol.c: the values that a client and a node compute from the same request (docs/protocol.md
- * section 2). docs/vectors/execution.json holds one worked example of all of them.
+ * section 10). docs/vectors/execution.json holds one worked example of all of them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
