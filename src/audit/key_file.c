@@ -214,7 +214,8 @@ static bool is_there(const char *directory, const char *name)
 
 void audit_log_key_forms(const char *directory, bool *plain, bool *sealed)
 {
-    *plain = is_there(directory, names[AUDIT_KEY_CURRENT][0]);
+    *plain = is_there(directory, names[AUDIT_KEY_CURRENT][0]) ||
+             is_there(directory, names[AUDIT_KEY_NEXT][0]);
     *sealed = is_there(directory, names[AUDIT_KEY_CURRENT][1]) ||
               is_there(directory, names[AUDIT_KEY_NEXT][1]);
 }

@@ -246,6 +246,15 @@ static void crash_after(int steps, int from, const char *before, const char *aft
     }
 }
 
+/* The one that will sign counts already. */
+static void expect_forms(bool plain, bool sealed, int step)
+{
+    bool is_plain, is_sealed;
+    audit_log_key_forms(directory, &is_plain, &is_sealed);
+    cr_assert(is_plain == plain && is_sealed == sealed, "step %d: %d %d", step, is_plain,
+              is_sealed);
+}
+
 static void crash_in_a_change(int from)
 {
     char before[PATH_BYTES], after[PATH_BYTES], vkeys[2][512];
@@ -265,6 +274,7 @@ static void crash_in_a_change(int from)
         directory_remove(directory);
         directory_make(directory);
         crash_after(steps, from, before, after);
+        expect_forms(from == SEALED || steps < 5, from == PLAIN || steps < 5, steps);
         log = open_well(from);
         cr_assert_str_eq(audit_log_vkey(log), vkeys[steps >= 2], "step %d", steps);
         log_result(log, log_admit(log, 1));
