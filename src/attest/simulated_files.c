@@ -12,6 +12,7 @@
 #include "attest/chain.h"
 #include "attest/simulated_make.h"
 #include "base/arena.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +22,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES_MAX = 4096, DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
+enum { PATH_BYTES_MAX = 4096, DIRECTORY_MODE = 0700 };
 
 struct paths {
     char key[PATH_BYTES_MAX];
     char certificates[PATH_BYTES_MAX];
-    char certificates_new[PATH_BYTES_MAX];
     char secret[PATH_BYTES_MAX];
-    char secret_new[PATH_BYTES_MAX];
 };
 
 static bool io_failed(struct err *err, const char *what, const char *path)
@@ -47,9 +46,7 @@ static bool paths_of(struct paths *paths, const char *directory, struct err *err
 {
     return path_join(directory, "vcek-key.pem", paths->key, err) &&
            path_join(directory, "certificates.bin", paths->certificates, err) &&
-           path_join(directory, "certificates.bin.new", paths->certificates_new, err) &&
-           path_join(directory, "sealing-secret.bin", paths->secret, err) &&
-           path_join(directory, "sealing-secret.bin.new", paths->secret_new, err);
+           path_join(directory, "sealing-secret.bin", paths->secret, err);
 }
 
 /* The directory's descriptor, locked, and the paths of what is in it; or -1. */
@@ -81,28 +78,14 @@ static int directory_open(const char *directory, struct paths *paths, struct err
     return -1;
 }
 
-static bool file_replace(const char *path, const char *path_new, struct bytes content,
-                         int directory_fd, struct err *err)
-{
-    int fd = open(path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
-    if (fd < 0) {
-        return io_failed(err, "create", path_new);
-    }
-    /* A chain is a few thousand bytes: a regular file takes them in one piece or not at all. */
-    bool ok = write(fd, content.ptr, content.size) == (ssize_t)content.size && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok && rename(path_new, path) == 0 && fsync(directory_fd) == 0;
-    return ok || io_failed(err, "write", path);
-}
-
-static bool make(const struct paths *paths, int64_t now_ms, int directory_fd, struct err *err)
+static bool make(const struct paths *paths, int64_t now_ms, struct err *err)
 {
     struct buffer chain;
     buffer_init(&chain, ATTEST_CERTIFICATES_BYTES_MAX);
     struct crypto_signer *key = crypto_signer_generate(CRYPTO_ECDSA_P384_SHA384);
     bool ok = key != NULL || err_set(err, ERR_CRYPTO, "cannot make the simulated signer's key");
     ok = ok && simulated_make(key, now_ms, &chain, err) &&
-         file_replace(paths->certificates, paths->certificates_new, buffer_bytes(&chain),
-                      directory_fd, err) &&
+         file_replace(paths->certificates, buffer_bytes(&chain), err) &&
          crypto_signer_save(key, paths->key, err);
     crypto_signer_free(key);
     buffer_release(&chain);
@@ -153,7 +136,7 @@ bool simulated_files_open(struct simulated_files *files, const char *directory, 
     }
     files->key = NULL;
     buffer_init(&files->certificates, ATTEST_CERTIFICATES_BYTES_MAX);
-    bool ok = access(paths.key, F_OK) == 0 || make(&paths, now_ms, fd, err);
+    bool ok = access(paths.key, F_OK) == 0 || make(&paths, now_ms, err);
     ok = ok && crypto_signer_load(paths.key, &files->key, err) &&
          certificates_read(paths.certificates, &files->certificates, err) &&
          chip_id_read(files, err);
@@ -171,12 +154,11 @@ void simulated_files_release(struct simulated_files *files)
     buffer_release(&files->certificates);
 }
 
-static bool secret_make(const struct paths *paths, int directory_fd, struct err *err)
+static bool secret_make(const char *path, struct err *err)
 {
     uint8_t secret[SIMULATED_SECRET_BYTES];
     crypto_random(secret, sizeof secret);
-    bool ok = file_replace(paths->secret, paths->secret_new, bytes_of(secret, sizeof secret),
-                           directory_fd, err);
+    bool ok = file_create(path, bytes_of(secret, sizeof secret), err);
     memory_wipe(secret, sizeof secret);
     return ok;
 }
@@ -208,7 +190,7 @@ bool simulated_secret_open(const char *directory, uint8_t out[static SIMULATED_S
     if (fd < 0) {
         return false;
     }
-    bool ok = (access(paths.secret, F_OK) == 0 || secret_make(&paths, fd, err)) &&
+    bool ok = (access(paths.secret, F_OK) == 0 || secret_make(paths.secret, err)) &&
               secret_read(paths.secret, out, err);
     close(fd);
     return ok;

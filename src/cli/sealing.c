@@ -7,14 +7,13 @@
  */
 #include "cli/sealing.h"
 
+#include "base/file.h"
 #include "cli/cli.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { SEALING_PATH_CHARS_MAX = 4200 };
 
@@ -70,24 +69,6 @@ void sealing_close(struct sealing *sealing)
 
 /* ---- the store's key ---- */
 
-static bool store_key_write(const char *path, struct bytes content, struct err *err)
-{
-    char temporary[SEALING_PATH_CHARS_MAX], directory[SEALING_PATH_CHARS_MAX];
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok =
-        fd >= 0 && write(fd, content.ptr, content.size) == (ssize_t)content.size && fsync(fd) == 0;
-    ok = fd >= 0 && close(fd) == 0 && ok && rename(temporary, path) == 0;
-    int directory_fd = ok ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    ok = directory_fd >= 0 && fsync(directory_fd) == 0;
-    int error = errno;
-    if (directory_fd >= 0) {
-        close(directory_fd);
-    }
-    return ok || err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(error));
-}
-
 static bool store_key_make(const struct sealing *sealing, const char *path,
                            uint8_t out[static STORE_KEY_BYTES], struct err *err)
 {
@@ -95,7 +76,7 @@ static bool store_key_make(const struct sealing *sealing, const char *path,
     buffer_init(&file, ATTEST_SEALED_BYTES_MAX);
     crypto_random(out, STORE_KEY_BYTES);
     bool ok = attest_seal(sealing->sealer, ATTEST_SEAL_STORE_KEY, out, &file, err) &&
-              store_key_write(path, buffer_bytes(&file), err);
+              file_create(path, buffer_bytes(&file), err);
     buffer_release(&file);
     return ok;
 }

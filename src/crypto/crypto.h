@@ -169,8 +169,8 @@ struct crypto_signer; /* a private signing key; thread-safe to use, wiped when f
 
 struct crypto_signer *crypto_signer_generate(enum crypto_signature_algorithm algorithm);
 /* PKCS#8 PEM, unencrypted. Load fails with FORMAT or IO, and refuses (FORBIDDEN) a file that its
- * group may write or that others may read or write. Save creates the file 0600 with O_EXCL, fsyncs
- * it and its directory. */
+ * group may write or that others may read or write. Save is file_create (base/file.h): whole,
+ * durable, 0600, and never in the place of another. */
 bool crypto_signer_load(const char *path, struct crypto_signer **out, struct err *err) MUST_CHECK;
 bool crypto_signer_save(const struct crypto_signer *signer, const char *path,
                         struct err *err) MUST_CHECK;

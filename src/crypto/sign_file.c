@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/arena.h"
+#include "base/file.h"
 #include "crypto/sign.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 
-enum { KEY_FILE_BYTES_MAX = 16 * 1024, KEY_FILE_MODE = 0600 };
+enum { KEY_FILE_BYTES_MAX = 16 * 1024 };
 
 static bool io_failed(struct err *err, const char *what, const char *path)
 {
@@ -38,19 +39,6 @@ static bool read_whole(int fd, uint8_t *out, size_t capacity, size_t *size)
         done += got > 0 ? (size_t)got : 0;
     }
     *size = done;
-    return true;
-}
-
-static bool write_whole(int fd, struct bytes in)
-{
-    size_t done = 0;
-    while (done < in.size) {
-        ssize_t put = write(fd, in.ptr + done, in.size - done);
-        if (put < 0 && errno != EINTR) {
-            return false;
-        }
-        done += put > 0 ? (size_t)put : 0;
-    }
     return true;
 }
 
@@ -119,43 +107,6 @@ bool crypto_signer_load(const char *path, struct crypto_signer **out, struct err
     return ok;
 }
 
-/* The file's name is durable only once its directory is. */
-static bool sync_directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    size_t size = slash == NULL ? 0 : (size_t)(slash - path);
-    char *directory = heap_strdup(slash == NULL ? "." : path);
-    if (directory == NULL) {
-        errno = ENOMEM;
-        return false;
-    }
-    if (slash != NULL) {
-        directory[size == 0 ? 1 : size] = '\0'; /* the root keeps its slash */
-    }
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    heap_free(directory);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return ok;
-}
-
-static bool save(struct bytes pem, const char *path, struct err *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, KEY_FILE_MODE);
-    if (fd < 0) {
-        return io_failed(err, "create", path);
-    }
-    bool ok = write_whole(fd, pem) && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok && sync_directory_of(path);
-    if (!ok) {
-        (void)io_failed(err, "write", path);
-        (void)unlink(path); /* half a key is of no use */
-    }
-    return ok;
-}
-
 bool crypto_signer_save(const struct crypto_signer *signer, const char *path, struct err *err)
 {
     char *text = NULL;
@@ -165,7 +116,7 @@ bool crypto_signer_save(const struct crypto_signer *signer, const char *path, st
         PEM_write_bio_PKCS8PrivateKey(bio, signer->native, NULL, NULL, 0, NULL, NULL) == 1) {
         size = BIO_get_mem_data(bio, &text);
     }
-    bool ok = size > 0 ? save(bytes_of(text, (size_t)size), path, err)
+    bool ok = size > 0 ? file_create(path, bytes_of(text, (size_t)size), err)
                        : err_set(err, ERR_CRYPTO, "cannot encode the key for %s", path);
     BIO_free(bio);
     (void)crypto_fail();

@@ -352,13 +352,17 @@ Test(audit_rotate, a_crash_between_the_steps_of_a_change_of_the_key_is_mended)
     log_rotate_key(log);
     snprintf(vkeys[1], sizeof(vkeys[1]), "%s", audit_log_vkey(log));
     audit_log_close(log);
-    for (int steps = 1; steps <= 5; steps++) {
+    for (int steps = 0; steps <= 5; steps++) {
         char directory[PATH_BYTES];
         size_t size = 0;
         directory_make(directory);
         log_copy(before, directory);
-        file_copy(after, "signing-key.pem", directory,
-                  steps < 5 ? "signing-key.next.pem" : "signing-key.pem");
+        if (steps == 0) { /* within the first */
+            file_write(directory, "signing-key.next.pem.new", "-----BEGIN PRIV", 15);
+        } else {
+            file_copy(after, "signing-key.pem", directory,
+                      steps < 5 ? "signing-key.next.pem" : "signing-key.pem");
+        }
         if (steps >= 2) {
             file_copy(after, "entries/000000000000.log", directory, "entries/000000000000.log");
         }
@@ -374,6 +378,7 @@ Test(audit_rotate, a_crash_between_the_steps_of_a_change_of_the_key_is_mended)
         log_rotate_key(log);
         audit_log_close(log);
         cr_assert_null(file_read(directory, "signing-key.next.pem", &size));
+        cr_assert_null(file_read(directory, "signing-key.next.pem.new", &size));
         cr_assert_eq(verify_with(directory, vkeys[0]), AUDIT_OK, "step %d", steps);
         cr_assert_eq(verify_with(directory, vkeys[1]), steps >= 2 ? AUDIT_OK : AUDIT_UNVERIFIABLE);
         directory_remove(directory);
