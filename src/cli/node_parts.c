@@ -274,15 +274,16 @@ static bool sealing_part_open(struct node *node, struct err *err)
     return true;
 }
 
+/* Only beside a log that is open, this node's alone and no old copy: a start that is refused must
+ * not have cost the answers of the one that comes after it. */
 static bool answers_part_seal(struct node *node, struct err *err)
 {
     uint8_t key[STORE_KEY_BYTES];
     uint64_t dropped = 0;
     bool seals = node->sealing.sealer != NULL, made = false;
-    if (seals && !sealing_store_key(&node->sealing, node->directory.store_key, key, &made, err)) {
-        return false;
-    }
-    bool ok = store_seal(node->store, seals ? key : NULL, &dropped, err);
+    bool ok =
+        !seals || sealing_store_key(&node->sealing, node->directory.store_key, key, &made, err);
+    ok = ok && store_seal(node->store, seals ? key : NULL, &dropped, err);
     memory_wipe(key, sizeof key);
     if (ok && made) {
         log_write(LOG_INFO, "store_key_made", NULL, "kept answers get a key of their own in %s",
@@ -439,8 +440,8 @@ bool node_parts_open(struct node *node, struct err *err)
     directory_check(node);
     if (!tee_part_open(node, err) || !sealing_part_open(node, err) ||
         !store_open(node->directory.store, &clock_system, &node->store, &created, err) ||
-        !answers_part_seal(node, err) || !log_part_open(node, err) ||
-        !witnesses_part_open(node, err) || !witness_part_open(node, err)) {
+        !log_part_open(node, err) || !witnesses_part_open(node, err) ||
+        !witness_part_open(node, err) || !answers_part_seal(node, err)) {
         return false;
     }
     node_id_make(node);
