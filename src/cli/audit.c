@@ -161,8 +161,7 @@ static int audit_init_main(const struct cli_command *command, int argc, char **a
     log_sealing_apply(&sealing, &config);
     if (!ok || !audit_log_make(&config, request.origin, &err)) {
         log_sealing_close(&sealing);
-        code = cli_complain_err(command, &err);
-        return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
+        return cli_complain_err(command, &err);
     }
     printf("made the log %s; keep a copy of its public key elsewhere: %s/log.vkey\n",
            request.words[0], request.words[0]);

@@ -43,8 +43,7 @@ static int audit_prune_main(const struct cli_command *command, int argc, char **
     ok = ok && audit_log_prune(&config, &wanted, &pruned, &err);
     log_sealing_close(&sealing);
     if (!ok) {
-        code = cli_complain_err(command, &err);
-        return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
+        return cli_complain_err(command, &err);
     }
     printf("%zu segments pruned; of the first %" PRIu64 " entries only the hashes are there\n",
            pruned.segments, pruned.size);

@@ -80,8 +80,7 @@ static int audit_rotate_main(const struct cli_command *command, int argc, char *
                                            : "a running node rotates on SIGUSR1");
             return CLI_USAGE;
         }
-        code = cli_complain_err(command, &err);
-        return code == CLI_PROGRAM_FAILED ? CLI_USAGE : code;
+        return cli_complain_err(command, &err);
     }
     return CLI_OK;
 }

@@ -209,7 +209,9 @@ int cli_complain_usage(const struct cli_command *command, const char *format, ..
 int cli_complain_err(const struct cli_command *command, const struct err *err)
 {
     cli_complain(command, "%s", err->message);
-    if (err->code == ERR_INVALID_ARGUMENTS || err->code == ERR_FUNCTION_NOT_FOUND) {
+    /* The last two: a file that has the wrong mode, or is not there. */
+    if (err->code == ERR_INVALID_ARGUMENTS || err->code == ERR_FUNCTION_NOT_FOUND ||
+        err->code == ERR_FORBIDDEN || err->code == ERR_NOT_FOUND) {
         return CLI_USAGE;
     }
     int http_status = err_code_http_status(err->code);

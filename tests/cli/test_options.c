@@ -162,6 +162,8 @@ Test(cli_options, an_error_has_the_exit_code_of_its_kind, .init = cr_redirect_st
     cr_expect_eq(code_of(ERR_BUSY), CLI_USAGE);
     cr_expect_eq(code_of(ERR_INVALID_ARGUMENTS), CLI_USAGE);
     cr_expect_eq(code_of(ERR_FUNCTION_NOT_FOUND), CLI_USAGE);
+    cr_expect_eq(code_of(ERR_FORBIDDEN), CLI_USAGE);
+    cr_expect_eq(code_of(ERR_NOT_FOUND), CLI_USAGE);
     cr_expect_eq(code_of(ERR_INVALID_WASM), CLI_PROGRAM_FAILED);
     cr_expect_eq(code_of(ERR_MEMORY_EXCEEDED), CLI_PROGRAM_FAILED);
     cr_expect_eq(code_of(ERR_TAMPERED), CLI_UNVERIFIED);

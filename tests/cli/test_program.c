@@ -401,5 +401,9 @@ Test(cli_program, wrong_settings_end_the_start)
            "server.allow_plaintext");
     expect(PROGRAM_RUN("serve", "--log-file", "/nowhere/log", "--data-dir", directory.path), 2, "",
            "/nowhere/log");
+    const char *simulator = temporary_file(&directory, "tee");
+    cr_assert(mkdir(simulator, 0700) == 0 && chmod(simulator, 0755) == 0);
+    expect(PROGRAM_RUN("serve", "--port", "0", "--tee", "simulated", "--data-dir", directory.path),
+           2, "", "make it 700");
     temporary_remove(&directory);
 }
