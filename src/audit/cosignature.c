@@ -22,17 +22,10 @@ static void message_append(struct bytes text, uint64_t time_s, struct buffer *ou
     buffer_append_bytes(out, text);
 }
 
-static bool message_verify(struct bytes message, const struct audit_key *key, const uint8_t *value)
-{
-    return crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)),
-                         message, bytes_of(value + 8, CRYPTO_ED25519_SIGNATURE_BYTES));
-}
-
 bool audit_cosign(struct bytes text, uint64_t time_s, const struct audit_key *key,
                   const struct crypto_signer *signer, struct buffer *out, struct err *err)
 {
-    uint8_t value[8 + CRYPTO_SIGNATURE_BYTES_MAX];
-    size_t size = 0;
+    uint8_t value[AUDIT_COSIGNATURE_BYTES];
     struct buffer message;
     bool ok = false;
     assert(key->type == AUDIT_KEY_TYPE_COSIGNATURE);
@@ -46,14 +39,11 @@ bool audit_cosign(struct bytes text, uint64_t time_s, const struct audit_key *ke
     for (unsigned i = 0; i < 8; i++) {
         value[i] = (uint8_t)(time_s >> (56 - 8 * i));
     }
-    /* A signature that a fault made would be published for ever, and could give the key away. */
-    if (!crypto_signer_sign(signer, buffer_bytes(&message), value + 8, &size) ||
-        size != CRYPTO_ED25519_SIGNATURE_BYTES ||
-        !message_verify(buffer_bytes(&message), key, value)) {
+    if (!audit_sign(buffer_bytes(&message), key, signer, value + 8)) {
         err_set(err, ERR_CRYPTO, "the checkpoint could not be cosigned");
         goto out;
     }
-    audit_signature_append(key, bytes_of(value, AUDIT_COSIGNATURE_BYTES), out);
+    audit_signature_append(key, bytes_of(value, sizeof(value)), out);
     ok = !out->failed || err_set(err, ERR_NO_MEMORY, "no memory for a cosignature");
 out:
     buffer_release(&message);
@@ -82,7 +72,10 @@ static bool cosignature_holds(const struct audit_signature *signature, struct by
     }
     buffer_init(&message, MESSAGE_BYTES_MAX);
     message_append(text, time, &message);
-    bool holds = !message.failed && message_verify(buffer_bytes(&message), key, signature->value);
+    bool holds = !message.failed &&
+                 crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)),
+                               buffer_bytes(&message),
+                               bytes_of(signature->value + 8, CRYPTO_ED25519_SIGNATURE_BYTES));
     buffer_release(&message);
     *time_s = time;
     return holds;

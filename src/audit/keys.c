@@ -193,15 +193,11 @@ bool audit_keys_settle(struct audit_log *log, const struct audit_key *last, stru
 static bool sign_base64(const struct crypto_signer *signer, const struct audit_key *key,
                         struct bytes text, char out[static 96], struct err *err)
 {
-    uint8_t signature[CRYPTO_SIGNATURE_BYTES_MAX];
-    size_t size = 0;
-    if (!crypto_signer_sign(signer, text, signature, &size) ||
-        size != CRYPTO_ED25519_SIGNATURE_BYTES ||
-        !crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
-                       bytes_of(signature, size))) {
+    uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES];
+    if (!audit_sign(text, key, signer, signature)) {
         return err_set(err, ERR_CRYPTO, "the change of the key could not be signed");
     }
-    text_base64_encode(bytes_of(signature, size), out);
+    text_base64_encode(bytes_of(signature, sizeof(signature)), out);
     return true;
 }
 
@@ -217,14 +213,15 @@ static json_t *rotate_fields(const struct audit_log *log, struct err *err)
     buffer_init(&text, 4096);
     buffer_printf(&text, "wasm-hypervisor/1 key rotation\n%s\n%" PRIu64 "\n%s\n%s\n", log->key.name,
                   log->next_index, audit_log_vkey(log), new_vkey);
-    if (!text.failed &&
-        sign_base64(log->signer, &log->key, buffer_bytes(&text), old_signature, err) &&
-        sign_base64(log->next_signer, &log->next_key, buffer_bytes(&text), new_signature, err)) {
+    bool ok = !text.failed || err_set(err, ERR_NO_MEMORY, "no memory for a log entry");
+    ok = ok && sign_base64(log->signer, &log->key, buffer_bytes(&text), old_signature, err) &&
+         sign_base64(log->next_signer, &log->next_key, buffer_bytes(&text), new_signature, err);
+    if (ok) {
         fields =
             json_pack("{s:s, s:s, s:s, s:s}", "old_vkey", audit_log_vkey(log), "new_vkey", new_vkey,
                       "old_signature", old_signature, "new_signature", new_signature);
     }
-    if (fields == NULL) {
+    if (ok && fields == NULL) {
         err_set(err, ERR_NO_MEMORY, "no memory for a log entry");
     }
     buffer_release(&text);
@@ -274,17 +271,11 @@ bool audit_key_place(struct audit_log *log, struct audit_pending **rotating, str
 
 bool audit_key_cosign(struct audit_log *log, struct err *err)
 {
-    uint8_t signature[CRYPTO_SIGNATURE_BYTES_MAX];
-    size_t size = 0;
-    const struct audit_key *key = &log->next_key;
-    struct bytes text = buffer_bytes(&log->text);
-    if (!crypto_signer_sign(log->next_signer, text, signature, &size) ||
-        size != CRYPTO_ED25519_SIGNATURE_BYTES ||
-        !crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
-                       bytes_of(signature, size))) {
+    uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES];
+    if (!audit_sign(buffer_bytes(&log->text), &log->next_key, log->next_signer, signature)) {
         return err_set(err, ERR_CRYPTO, "the checkpoint could not be signed by the new key");
     }
-    audit_signature_append(key, bytes_of(signature, size), &log->note);
+    audit_signature_append(&log->next_key, bytes_of(signature, sizeof(signature)), &log->note);
     return !log->note.failed || err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
 }
 

@@ -230,23 +230,31 @@ enum audit_verdict audit_note_verify(struct bytes note, const struct audit_key *
     return verified ? AUDIT_OK : AUDIT_UNVERIFIABLE;
 }
 
-bool audit_note_sign(struct bytes text, const struct audit_key *key,
-                     const struct crypto_signer *signer, struct buffer *out, struct err *err)
+bool audit_sign(struct bytes text, const struct audit_key *key, const struct crypto_signer *signer,
+                uint8_t out[static CRYPTO_ED25519_SIGNATURE_BYTES])
 {
     uint8_t value[CRYPTO_SIGNATURE_BYTES_MAX];
     size_t size = 0;
-    assert(text.size > 0 && text.ptr[text.size - 1] == '\n');
-    if (!crypto_signer_sign(signer, text, value, &size) || size != CRYPTO_ED25519_SIGNATURE_BYTES) {
-        return err_set(err, ERR_CRYPTO, "the checkpoint could not be signed");
-    }
-    /* A signature that a fault made would be published for ever, and could give the key away. */
-    if (!crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
+    if (!crypto_signer_sign(signer, text, value, &size) || size != CRYPTO_ED25519_SIGNATURE_BYTES ||
+        !crypto_verify(CRYPTO_ED25519, bytes_of(key->public_key, sizeof(key->public_key)), text,
                        bytes_of(value, size))) {
-        return err_set(err, ERR_CRYPTO, "the checkpoint's fresh signature does not verify");
+        return false;
+    }
+    memcpy(out, value, size);
+    return true;
+}
+
+bool audit_note_sign(struct bytes text, const struct audit_key *key,
+                     const struct crypto_signer *signer, struct buffer *out, struct err *err)
+{
+    uint8_t value[CRYPTO_ED25519_SIGNATURE_BYTES];
+    assert(text.size > 0 && text.ptr[text.size - 1] == '\n');
+    if (!audit_sign(text, key, signer, value)) {
+        return err_set(err, ERR_CRYPTO, "the checkpoint could not be signed");
     }
     buffer_append_bytes(out, text);
     buffer_append_string(out, "\n");
-    audit_signature_append(key, bytes_of(value, size), out);
+    audit_signature_append(key, bytes_of(value, sizeof(value)), out);
     if (out->failed) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the checkpoint");
     }

@@ -63,7 +63,11 @@ void audit_signature_append(const struct audit_key *key, struct bytes value, str
  * (borrowed from note) is set unless the form is bad. */
 enum audit_verdict audit_note_verify(struct bytes note, const struct audit_key *key,
                                      struct bytes *text);
-/* Appends the note of `text` (which ends in LF) with one signature, after checking it. */
+/* Signs `text` with the private key that belongs to `key`. False also for a signature that does not
+ * verify: a fault made it, and published it would be so for ever and could give the key away. */
+bool audit_sign(struct bytes text, const struct audit_key *key, const struct crypto_signer *signer,
+                uint8_t out[static CRYPTO_ED25519_SIGNATURE_BYTES]) MUST_CHECK;
+/* Appends the note of `text` (which ends in LF) with one signature. */
 bool audit_note_sign(struct bytes text, const struct audit_key *key,
                      const struct crypto_signer *signer, struct buffer *out,
                      struct err *err) MUST_CHECK;

@@ -194,6 +194,20 @@ static void signed_tree_release(struct signed_tree *tree)
     buffer_release(&tree->note);
 }
 
+Test(audit_note, a_signature_that_does_not_verify_goes_nowhere)
+{
+    struct signed_tree tree;
+    struct err err;
+    sign_text(&tree, "log.example", "text\n");
+    size_t size = tree.note.size;
+    tree.key.public_key[0] ^= 1;
+    cr_assert_not(
+        audit_note_sign(bytes_of_string("text\n"), &tree.key, tree.signer, &tree.note, &err));
+    cr_assert_eq(err.code, ERR_CRYPTO, "%s", err.message);
+    cr_assert_eq(tree.note.size, size);
+    signed_tree_release(&tree);
+}
+
 static enum audit_verdict checkpoint_of_text(const char *text, struct audit_checkpoint *out)
 {
     struct signed_tree tree;

@@ -387,6 +387,28 @@ Test(audit_rotate, a_crash_between_the_steps_of_a_change_of_the_key_is_mended)
     directory_remove(after);
 }
 
+Test(audit_rotate, a_change_that_cannot_be_signed_says_so)
+{
+    static const uint8_t another[CRYPTO_ED25519_PUBLIC_BYTES];
+    char directory[PATH_BYTES];
+    struct audit_pending *rotating = NULL;
+    struct err err;
+    directory_make(directory);
+    log_make(directory, 1);
+    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    log->next_signer = crypto_signer_generate(CRYPTO_ED25519);
+    audit_key_init(&log->next_key, log->key.name, another);
+    cr_assert_not(audit_key_place(log, &rotating, &err));
+    cr_assert_eq(err.code, ERR_CRYPTO, "%s", err.message);
+    cr_assert_not(audit_key_cosign(log, &err));
+    cr_assert_eq(err.code, ERR_CRYPTO, "%s", err.message);
+    audit_key_abandon(log);
+    log_result(log, log_admit(log, 1));
+    audit_log_close(log);
+    cr_assert_eq(log_verdict(directory), AUDIT_OK);
+    directory_remove(directory);
+}
+
 Test(audit_rotate, a_key_that_the_entries_do_not_name_is_refused)
 {
     char before[PATH_BYTES];
