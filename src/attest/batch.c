@@ -21,8 +21,6 @@
 #define NONCE_DOMAIN "wasm-hypervisor/1 batch nonce"
 #define BATCH_DOMAIN "wasm-hypervisor/1 batch"
 
-enum { NONCE_BASE64_CHARS_MAX = (ATTEST_NONCE_BYTES_MAX + 2) / 3 * 4 };
-
 static_assert((int)ATTEST_BATCH_PATH_HASHES_MAX == (int)AUDIT_MEMORY_PROOF_HASHES_MAX &&
                   (int)ATTEST_BATCH_NONCES_MAX == (int)AUDIT_MEMORY_LEAVES_MAX &&
                   (int)CRYPTO_SHA256_BYTES == (int)AUDIT_HASH_BYTES,
@@ -80,20 +78,6 @@ static bool hash_read(const json_t *member, uint8_t out[static CRYPTO_SHA256_BYT
                            CRYPTO_SHA256_BYTES);
 }
 
-static bool nonce_read(struct inspection *inspection, const json_t *member, struct bytes *out)
-{
-    size_t chars = json_string_length(member), size = 0;
-    if (!json_is_string(member) || chars > NONCE_BASE64_CHARS_MAX) {
-        return false;
-    }
-    uint8_t *bytes = arena_alloc(&inspection->arena, chars / 4 * 3 + 1, 1);
-    if (bytes == NULL || !text_base64_decode(json_string_value(member), chars, bytes, &size)) {
-        return false;
-    }
-    *out = bytes_of(bytes, size);
-    return size >= ATTEST_NONCE_BYTES_MIN && size <= ATTEST_NONCE_BYTES_MAX;
-}
-
 static bool place_read(const json_t *batch, struct attest_batch *out)
 {
     const json_t *index = json_object_get(batch, "index"), *size = json_object_get(batch, "size");
@@ -126,7 +110,9 @@ bool inspection_batch_format(struct inspection *inspection, struct attest_check 
         return inspection_pass_by(check, "the report is the epoch's own, not of a batch");
     }
     const char *problem = NULL;
-    if (!nonce_read(inspection, json_object_get(batch, "nonce"), &out->nonce)) {
+    if (!inspection_base64(inspection, json_object_get(batch, "nonce"), ATTEST_NONCE_BYTES_MAX,
+                           &out->nonce) ||
+        out->nonce.size < ATTEST_NONCE_BYTES_MIN) {
         problem = "nonce";
     } else if (!place_read(batch, out)) {
         problem = "index\" or \"size";

@@ -124,3 +124,19 @@ bool inspection_pass_by(struct attest_check *check, const char *format, ...)
     check->outcome = ATTEST_NOT_APPLICABLE;
     return true;
 }
+
+bool inspection_base64(struct inspection *inspection, const json_t *member, size_t size_max,
+                       struct bytes *out)
+{
+    size_t chars = json_string_length(member), size = 0;
+    if (!json_is_string(member) || chars > text_base64_encoded_size(size_max)) {
+        return false;
+    }
+    uint8_t *bytes = arena_alloc(&inspection->arena, chars / 4 * 3 + 1, 1);
+    if (bytes == NULL || !text_base64_decode(json_string_value(member), chars, bytes, &size) ||
+        size > size_max) {
+        return false;
+    }
+    *out = bytes_of(bytes, size);
+    return true;
+}

@@ -84,6 +84,11 @@ bool inspection_pass(struct attest_check *check, const char *format, ...) PRINTF
 /* The same when the policy does not ask, or there is no such thing. */
 bool inspection_pass_by(struct attest_check *check, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* A member that has to be base64 of at most so many bytes, decoded into the arena. Else false, and
+ * *out is left alone. */
+bool inspection_base64(struct inspection *inspection, const json_t *member, size_t size_max,
+                       struct bytes *out) MUST_CHECK;
+
 /* verify_chain.c */
 bool inspection_certificates_present(struct inspection *inspection, struct attest_check *check);
 bool inspection_certificates_parse(struct inspection *inspection, struct attest_check *check);

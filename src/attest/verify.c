@@ -15,29 +15,12 @@
 #include <string.h>
 
 enum {
-    REPORT_BASE64_CHARS_MAX = 4096,
-    CERTIFICATE_BASE64_CHARS_MAX = CERTIFICATE_BYTES_MAX / 3 * 4,
+    REPORT_BYTES_MAX = 3072, /* what is too long for a report is told so later */
     /* A client's clock may be that much behind the node's. */
     CLOCK_SKEW_MS = 2 * 60 * 1000,
 };
 
 /* ---- The evidence's members ---- */
-
-static bool decode_base64(struct inspection *inspection, const json_t *member, size_t chars_max,
-                          struct bytes *out)
-{
-    size_t size = json_string_length(member);
-    if (!json_is_string(member) || size > chars_max) {
-        return false;
-    }
-    uint8_t *bytes = arena_alloc(&inspection->arena, size / 4 * 3 + 1, 1);
-    size_t decoded = 0;
-    if (bytes == NULL || !text_base64_decode(json_string_value(member), size, bytes, &decoded)) {
-        return false;
-    }
-    *out = bytes_of(bytes, decoded);
-    return true;
-}
 
 static bool decode_certificates(struct inspection *inspection, const json_t *member)
 {
@@ -45,8 +28,8 @@ static bool decode_certificates(struct inspection *inspection, const json_t *mem
     bool ok = json_is_array(member);
     for (size_t i = 0; ok && i < inspection->certificate_count && i < INSPECTION_CERTIFICATES;
          i++) {
-        ok = decode_base64(inspection, json_array_get(member, i), CERTIFICATE_BASE64_CHARS_MAX,
-                           &inspection->certificate_bytes[i]);
+        ok = inspection_base64(inspection, json_array_get(member, i), CERTIFICATE_BYTES_MAX,
+                               &inspection->certificate_bytes[i]);
     }
     return ok;
 }
@@ -71,7 +54,7 @@ static bool check_evidence_format(struct inspection *inspection, struct attest_c
         return inspection_fail(check, "\"statement\" is not a text");
     }
     if (!json_is_null(report) &&
-        !decode_base64(inspection, report, REPORT_BASE64_CHARS_MAX, &inspection->report_bytes)) {
+        !inspection_base64(inspection, report, REPORT_BYTES_MAX, &inspection->report_bytes)) {
         return inspection_fail(check, "\"report\" is neither null nor base64");
     }
     if (!decode_certificates(inspection, json_object_get(evidence, "certificates"))) {

@@ -15,10 +15,7 @@
 #define KEY_DOMAIN "wasm-hypervisor/1 request key"
 #define NONCE_DOMAIN "wasm-hypervisor/1 nonce"
 
-enum {
-    SIGNED_BYTES_MAX = 1024 * 1024,
-    NONCE_BYTES_MAX = 64,
-};
+enum { SIGNED_BYTES_MAX = 1024 * 1024 };
 
 struct signer {
     const uint8_t *key;    /* CRYPTO_ED25519_PUBLIC_BYTES */
@@ -102,17 +99,11 @@ static bool open_member(const struct inspection *inspection, const char *name, c
            inspection_fail(check, "%.150s", err.message);
 }
 
-/* The payload's nonce, if it has one, for the policy to look at. */
+/* The payload's nonce, if it has one, for the policy to look at: *out is left alone otherwise. */
 static void nonce_note(struct inspection *inspection, const json_t *payload, struct bytes *out)
 {
-    const json_t *member = json_object_get(payload, "nonce");
-    size_t chars = json_string_length(member), size = 0;
-    uint8_t *bytes = chars == 0 || chars > text_base64_encoded_size(NONCE_BYTES_MAX)
-                         ? NULL
-                         : arena_alloc(&inspection->arena, chars / 4 * 3 + 1, 1);
-    if (bytes != NULL && text_base64_decode(json_string_value(member), chars, bytes, &size)) {
-        *out = bytes_of(bytes, size);
-    }
+    (void)!inspection_base64(inspection, json_object_get(payload, "nonce"), ATTEST_NONCE_BYTES_MAX,
+                             out);
 }
 
 static const char *key_problem(const struct inspection *inspection, const json_t *payload)

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { FILE_BYTES_MAX = 256 * 1024, CERTIFICATE_FILES_MAX = 8, NONCE_BYTES_MAX = 64 };
+enum { FILE_BYTES_MAX = 256 * 1024, CERTIFICATE_FILES_MAX = 8 };
 
 enum verify_flag {
     VERIFY_CERTS = 1,
@@ -32,7 +32,7 @@ struct verify_request {
     const char *policy;
     struct attest_root root;
     int64_t now_ms;
-    uint8_t nonce[NONCE_BYTES_MAX + 2]; /* decoding writes whole groups of three */
+    uint8_t nonce[ATTEST_NONCE_BYTES_MAX + 2]; /* decoding writes whole groups of three */
     size_t nonce_size;
     bool json;
 };
@@ -262,11 +262,11 @@ static bool take_nonce(const struct cli_command *command, const char *text,
                        struct verify_request *request)
 {
     size_t chars = strlen(text);
-    if (chars > text_base64_encoded_size(NONCE_BYTES_MAX) ||
+    if (chars > text_base64_encoded_size(ATTEST_NONCE_BYTES_MAX) ||
         !text_base64_decode(text, chars, request->nonce, &request->nonce_size) ||
-        request->nonce_size == 0) {
+        request->nonce_size == 0 || request->nonce_size > ATTEST_NONCE_BYTES_MAX) {
         cli_complain_usage(command, "--nonce takes up to %d bytes in base64, not '%s'",
-                           NONCE_BYTES_MAX, text);
+                           ATTEST_NONCE_BYTES_MAX, text);
         return false;
     }
     return true;

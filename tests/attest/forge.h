@@ -15,6 +15,14 @@
 #define FORGE_NOW_MS INT64_C(1795219200000) /* 2026-11-21 */
 #define FORGE_DAY_MS INT64_C(86400000)
 
+/* Zeros in base64: as many bytes as a nonce may have, and one more in as many characters. */
+#define FORGE_NONCE_64                                                                             \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"                                                 \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
+#define FORGE_NONCE_65                                                                             \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"                                                 \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
 enum { FORGE_PATCHES_MAX = 4 };
 
 struct forge_patch {

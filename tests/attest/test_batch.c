@@ -220,6 +220,8 @@ Test(attest_batch, every_member_has_its_form)
     fails("nonce", json_string("AAAAAAAAAAAAAAAAAAAA"), "batch_format");        /* 15 bytes */
     fails("nonce", json_string("AAAAAAAAAAAAAAAAAAAAAA=="), "batch_inclusion"); /* 16 */
     fails("nonce", json_string("AAAAAAAAAAAAAAAAAAAAAA="), "batch_format");
+    fails("nonce", json_string(FORGE_NONCE_64), "batch_inclusion");
+    fails("nonce", json_string(FORGE_NONCE_65), "batch_format");
     fails("index", json_integer(-1), "batch_format");
     fails("index", json_integer(3), "batch_format");
     fails("index", json_integer(2), "batch_inclusion");

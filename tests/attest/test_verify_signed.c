@@ -124,6 +124,19 @@ Test(attest_verify_signed, the_nonce_that_was_sent_is_the_one_that_was_signed)
     }
 }
 
+Test(attest_verify_signed, a_nonce_has_64_bytes_at_most)
+{
+    static const uint8_t zeros[ATTEST_NONCE_BYTES_MAX + 1];
+    json_t *answer = answer_make(FORGE_NONCE_64);
+    policy.nonce = bytes_of(zeros, ATTEST_NONCE_BYTES_MAX);
+    forge_assert_ok(answer, &policy);
+    json_decref(answer);
+    answer = answer_make(FORGE_NONCE_65);
+    policy.nonce = bytes_of(zeros, sizeof zeros);
+    forge_assert_fails(answer, &policy, "nonce");
+    json_decref(answer);
+}
+
 Test(attest_verify_signed, a_nonce_may_be_signed_alone)
 {
     policy.nonce = bytes_of(nonce, sizeof nonce);

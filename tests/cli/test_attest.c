@@ -127,6 +127,12 @@ Test(cli_attest, wrong_usage_is_named)
     const char *text = temporary_write(&directory, "report", "{");
     expect(PROGRAM_RUN("attest", "verify", text), 13, "REFUSED (format): evidence_format", "");
     expect(PROGRAM_RUN("attest", "verify", text, "--at", "today"), 2, "", "--at takes");
+    char nonce[88 + 1] = {0};
+    memset(nonce, 'A', 86);
+    memcpy(nonce + 86, "==", 2); /* 64 bytes */
+    expect(PROGRAM_RUN("attest", "verify", text, "--nonce", nonce), 13, "REFUSED (format)", "");
+    nonce[86] = 'A'; /* 65 */
+    expect(PROGRAM_RUN("attest", "verify", text, "--nonce", nonce), 2, "", "up to 64 bytes");
     expect(PROGRAM_RUN("attest", "verify", text, "--certs", text), 2, "", "holds no certificates");
     expect(PROGRAM_RUN("attest", "verify", text, "--certs", "/nowhere"), 2, "", "/nowhere");
     expect(PROGRAM_RUN("attest", "verify", "/nowhere"), 2, "", "/nowhere");
