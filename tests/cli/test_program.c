@@ -29,7 +29,8 @@ static const char *const command_names[] = {
     "inspect",       "audit verify", "audit init",    "audit checkpoint",
     "audit prove",   "audit export", "audit show",    "audit rotate",
     "audit prune",   "key new",      "key list",      "key revoke",
-    "attest verify", "attest show",  "attest report", "attest measure"};
+    "attest verify", "attest show",  "attest report", "attest fresh",
+    "attest measure"};
 enum { COMMANDS = sizeof command_names / sizeof command_names[0] };
 
 /* The words of a command's name, NULL-terminated. */
@@ -109,10 +110,24 @@ Test(cli_program, the_page_holds_every_help_text)
     }
 }
 
+/* Lines of the list: "  serve              run a node", up to the one of help itself. */
+static size_t listed(const char *list)
+{
+    size_t count = 0;
+    const char *line = strstr(list, "\nCOMMANDS\n");
+    const char *end = strstr(list, "\n  help ");
+    cr_assert(line != NULL && end != NULL);
+    for (line++; (line = strchr(line, '\n')) != end; line++) {
+        count++;
+    }
+    return count;
+}
+
 Test(cli_program, the_list_names_every_command)
 {
     struct program_result list = PROGRAM_RUN("help");
     cr_expect_eq(list.code, 0);
+    cr_expect_eq(listed(list.out), COMMANDS, "a command is missing in this test");
     for (size_t i = 0; i < COMMANDS; i++) {
         cr_expect_not_null(strstr(list.out, command_names[i]));
     }
