@@ -27,8 +27,8 @@ def reports(node, purpose="epoch"):
 class Degraded(ProcessorCase):
     def node(self, *arguments):
         self.processor.good()
-        return Node("--tee", "sev-guest", "--attestation-calls", "6000", "--attestation-retry-seconds", "1", "--attestation-max-wait-seconds", "1",
-                    *arguments, LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
+        return Node("--tee", "sev-guest", "--attestation-calls", "6000", "--attestation-retry-seconds", "1", *arguments,
+                    LD_PRELOAD=SHIM, WH_TEE_SOCKET=self.processor.path)
 
     def events(self, node, name):
         lines = [json.loads(line) for line in node.log_text().splitlines() if line.startswith("{")]
@@ -73,7 +73,7 @@ class Degraded(ProcessorCase):
             self.assertNotIn("simulat", node.log_text())
 
     def test_a_call_that_does_not_come_back_holds_up_nobody(self):
-        with self.node("--epoch-seconds", "1") as node:
+        with self.node("--epoch-seconds", "1", "--attestation-max-wait-seconds", "1") as node:
             self.processor.free.clear()
             self.expect_over(node, "blocked")
             self.assertGreater(metrics(node)["wasm_hypervisor_attestation_call_seconds"], 1)
