@@ -162,7 +162,7 @@ int main(void)
     check(mkdtemp(directory) != NULL, "cannot make a directory here");
     (void)snprintf(log_directory, sizeof(log_directory), "%s/log", directory);
     const struct audit_config config = {.directory = log_directory, .clock = &clock_system};
-    check(audit_log_init(log_directory, NULL, &clock_system, &err), err.message);
+    check(audit_log_make(&config, NULL, &err), err.message);
     check(audit_log_open(&config, fatal, NULL, &bench.log, &recovery, &err), err.message);
     bench.fields = json_pack("{s:s, s:s}", "request_id", "5b8e6f1d-2c3b-4a59-8768-5a4b3c2d1e0f",
                              "request_commitment",

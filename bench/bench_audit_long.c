@@ -198,7 +198,7 @@ int main(int argc, char **argv)
     (void)snprintf(log_directory, sizeof log_directory, "%s/log", directory);
     const struct audit_config config = {.directory = log_directory,
                                         .pending_entries_max = 2 * BENCH_UNDER_WAY};
-    check(audit_log_init(log_directory, NULL, &clock_system, &err), err.message);
+    check(audit_log_make(&config, NULL, &err), err.message);
     check(audit_log_open(&config, fatal, NULL, &bench.log, &recovery, &err), err.message);
     check(sem_init(&bench.room, 0, BENCH_UNDER_WAY) == 0, "no semaphore");
     bench.admit =

@@ -122,12 +122,9 @@ const char *attest_epoch_provider(const struct attest_epoch *epoch);
 /* The evidence as JSON: {"provider","statement" (text, exactly the hashed bytes),"report" base64 |
  * null, "certificates":[base64 DER …]}. A new reference. */
 json_t *attest_epoch_evidence(const struct attest_epoch *epoch);
-/* Signs the canonical form of `object` (a "domain" member names what it is; the caller puts it
- * there) and returns
- * {"payload": text, "signature": base64, "epoch": hex digest}. A new reference, or NULL. */
-json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object);
-/* The same from and to text: signs `payload`, which is canonical, and appends the object. False: no
- * memory, or no signature. */
+/* Signs `payload`, canonical JSON (a "domain" member names what it is; the caller puts it there),
+ * and appends {"payload": text, "signature": base64, "epoch": hex digest}. False: no memory, or no
+ * signature. */
 bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes payload,
                             struct buffer *out) MUST_CHECK;
 
@@ -334,8 +331,8 @@ bool attest_launch_measure(const struct attest_launch *launch,
 
 /* ---- What an epoch signed ---- */
 
-/* Verifies what attest_epoch_sign gives, under a verified epoch; *payload (a new reference) is the
- * parsed object. Fails with FORMAT (its shape) or TAMPERED (epoch, signature or domain). */
+/* Verifies what attest_epoch_sign_text gives, under a verified epoch; *payload (a new reference) is
+ * the parsed object. Fails with FORMAT (its shape) or TAMPERED (epoch, signature or domain). */
 bool attest_signed_verify(const json_t *signed_object, const struct attest_result *epoch,
                           const char *domain, json_t **payload, struct err *err) MUST_CHECK;
 

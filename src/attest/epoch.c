@@ -14,8 +14,6 @@
 #include <assert.h>
 #include <string.h>
 
-enum { PAYLOAD_BYTES_MAX = 1024 * 1024 };
-
 struct attest_epoch {
     _Atomic size_t references;
     struct crypto_signer *key;
@@ -259,19 +257,4 @@ bool attest_epoch_sign_text(const struct attest_epoch *epoch, struct bytes paylo
     json_put_hex(out, "epoch", bytes_of(epoch->digest, sizeof epoch->digest));
     json_put_close(out);
     return !out->failed;
-}
-
-json_t *attest_epoch_sign(const struct attest_epoch *epoch, const json_t *object)
-{
-    struct err err;
-    struct buffer payload, text;
-    json_t *out = NULL;
-    buffer_init(&payload, PAYLOAD_BYTES_MAX);
-    buffer_init(&text, 8 * (size_t)PAYLOAD_BYTES_MAX);
-    bool ok = json_canonical(object, &payload, &err) &&
-              attest_epoch_sign_text(epoch, buffer_bytes(&payload), &text) &&
-              json_text_parse(buffer_bytes(&text), &out, &err);
-    buffer_release(&payload);
-    buffer_release(&text);
-    return ok ? out : NULL;
 }

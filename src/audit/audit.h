@@ -213,10 +213,8 @@ struct audit_recovery {        /* what opening found */
 };
 
 /* Makes directory (0700), signing key (0600) and the INIT leaf. BUSY or IO if something is there
- * already. origin NULL: made from a random node id, "wasm-hypervisor.local/<hex>". */
-bool audit_log_init(const char *directory, const char *origin, const struct clock *clock,
-                    struct err *err) MUST_CHECK;
-/* The same; of the config directory, clock and sealing count. */
+ * already. origin NULL: made from a random node id, "wasm-hypervisor.local/<hex>". Of the config
+ * directory, clock and sealing count. */
 bool audit_log_make(const struct audit_config *config, const char *origin,
                     struct err *err) MUST_CHECK;
 /* In which forms private keys lie there: both while a change is under way, none without a log. */
@@ -318,13 +316,8 @@ uint64_t audit_log_first(struct audit_log *log);
  * for a pruned entry. */
 bool audit_log_prove(struct audit_log *log, uint64_t index, struct buffer *leaf,
                      struct buffer *tlog_proof, struct err *err) MUST_CHECK;
-/* The hashes that prove the current checkpoint, which is appended to its buffer, to be of a
- * continuation of the tree of the first old_size entries. NOT_FOUND: old_size is 0, or larger than
- * the log. */
-bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struct buffer *proof,
-                                 struct buffer *checkpoint, struct err *err) MUST_CHECK;
-/* The same for the tree of the first `size` entries. NOT_FOUND unless 0 < old_size <= size, and
- * there are as many. */
+/* The hashes that prove the tree of the first `size` entries to be a continuation of that of the
+ * first old_size. NOT_FOUND unless 0 < old_size <= size, and there are as many. */
 bool audit_log_prove_between(struct audit_log *log, uint64_t old_size, uint64_t size,
                              struct buffer *proof, struct err *err) MUST_CHECK;
 /* *continues: the log has all entries of that older tree of its own. */

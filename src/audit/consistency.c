@@ -62,19 +62,6 @@ bool audit_log_prove_between(struct audit_log *log, uint64_t old_size, uint64_t 
     return !proof->failed || err_set(err, ERR_NO_MEMORY, "no memory for a proof");
 }
 
-bool audit_log_prove_consistency(struct audit_log *log, uint64_t old_size, struct buffer *proof,
-                                 struct buffer *checkpoint, struct err *err)
-{
-    pthread_mutex_lock(&log->mutex);
-    uint64_t size = log->committed.size;
-    buffer_append_bytes(checkpoint, buffer_bytes(&log->committed.note));
-    pthread_mutex_unlock(&log->mutex);
-    if (checkpoint->failed) {
-        return err_set(err, ERR_NO_MEMORY, "no memory for a proof");
-    }
-    return audit_log_prove_between(log, old_size, size, proof, err);
-}
-
 static bool hashes_are_well_formed(struct bytes proof, struct bytes old_root, struct bytes new_root)
 {
     return proof.size > 0 && proof.size % AUDIT_HASH_BYTES == 0 &&

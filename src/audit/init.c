@@ -173,10 +173,3 @@ bool audit_log_make(const struct audit_config *config, const char *origin, struc
 {
     return audit_log_init_with(&audit_io_system, config, origin, NULL, err);
 }
-
-bool audit_log_init(const char *directory, const char *origin, const struct clock *clock,
-                    struct err *err)
-{
-    const struct audit_config config = {.directory = directory, .clock = clock};
-    return audit_log_make(&config, origin, err);
-}

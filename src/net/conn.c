@@ -292,7 +292,6 @@ static void conn_request_complete(struct conn *conn)
     }
     conn_enter(conn, CONN_HANDLING);
     server->handled_count++;
-    atomic_fetch_add_explicit(&server->stats.requests, 1, memory_order_relaxed);
     server->handler.handle(server->handler.context, &exchange->message);
     if (conn->end_seen) {
         exchange_gone(exchange);

@@ -72,8 +72,7 @@ struct net_stats {
     _Atomic uint64_t connections_accepted, connections_open;
     /* Of those accepted: one too many of its address, or no room. Told so, or just closed. */
     _Atomic uint64_t surplus_of_address, surplus;
-    _Atomic uint64_t requests; /* handed to `handle` */
-    _Atomic uint64_t refused;  /* answered by net itself, through `refuse` */
+    _Atomic uint64_t refused; /* requests answered by net itself, through `refuse` */
 };
 
 /* Listens. host is an address or name (of several addresses the first IPv4 one is taken), port 0

@@ -165,10 +165,10 @@ int main(int argc, char **argv)
     if (argc < 3 || argc > 4 || !text_u64_decode(argv[2], strlen(argv[2]), &size)) {
         give_up("usage: make_log DIRECTORY ENTRIES [ORIGIN]");
     }
-    struct audit_config config = {.directory = argv[1],
-                                  .pending_entries_max = 2 * REQUESTS_AT_ONCE};
+    struct audit_config config = {
+        .directory = argv[1], .pending_entries_max = 2 * REQUESTS_AT_ONCE, .clock = &clock_system};
     const char *origin = argc == 4 ? argv[3] : "log.example/test";
-    if (access(argv[1], F_OK) != 0 && !audit_log_init(argv[1], origin, &clock_system, &err)) {
+    if (access(argv[1], F_OK) != 0 && !audit_log_make(&config, origin, &err)) {
         give_up(err.message);
     }
     if (!audit_log_open(&config, maker_fatal, NULL, &maker.log, &recovery, &err)) {

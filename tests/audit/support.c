@@ -5,6 +5,7 @@
 #include "audit/support.h"
 
 #include "base/arena.h"
+#include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -254,7 +255,7 @@ void log_make(const char *directory, size_t size)
     struct err err;
     uint64_t admit = 0;
     test_clock_init(&clock);
-    cr_assert(audit_log_init(directory, "log.example/test", &clock.clock, &err), "%s", err.message);
+    cr_assert(new_log(directory, "log.example/test", &clock.clock, &err), "%s", err.message);
     struct audit_log *log = log_open(directory, &clock.clock, NULL);
     for (size_t i = 1; i < size; i++) {
         if (i % 2 == 1) {

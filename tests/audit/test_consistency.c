@@ -229,7 +229,8 @@ Test(audit_consistency, a_log_proves_that_it_continues_any_earlier_size)
         audit_range_append(&range, hash, NULL);
         audit_range_root(&range, old_root);
         proof.size = 0;
-        cr_assert(audit_log_prove_consistency(log, old_size, &proof, &note, &err));
+        cr_assert(audit_log_prove_between(log, old_size, size, &proof, &err));
+        cr_assert(audit_log_checkpoint(log, &note));
         cr_assert_eq(audit_checkpoint_verify(buffer_bytes(&note), audit_log_vkey(log), &checkpoint),
                      AUDIT_OK);
         cr_assert(audit_consistency_verify(old_size, checkpoint.size, buffer_bytes(&proof),
@@ -240,15 +241,15 @@ Test(audit_consistency, a_log_proves_that_it_continues_any_earlier_size)
         buffer_release(&note);
     }
     buffer_init(&proof, 65536);
-    buffer_init(&note, AUDIT_CHECKPOINT_BYTES_MAX);
-    cr_assert_not(audit_log_prove_consistency(log, 0, &proof, &note, &err));
+    cr_assert_not(audit_log_prove_between(log, 0, size, &proof, &err));
     cr_assert_eq(err.code, ERR_NOT_FOUND);
-    cr_assert_not(audit_log_prove_consistency(log, size + 1, &proof, &note, &err));
+    cr_assert_not(audit_log_prove_between(log, size + 1, size, &proof, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+    cr_assert_not(audit_log_prove_between(log, 1, size + 1, &proof, &err));
     cr_assert_eq(err.code, ERR_NOT_FOUND);
     buffer_init(&proof, 1); /* too small for a proof */
-    cr_assert_not(audit_log_prove_consistency(log, 3, &proof, &note, &err));
+    cr_assert_not(audit_log_prove_between(log, 3, size, &proof, &err));
     cr_assert_eq(err.code, ERR_NO_MEMORY);
-    buffer_release(&note);
     buffer_release(&proof);
     audit_log_close(log);
     directory_remove(directory);

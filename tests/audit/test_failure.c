@@ -10,6 +10,7 @@
 #include "audit/log.h"
 #include "audit/support.h"
 #include "base/arena.h"
+#include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -528,7 +529,7 @@ Test(audit_failure, a_signing_key_file_that_is_in_the_way_is_not_overwritten)
     struct err err;
     directory_make(directory);
     file_write(directory, "signing-key.pem", "mine", 4);
-    cr_assert_not(audit_log_init(directory, NULL, &clock_system, &err));
+    cr_assert_not(new_log(directory, NULL, &clock_system, &err));
     cr_assert_eq(err.code, ERR_BUSY);
     directory_remove(directory);
 }

@@ -5,6 +5,7 @@
 #include "audit/support.h"
 #include "base/arena.h"
 #include "base/text.h"
+#include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -33,7 +34,7 @@ Test(audit_log, init_makes_private_files_and_one_entry)
     struct err err;
     directory_make(base);
     path_join(directory, base, "log");
-    cr_assert(audit_log_init(directory, NULL, &clock_system, &err), "%s", err.message);
+    cr_assert(new_log(directory, NULL, &clock_system, &err), "%s", err.message);
     cr_assert_eq(mode_of(directory, "."), 0700);
     cr_assert_eq(mode_of(directory, "signing-key.pem"), 0600);
     cr_assert_eq(mode_of(directory, entries_file), 0600);
@@ -57,10 +58,10 @@ Test(audit_log, init_takes_the_longest_origin)
     directory_make(directory);
     memset(origin, 'o', sizeof(origin));
     origin[AUDIT_ORIGIN_CHARS_MAX + 1] = '\0';
-    cr_assert_not(audit_log_init(directory, origin, &clock_system, &err));
+    cr_assert_not(new_log(directory, origin, &clock_system, &err));
     cr_assert_eq(err.code, ERR_CONFIG);
     origin[AUDIT_ORIGIN_CHARS_MAX] = '\0';
-    cr_assert(audit_log_init(directory, origin, &clock_system, &err), "%s", err.message);
+    cr_assert(new_log(directory, origin, &clock_system, &err), "%s", err.message);
     struct audit_log *log = log_open(directory, &clock_system, NULL);
     cr_assert_str_eq(audit_log_origin(log), origin);
     log_admit(log, 1);
@@ -74,18 +75,18 @@ Test(audit_log, init_refuses_what_is_there_already_and_what_cannot_be)
     char path[PATH_BYTES];
     struct err err;
     directory_make(directory);
-    cr_assert_not(audit_log_init(directory, "with blank", &clock_system, &err));
+    cr_assert_not(new_log(directory, "with blank", &clock_system, &err));
     cr_assert_eq(err.code, ERR_CONFIG);
-    cr_assert_not(audit_log_init(directory, "", &clock_system, &err));
+    cr_assert_not(new_log(directory, "", &clock_system, &err));
     cr_assert_eq(err.code, ERR_CONFIG);
     path_join(path, directory, "a/b");
-    cr_assert_not(audit_log_init(path, "o", &clock_system, &err));
+    cr_assert_not(new_log(path, "o", &clock_system, &err));
     cr_assert_eq(err.code, ERR_IO);
     file_write(directory, "checkpoint", "x", 1);
-    cr_assert_not(audit_log_init(directory, "o", &clock_system, &err));
+    cr_assert_not(new_log(directory, "o", &clock_system, &err));
     cr_assert_eq(err.code, ERR_BUSY);
     path_join(path, directory, "checkpoint");
-    cr_assert_not(audit_log_init(path, "o", &clock_system, &err));
+    cr_assert_not(new_log(path, "o", &clock_system, &err));
     cr_assert_eq(err.code, ERR_IO);
     directory_remove(directory);
 }

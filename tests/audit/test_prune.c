@@ -6,6 +6,7 @@
 #include "audit/log.h"
 #include "audit/support.h"
 #include "base/arena.h"
+#include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -197,7 +198,7 @@ Test(audit_prune, a_segment_is_as_old_as_its_last_entry_but_the_close)
         .directory = directory, .clock = &clock, .rotates_monthly = true};
     struct audit_pruning wanted = {.before_ms = now_ms, .reason = "law"};
     directory_make(directory);
-    cr_assert(audit_log_init(directory, "log.example/m", &clock, &err));
+    cr_assert(new_log(directory, "log.example/m", &clock, &err));
     cr_assert(audit_log_open(&config, NULL, NULL, &log, &recovery, &err));
     grow(log, 1);
     now_ms++; /* 2027 */

@@ -7,6 +7,7 @@
 #include "audit/support.h"
 #include "audit/verify.h"
 #include "base/arena.h"
+#include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -153,7 +154,7 @@ Test(audit_rotate, the_first_entry_of_a_month_begins_a_segment)
         .monotonic_ns = clock_system.monotonic_ns, .wall_ms = set_wall, .context = &now_ms};
     struct audit_config config = {.directory = directory, .clock = &clock, .rotates_monthly = true};
     directory_make(directory);
-    cr_assert(audit_log_init(directory, "log.example/m", &clock, &err));
+    cr_assert(new_log(directory, "log.example/m", &clock, &err));
     cr_assert(audit_log_open(&config, NULL, NULL, &log, &recovery, &err));
     cr_assert_eq(log_admit(log, 1), 1);
     now_ms++; /* 2027 */

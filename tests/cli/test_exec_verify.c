@@ -11,6 +11,8 @@
 
 #include "base/json.h"
 #include "cli/temporary.h"
+#include "support/epoch_sign.h"
+#include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
@@ -53,7 +55,7 @@ static void setup(void)
     cr_redirect_stderr();
     temporary_make(&directory);
     const char *log = temporary_file(&directory, "log");
-    cr_assert(audit_log_init(log, "example.org/log", &clock_system, &err));
+    cr_assert(new_log(log, "example.org/log", &clock_system, &err));
     struct audit_config config = {.directory = log, .clock = &clock_system};
     cr_assert(audit_log_open(&config, fatal, NULL, &audit, &recovery, &err));
     struct tee tee;
@@ -134,7 +136,7 @@ static void answer_key(void)
                                 "nonce", base64_json(exec.nonce, sizeof exec.nonce));
     tell(binding, BINDING);
     json_t *attestation = attest_epoch_evidence(epoch);
-    json_object_set_new(attestation, "key_binding", attest_epoch_sign(epoch, binding));
+    json_object_set_new(attestation, "key_binding", epoch_sign(epoch, binding));
     exec.key_answer = json_pack("{s:o}", "attestation", attestation);
     json_decref(binding);
 }
@@ -244,7 +246,7 @@ static void answer_execute(void)
     json_object_set_new(receipt, "log_origin", json_string("example.org/log"));
     json_object_set_new(receipt, "leaf_index", json_integer((json_int_t)leaf_index));
     tell(receipt, RECEIPT);
-    json_object_set_new(answer, "receipt", attest_epoch_sign(epoch, receipt));
+    json_object_set_new(answer, "receipt", epoch_sign(epoch, receipt));
     tell(answer, ANSWER);
     json_decref(receipt);
     json_decref(result);

@@ -121,6 +121,7 @@ static void handler_handle(void *context, struct message_exchange *exchange)
 {
     struct fixture *fixture = context;
     const struct message_request *request = &exchange->request;
+    atomic_fetch_add(&fixture->handled_count, 1);
     if (path_is(request, "/hello")) {
         respond_text(exchange, 200, "hello");
     } else if (path_is(request, "/echo")) {

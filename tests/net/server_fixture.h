@@ -30,6 +30,7 @@ struct fixture {
     uint16_t port;
     bool open;
     struct err err;
+    _Atomic uint64_t handled_count; /* requests handed to the handler */
 
     uv_mutex_t mutex; /* of what follows */
     uv_cond_t changed;

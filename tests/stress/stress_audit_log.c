@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "audit/audit.h"
+#include "support/new_log.h"
 
 #include <ftw.h>
 #include <pthread.h>
@@ -82,7 +83,8 @@ static void read_tiles(uint64_t size, unsigned turn)
     }
     buffer_init(&out, 16384);
     buffer_init(&note, AUDIT_CHECKPOINT_BYTES_MAX);
-    check(audit_log_prove_consistency(audit_log, 1 + turn % size, &out, &note, &err), "no proof");
+    check(audit_log_prove_between(audit_log, 1 + turn % size, size, &out, &err), "no proof");
+    check(audit_log_checkpoint(audit_log, &note), "no checkpoint");
     buffer_release(&out);
     buffer_release(&note);
 }
@@ -140,7 +142,7 @@ int main(void)
     (void)snprintf(directory, sizeof(directory), "%s/stress_audit.XXXXXX",
                    base == NULL ? "/tmp" : base);
     check(mkdtemp(directory) != NULL, "no directory");
-    check(audit_log_init(directory, NULL, &clock_system, &err), "init failed");
+    check(new_log(directory, NULL, &clock_system, &err), "init failed");
     check(audit_log_open(&config, NULL, NULL, &audit_log, &recovery, &err), "open failed");
     for (int i = 0; i < SUBMITTERS + 2; i++) {
         check(pthread_create(&threads[i], NULL, i < SUBMITTERS ? submit_run : read_run, NULL) == 0,

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "service/service.h"
+#include "support/new_log.h"
 
 #include <ftw.h>
 #include <pthread.h>
@@ -154,7 +155,7 @@ static inline void world_prepare(struct world *world, const struct service_confi
     (void)snprintf(world->directory, sizeof(world->directory), "/tmp/wh-service-XXXXXX");
     WORLD_CHECK(mkdtemp(world->directory) != NULL);
     world_path(world, "log", path);
-    WORLD_CHECK(audit_log_init(path, "test.example/log", world->clock, &err));
+    WORLD_CHECK(new_log(path, "test.example/log", world->clock, &err));
 }
 
 static inline void world_open_with(struct world *world, const struct service_config *config,
