@@ -32,10 +32,14 @@ static void add_instead(struct emission *e)
     }
 }
 
-/* Only of vector instructions is there a lane. */
+/* Only some vector instructions have one; in the others it is not set. */
 static uint8_t lane_of(const struct instruction *instruction)
 {
-    return instruction->opcode >= OP_V128_LOAD ? instruction->lane : 0;
+    if (instruction->opcode < OP_V128_LOAD) {
+        return 0;
+    }
+    enum opcode_immediate immediate = opcode_info(instruction->opcode)->immediate;
+    return immediate >= OPCODE_LANE2 && immediate <= OPCODE_LANE16 ? instruction->lane : 0;
 }
 
 static void binary(struct translator *t, const struct instruction *instruction)
