@@ -1,10 +1,11 @@
 /* attest.h: evidence that a key belongs to this program on this hardware: making it and checking
  * it.
  *
- * A `struct tee` makes 1184-byte SEV-SNP reports over 64 bytes of user data. At start and every
- * hour the node opens an epoch: a fresh Ed25519 key and a statement (canonical JSON) whose SHA-512
- * is the report's user data. Everything the node says afterwards (request keys, receipts) is signed
- * with the epoch key, so one report carries thousands of provable answers.
+ * A `struct tee` makes 1184-byte SEV-SNP reports over 64 bytes of user data. At start the node
+ * opens an epoch, and the next when three quarters of its time are over: a fresh Ed25519 key and a
+ * statement (canonical JSON) whose SHA-512 is the report's user data. Everything the node says
+ * afterwards (request keys, receipts) is signed with the epoch key, so one report carries thousands
+ * of provable answers.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

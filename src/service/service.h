@@ -17,9 +17,8 @@
 #include "store/store.h"
 #include "vm/vm.h"
 
-struct service_config { /* from config.yaml, environment and flags: config.h; everything has a
-                           default */
-    uint32_t workers;   /* threads that run guests; 0: one per core */
+struct service_config {             /* everything has a default, and is what an operator sets */
+    uint32_t workers;               /* threads that run guests; 0: one per core */
     uint32_t memory_max_bytes;      /* linear memory of one run */
     size_t memory_budget_bytes;     /* of all that clients cause */
     uint32_t execution_seconds_max; /* the cap on timeout_seconds */

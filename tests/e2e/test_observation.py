@@ -128,6 +128,23 @@ class TheReader(unittest.TestCase):
                 read_exposition(self.GOOD.replace(old, new))
 
 
+class Events(unittest.TestCase):
+    # log_event and log_write, what the log writes of itself, and whoever hands them level and word on.
+    WORD = re.compile(r'\((?:[&\w]+,\s*)?[^"();{}]*\bLOG_[A-Z]+,\s*"([a-z_]+)"')
+
+    def test_the_documentation_has_every_word_and_no_other(self):
+        words = set()
+        for folder, _, names in os.walk(os.path.join(SOURCE, "src")):
+            for name in names:
+                if name.endswith(".c"):
+                    with open(os.path.join(folder, name), encoding="utf-8") as source:
+                        words.update(self.WORD.findall(source.read()))
+        with open(os.path.join(SOURCE, "docs", "operations.md"), encoding="utf-8") as page:
+            table = page.read().split("\n| Event | Level | Fields |\n|---|---|---|\n")[1].split("\n\n")[0]
+        documented = [word for row in table.split("\n") for word in re.findall(r"`([a-z_]+)`", row.split(" | ")[0])]
+        self.assertEqual(sorted(documented), sorted(words))
+
+
 class Metrics(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
