@@ -64,7 +64,8 @@ bool crypto_hkdf_expand(struct bytes prk, struct bytes info, uint8_t *out,
 bool crypto_aead_seal(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
                       const uint8_t nonce[static CRYPTO_AEAD_NONCE_BYTES], struct bytes aad,
                       struct bytes plaintext, uint8_t *out) MUST_CHECK;
-/* out holds ciphertext.size - CRYPTO_AEAD_TAG_BYTES; on failure it is wiped. */
+/* out holds ciphertext.size - CRYPTO_AEAD_TAG_BYTES, and may be ciphertext.ptr; on failure it is
+ * wiped. */
 bool crypto_aead_open(const uint8_t key[static CRYPTO_AEAD_KEY_BYTES],
                       const uint8_t nonce[static CRYPTO_AEAD_NONCE_BYTES], struct bytes aad,
                       struct bytes ciphertext, uint8_t *out) MUST_CHECK;

@@ -200,15 +200,16 @@ static void send_text(struct api_call *call, int status, struct bytes text, stru
     }
     if (call->is_replay) {
         message_response_header(&response, "Idempotent-Replayed", "true");
-        metric_add(call->service->metrics.replayed, 1);
     }
     message_response_header(&response, "Cache-Control", "no-store");
     const char *type = status == 200 ? "application/json" : "application/problem+json";
     if (!message_response_body(&response, type, text)) {
         arena_release(&response.arena);
-        struct err err;
-        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the answer");
-        problem_response(&response, &err, 0, NULL, call->service->parts.clock);
+        api_answer_no_memory(call);
+        return;
+    }
+    if (call->is_replay) {
+        metric_add(call->service->metrics.replayed, 1);
     }
     if (session != NULL) {
         arena_take_charge(&response.arena, answers, &session->answer_charged);

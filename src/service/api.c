@@ -123,9 +123,7 @@ static void answer_body(struct api_call *call, int status, const char *content_t
     message_response_header(&response, "Cache-Control", cache_control);
     if (!message_response_body(&response, content_type, body)) {
         arena_release(&response.arena);
-        struct err err;
-        (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the answer");
-        api_answer_err(call, &err, NULL);
+        api_answer_no_memory(call);
         return;
     }
     api_answer(call, &response);
@@ -181,6 +179,13 @@ void api_answer_err(struct api_call *call, const struct err *err, const char *re
     struct message_response response;
     respond_err(call->service, err, 0, request_id, &response);
     api_answer(call, &response);
+}
+
+void api_answer_no_memory(struct api_call *call)
+{
+    struct err err;
+    (void)err_set(&err, ERR_OVERLOADED, "this node has no memory left for the answer");
+    api_answer_err(call, &err, NULL);
 }
 
 /* ---- routing ---- */

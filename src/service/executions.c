@@ -9,11 +9,13 @@
 
 #include <string.h>
 
-enum { EXECUTION_ANSWER_EXTRA_BYTES = 65536 };
-
+/* Its answer, if that is asked for, and what is made of it are charged to the share of answers,
+ * unless they are small. */
 struct execution_view {
     const struct api_call *call;
-    struct arena *arena;
+    struct arena arena;
+    bool wants_answer;
+    bool lacks_memory; /* the answer is there, but no room for a copy */
     bool is_ours;
     bool has_ended;
     char state[20];
@@ -24,6 +26,26 @@ struct execution_view {
     int answer_status;
     uint32_t queue_position; /* 0: it does not wait */
 };
+
+static void view_init(struct execution_view *view, const struct api_call *call, bool wants_answer)
+{
+    *view = (struct execution_view){.call = call, .wants_answer = wants_answer};
+    arena_init(&view->arena, NULL);
+}
+
+/* The call may have been answered. */
+static void view_release(struct execution_view *view)
+{
+    arena_release(&view->arena);
+}
+
+/* Before an answer of that size is copied. */
+static void view_charge(struct execution_view *view, size_t size)
+{
+    if (size > ANSWER_FREE_BYTES) {
+        arena_init(&view->arena, &view->call->service->parts.memory->answers);
+    }
+}
 
 static bool may_see(const struct api_call *call, const char *owner)
 {
@@ -67,15 +89,31 @@ static void view_live(void *context, struct session *session)
     view->answer_status = session->answer_status;
     view->queue_position = scheduler_position(session->service->scheduler, &session->run);
     view->has_ended = session->ended_ms != 0;
-    if (session->answer != NULL) {
-        view->answer = arena_copy(view->arena, bytes_of(session->answer, session->answer_size));
+    if (view->wants_answer && session->answer_size > 0) {
+        view_charge(view, session->answer_size);
+        view->answer = arena_copy(&view->arena, bytes_of(session->answer, session->answer_size));
+        view->lacks_memory = view->answer.ptr == NULL;
     }
 }
 
-static bool view_stored(struct execution_view *view, const struct store_execution *row)
+static bool view_stored_answer(struct execution_view *view,
+                               const uint8_t id[static TEXT_UUID_BYTES], struct err *err)
+{
+    struct store_execution row;
+    if (!store_get_execution(view->call->service->parts.store, id, &view->arena, &row, err)) {
+        view->lacks_memory = err->code == ERR_NO_MEMORY;
+        return view->lacks_memory;
+    }
+    view->answer = row.answer;
+    view->answer_status = row.answer_status;
+    return true;
+}
+
+static bool view_stored(struct execution_view *view, const struct store_execution *row,
+                        struct err *err)
 {
     if (!may_see(view->call, row->api_key_id)) {
-        return false;
+        return true;
     }
     view->is_ours = true;
     view->has_ended = true;
@@ -85,9 +123,22 @@ static bool view_stored(struct execution_view *view, const struct store_executio
     view->started_ms = row->started_ms;
     view->ended_ms = row->ended_ms;
     view->expires_ms = row->expires_ms;
-    view->answer = row->answer;
     view->answer_status = row->answer_status;
-    return true;
+    if (!view->wants_answer || row->kept_bytes == 0) {
+        return true;
+    }
+    view_charge(view, row->kept_bytes);
+    return view_stored_answer(view, row->request_id, err);
+}
+
+/* Of one that was found. */
+static bool view_check(const struct execution_view *view, struct err *err)
+{
+    if (!view->is_ours) {
+        return err_set(err, ERR_NOT_FOUND, "there is no execution of that id");
+    }
+    return !view->lacks_memory ||
+           err_set(err, ERR_OVERLOADED, "this node has no memory left for the answer");
 }
 
 static bool view_find(const struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
@@ -97,11 +148,10 @@ static bool view_find(const struct api_call *call, const uint8_t id[static TEXT_
     struct store_execution row;
     struct request_key key;
     if (session_table_with(service->sessions, id, view_live, view)) {
-        return view->is_ours || err_set(err, ERR_NOT_FOUND, "there is no execution of that id");
+        return view_check(view, err);
     }
-    if (store_get_execution(service->parts.store, id, view->arena, &row, err)) {
-        return view_stored(view, &row) ||
-               err_set(err, ERR_NOT_FOUND, "there is no execution of that id");
+    if (store_get_execution(service->parts.store, id, NULL, &row, err)) {
+        return view_stored(view, &row, err) && view_check(view, err);
     }
     if (err->code != ERR_NOT_FOUND) {
         return false;
@@ -152,50 +202,55 @@ static json_t *view_json(const struct execution_view *view,
 }
 
 /* The stored answer is JSON text already: it is put in as it was sent, byte for byte. */
-static void answer_view(struct api_call *call, const struct execution_view *view, json_t *head)
+static struct bytes view_text(struct execution_view *view, const char *head)
 {
-    char *text = head == NULL ? NULL : json_dumps(head, JSON_COMPACT);
-    struct buffer body;
-    buffer_init(&body, view->answer.size + EXECUTION_ANSWER_EXTRA_BYTES);
-    if (text != NULL) {
-        buffer_append(&body, text, strlen(text) - 1);
-        buffer_append_string(&body, ",\"answer\":");
-        buffer_append_bytes(&body, view->answer);
-        buffer_append_string(&body, "}");
+    static const char member[] = ",\"answer\":";
+    size_t head_size = strlen(head) - 1; /* without its brace */
+    size_t size = head_size + strlen(member) + view->answer.size + 1;
+    char *text = arena_alloc(&view->arena, size, 1);
+    if (text == NULL) {
+        return bytes_of(NULL, 0);
     }
-    if (text == NULL || body.failed) {
-        struct err err;
-        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
-        api_answer_err(call, &err, NULL);
+    memcpy(text, head, head_size);
+    memcpy(text + head_size, member, strlen(member));
+    memcpy(text + size - 1 - view->answer.size, view->answer.ptr, view->answer.size);
+    text[size - 1] = '}';
+    return bytes_of(text, size);
+}
+
+static void answer_view(struct api_call *call, struct execution_view *view,
+                        const uint8_t id[static TEXT_UUID_BYTES])
+{
+    json_t *json = view_json(view, id);
+    if (view->answer.size == 0) {
+        api_answer_json(call, 200, json);
+        return;
+    }
+    char *head = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+    struct bytes body = head == NULL ? bytes_of(NULL, 0) : view_text(view, head);
+    if (body.size == 0) {
+        api_answer_no_memory(call);
     } else {
-        api_answer_text(call, 200, "application/json", buffer_bytes(&body));
+        api_answer_text(call, 200, "application/json", body);
     }
-    heap_free(text);
-    buffer_release(&body);
+    heap_free(head);
+    json_decref(json);
 }
 
 void executions_show(struct api_call *call)
 {
     struct err err;
     uint8_t id[TEXT_UUID_BYTES];
-    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
+    struct execution_view view;
+    view_init(&view, call, true);
     if (!parse_id(call, id, &err) || !view_find(call, id, &view, &err)) {
         api_answer_err(call, &err, NULL);
-        return;
+    } else if (view.has_ended || call->preferences.wait_seconds == 0) {
+        answer_view(call, &view, id);
+    } else if (!accept_wait(call, id, executions_show)) {
+        executions_show(call); /* it has ended just now, or has not begun: no second wait */
     }
-    if (!view.has_ended && call->preferences.wait_seconds > 0) {
-        if (!accept_wait(call, id, executions_show)) {
-            executions_show(call); /* it has ended just now, or has not begun: no second wait */
-        }
-        return;
-    }
-    json_t *json = view_json(&view, id);
-    if (view.answer.size == 0) {
-        api_answer_json(call, 200, json);
-        return;
-    }
-    answer_view(call, &view, json);
-    json_decref(json);
+    view_release(&view);
 }
 
 /* ---- asynchronous and repeated requests ---- */
@@ -215,18 +270,18 @@ static void answer_accepted(struct api_call *call, const struct execution_view *
     message_response_header(&response, "Cache-Control", "no-store");
     if (call->is_replay) {
         message_response_header(&response, "Idempotent-Replayed", "true");
-        metric_add(call->service->metrics.replayed, 1);
     }
     if (text == NULL ||
         !message_response_body(&response, "application/json", bytes_of_string(text))) {
         arena_release(&response.arena);
-        struct err err;
-        (void)err_set(&err, ERR_NO_MEMORY, "no memory for the answer");
-        problem_response(&response, &err, 0, NULL, call->service->parts.clock);
+        api_answer_no_memory(call);
     } else {
+        if (call->is_replay) {
+            metric_add(call->service->metrics.replayed, 1);
+        }
         metric_add(call->service->metrics.accepted, 1);
+        api_answer(call, &response);
     }
-    api_answer(call, &response);
     heap_free(text);
     json_decref(json);
 }
@@ -234,50 +289,66 @@ static void answer_accepted(struct api_call *call, const struct execution_view *
 void executions_accepted(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES])
 {
     struct err err;
-    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
+    struct execution_view view;
+    view_init(&view, call, false);
     if (!view_find(call, id, &view, &err)) {
         api_answer_err(call, &err, NULL);
     } else {
         answer_accepted(call, &view, id);
     }
+    view_release(&view);
 }
 
 void executions_waited(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES])
 {
     struct err err;
-    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
-    if (!view_find(call, id, &view, &err)) {
+    struct execution_view view;
+    view_init(&view, call, true);
+    /* It has run: who finds no room for its answer is told where it is. */
+    if (!view_find(call, id, &view, &err) && !view.lacks_memory) {
         api_answer_err(call, &err, NULL);
     } else if (view.answer.size > 0) {
         answer_send_again(call, view.answer_status, view.answer);
     } else {
         answer_accepted(call, &view, id);
     }
+    view_release(&view);
+}
+
+static bool replay_view(struct api_call *call, const struct execution_view *view,
+                        const uint8_t id[static TEXT_UUID_BYTES], struct err *err)
+{
+    if (view->answer.size > 0) {
+        answer_send_again(call, view->answer_status, view->answer);
+        return true;
+    }
+    if (view->has_ended) {
+        return err_set(err, ERR_KEY_ALREADY_USED,
+                       "the first request with this Idempotency-Key was admitted, but there is no "
+                       "answer to it (this node stopped while it ran); it is not run again: make a "
+                       "new key");
+    }
+    if (call->preferences.respond_async) {
+        answer_accepted(call, view, id);
+        return true;
+    }
+    return err_set(err, ERR_IDEMPOTENCY_IN_FLIGHT,
+                   "the first request with this Idempotency-Key has not been answered yet");
 }
 
 bool executions_replay(struct api_call *call, const uint8_t id[static TEXT_UUID_BYTES],
                        struct err *err)
 {
-    struct err ignored;
-    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
-    bool is_known = view_find(call, id, &view, &ignored);
+    struct execution_view view;
+    view_init(&view, call, true);
     call->is_replay = true;
-    if (is_known && view.answer.size > 0) {
-        answer_send_again(call, view.answer_status, view.answer);
-        return true;
+    bool is_found = view_find(call, id, &view, err);
+    if (!is_found && (err->code == ERR_NOT_FOUND || err->code == ERR_KEY_EXPIRED)) {
+        view.has_ended = is_found = true; /* without a trace */
     }
-    if (is_known && !view.has_ended && call->preferences.respond_async) {
-        answer_accepted(call, &view, id);
-        return true;
-    }
-    if (is_known && !view.has_ended) {
-        return err_set(err, ERR_IDEMPOTENCY_IN_FLIGHT,
-                       "the first request with this Idempotency-Key has not been answered yet");
-    }
-    return err_set(err, ERR_KEY_ALREADY_USED,
-                   "the first request with this Idempotency-Key was admitted, but there is no "
-                   "answer to it (this node stopped while it ran); it is not run again: make a new "
-                   "key");
+    bool is_answered = is_found && replay_view(call, &view, id, err);
+    view_release(&view);
+    return is_answered;
 }
 
 /* ---- cancelling ---- */
@@ -313,7 +384,8 @@ void executions_cancel(struct api_call *call)
 {
     struct err err;
     uint8_t id[TEXT_UUID_BYTES];
-    struct execution_view view = {.call = call, .arena = &call->exchange->arena};
+    struct execution_view view;
+    view_init(&view, call, false); /* and so it has nothing to release */
     bool ok = parse_id(call, id, &err);
     if (ok && session_table_with(call->service->sessions, id, cancel_live, &view)) {
         ok = view.is_ours || err_set(&err, ERR_NOT_FOUND, "there is no execution of that id");

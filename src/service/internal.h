@@ -109,6 +109,8 @@ void api_answer_cached(struct api_call *call, const char *content_type, const ch
 void api_answer_err(struct api_call *call, const struct err *err, const char *request_id);
 /* The same with another HTTP status than the code's. */
 void api_answer_err_as(struct api_call *call, const struct err *err, int status);
+/* OVERLOADED, for want of memory for the answer that was due. */
+void api_answer_no_memory(struct api_call *call);
 void api_answer(struct api_call *call, struct message_response *response);
 
 /* ---- the endpoints, by file ---- */

@@ -141,6 +141,22 @@ static bool rebuild_put(struct rebuild *rebuild, const struct store_execution *r
     return rebuild->waiting < REBUILD_ROWS_AT_ONCE || rebuild_write_all(rebuild, index + 1);
 }
 
+/* Putting a row replaces it, so its answer has to come along. */
+static bool row_take_answer(const struct rebuild *rebuild, struct store_execution *row,
+                            struct arena *arena)
+{
+    struct store *store = rebuild->service->parts.store;
+    struct store_execution whole;
+    if (row->kept_bytes == 0) {
+        return true;
+    }
+    if (!store_get_execution(store, row->request_id, arena, &whole, rebuild->err)) {
+        return false;
+    }
+    row->answer = whole.answer;
+    return true;
+}
+
 static bool rebuild_leaf(struct rebuild *rebuild, uint64_t index, const json_t *leaf)
 {
     const char *type = json_string_value(json_object_get(leaf, "type"));
@@ -158,11 +174,11 @@ static bool rebuild_leaf(struct rebuild *rebuild, uint64_t index, const json_t *
     uint8_t request_id[TEXT_UUID_BYTES];
     memcpy(request_id, row.request_id, sizeof(request_id));
     bool ok = true;
-    if (!store_get_execution(store, request_id, &arena, &row, &err) && err.code != ERR_NOT_FOUND) {
+    if (!store_get_execution(store, request_id, NULL, &row, &err) && err.code != ERR_NOT_FOUND) {
         *rebuild->err = err;
         ok = false;
     } else if (row_update(rebuild, &row, is_result, index, leaf)) {
-        ok = rebuild_put(rebuild, &row, is_result, index);
+        ok = row_take_answer(rebuild, &row, &arena) && rebuild_put(rebuild, &row, is_result, index);
     }
     arena_release(&arena);
     return ok;

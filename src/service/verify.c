@@ -88,8 +88,7 @@ static bool find_record(struct api_call *call, struct verify *verify, struct err
 {
     struct store_execution row;
     if (!session_table_with(call->service->sessions, verify->id, find_live, verify)) {
-        if (!store_get_execution(call->service->parts.store, verify->id, &call->exchange->arena,
-                                 &row, err)) {
+        if (!store_get_execution(call->service->parts.store, verify->id, NULL, &row, err)) {
             return err->code == ERR_NOT_FOUND
                        ? err_set(err, ERR_NOT_FOUND, "there is no execution of that id")
                        : false;

@@ -79,8 +79,9 @@ static const char *const statements[DATABASE_STATEMENT_COUNT] = {
         "  answer_form = ?14",
     [DATABASE_EXECUTION_GET] =
         "SELECT api_key_id, state, admit_index, result_index, request_commitment,"
-        "  result_commitment, created_ms, expires_ms, answer_status, answer, started_ms, ended_ms,"
-        "  answer_form FROM executions WHERE request_id = ?1",
+        "  result_commitment, created_ms, expires_ms, answer_status,"
+        "  CASE WHEN ?2 THEN answer END, started_ms, ended_ms, answer_form,"
+        "  ifnull(length(answer), 0) FROM executions WHERE request_id = ?1",
     [DATABASE_EXECUTION_EXPIRE] = "UPDATE executions SET answer = NULL, answer_status = 0"
                                   " WHERE expires_ms <= ?1 AND answer IS NOT NULL",
     [DATABASE_EXECUTION_DROP_SEALED] = "UPDATE executions SET answer = NULL, answer_status = 0"

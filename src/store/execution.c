@@ -156,41 +156,55 @@ static bool column_hash(sqlite3_stmt *row, int column, uint8_t out[static STORE_
     return true;
 }
 
-static bool open_answer(const struct store *store, struct bytes sealed, struct arena *arena,
-                        struct store_execution *out, struct err *err)
-{
-    size_t size = sealed.size - STORE_SEAL_OVERHEAD_BYTES;
-    uint8_t *opened = sealed.size < STORE_SEAL_OVERHEAD_BYTES ? NULL : arena_alloc(arena, size, 1);
-    if (sealed.size >= STORE_SEAL_OVERHEAD_BYTES && opened == NULL) {
-        return err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", size);
-    }
-    if (opened == NULL || !store_answer_open(store->answer_key, out, sealed, opened)) {
-        return err_set(err, ERR_TAMPERED, "%s holds a sealed answer that does not open",
-                       store->path);
-    }
-    out->answer = bytes_of(opened, size);
-    return true;
-}
+/* As it was kept: it is opened when nobody waits for the connection any more. */
+struct kept_answer {
+    uint8_t *ptr; /* in the arena; NULL: none */
+    size_t size;
+    bool is_sealed;
+};
 
 static bool read_answer(const struct store *store, sqlite3_stmt *row, struct arena *arena,
-                        struct store_execution *out, struct err *err)
+                        struct store_execution *out, struct kept_answer *kept, struct err *err)
 {
-    struct bytes kept = bytes_of(sqlite3_column_blob(row, 9), (size_t)sqlite3_column_bytes(row, 9));
-    int form = sqlite3_column_int(row, 12);
-    if (form == STORE_ANSWER_SEALED && !store->seals) {
+    kept->is_sealed = sqlite3_column_int(row, 12) == STORE_ANSWER_SEALED;
+    if (kept->is_sealed && !store->seals) {
         return true; /* for nobody who has not said store_seal */
     }
     out->answer_status = sqlite3_column_int(row, 8);
-    if (form == STORE_ANSWER_SEALED && kept.size > 0) {
-        return open_answer(store, kept, arena, out, err);
+    out->kept_bytes = (size_t)sqlite3_column_int64(row, 13);
+    if (arena == NULL || out->kept_bytes == 0) {
+        return true;
     }
-    out->answer = arena_copy(arena, kept);
-    return out->answer.size == kept.size ||
-           err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", kept.size);
+    const void *answer = sqlite3_column_blob(row, 9);
+    kept->size = (size_t)sqlite3_column_bytes(row, 9);
+    kept->ptr = answer == NULL ? NULL : arena_alloc(arena, kept->size, 1);
+    if (kept->ptr == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "no memory for a kept answer of %zu bytes", kept->size);
+    }
+    memcpy(kept->ptr, answer, kept->size);
+    return true;
+}
+
+/* In place. */
+static bool open_answer(const struct store *store, const struct kept_answer *kept,
+                        struct store_execution *out, struct err *err)
+{
+    struct bytes answer = bytes_of(kept->ptr, kept->size);
+    if (kept->size > 0 && kept->is_sealed) {
+        uint8_t *text = kept->ptr + CRYPTO_AEAD_NONCE_BYTES;
+        if (kept->size < STORE_SEAL_OVERHEAD_BYTES ||
+            !store_answer_open(store->answer_key, out, answer, text)) {
+            return err_set(err, ERR_TAMPERED, "%s holds a sealed answer that does not open",
+                           store->path);
+        }
+        answer = bytes_of(text, kept->size - STORE_SEAL_OVERHEAD_BYTES);
+    }
+    out->answer = answer;
+    return true;
 }
 
 static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena *arena,
-                     struct store_execution *out, struct err *err)
+                     struct store_execution *out, struct kept_answer *kept, struct err *err)
 {
     if (!column_text(row, 0, out->api_key_id, sizeof(out->api_key_id)) ||
         !column_text(row, 1, out->state, sizeof(out->state)) ||
@@ -208,27 +222,28 @@ static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena 
     out->ended_ms = sqlite3_column_int64(row, 11);
     /* What is over is not handed out, whether or not it is dropped already. */
     return out->expires_ms <= clock_wall_ms(store->clock) ||
-           read_answer(store, row, arena, out, err);
+           read_answer(store, row, arena, out, kept, err);
 }
 
 bool store_get_execution(struct store *store, const uint8_t request_id[static TEXT_UUID_BYTES],
                          struct arena *arena, struct store_execution *out, struct err *err)
 {
     struct store_execution found = {0};
+    struct kept_answer kept = {0};
     bool row = false;
     bool ok = false;
     memcpy(found.request_id, request_id, sizeof(found.request_id));
     pthread_mutex_lock(&store->read_mutex);
     sqlite3_stmt *get = store_database_statement(&store->read, DATABASE_EXECUTION_GET);
     (void)sqlite3_bind_blob(get, 1, request_id, TEXT_UUID_BYTES, SQLITE_STATIC);
-    if (!store_database_step(&store->read, get, &row, err)) {
-        goto out;
+    (void)sqlite3_bind_int(get, 2, arena != NULL);
+    if (store_database_step(&store->read, get, &row, err)) {
+        ok = row ? row_read(store, get, arena, &found, &kept, err)
+                 : err_set(err, ERR_NOT_FOUND, "there is no such request");
+        (void)sqlite3_reset(get);
     }
-    ok = row ? row_read(store, get, arena, &found, err)
-             : err_set(err, ERR_NOT_FOUND, "there is no such request");
-    (void)sqlite3_reset(get);
-out:
     pthread_mutex_unlock(&store->read_mutex);
+    ok = ok && open_answer(store, &kept, &found, err);
     if (ok) {
         *out = found;
     }

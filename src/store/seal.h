@@ -23,7 +23,8 @@ enum store_answer_form { STORE_ANSWER_PLAIN, STORE_ANSWER_SEALED };
 /* out holds answer.size + STORE_SEAL_OVERHEAD_BYTES. False for 2 GiB and more. */
 bool store_answer_seal(const uint8_t key[static STORE_KEY_BYTES],
                        const struct store_execution *execution, uint8_t *out) MUST_CHECK;
-/* `execution` names the row; out holds sealed.size - STORE_SEAL_OVERHEAD_BYTES. */
+/* `execution` names the row; out holds sealed.size - STORE_SEAL_OVERHEAD_BYTES, and may be where
+ * the ciphertext lies: at sealed.ptr + CRYPTO_AEAD_NONCE_BYTES. */
 bool store_answer_open(const uint8_t key[static STORE_KEY_BYTES],
                        const struct store_execution *execution, struct bytes sealed,
                        uint8_t *out) MUST_CHECK;

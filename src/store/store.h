@@ -1,8 +1,8 @@
 /* store.h: the index over the log, kept results, and API keys, in SQLite (WAL, synchronous=FULL).
  *
  * The audit log is the truth; what this holds of it can be rebuilt from it. One writer thread
- * inside; reads open their own connections, so any thread may read. Times are wall-clock
- * milliseconds.
+ * inside; any thread may read, one at a time, over a connection that all of them share. Times are
+ * wall-clock milliseconds.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -56,6 +56,7 @@ struct store_execution {
     int64_t expires_ms;  /* of the kept answer */
     struct bytes answer; /* the whole JSON answer as it was sent; empty: none or expired */
     int answer_status;   /* its HTTP status; 0: none */
+    size_t kept_bytes;   /* what the answer takes in the file; only told */
 };
 
 /* Queues an insert-or-replace (the row is copied); returns at once. done (optional) comes from the
@@ -65,8 +66,9 @@ struct store_execution {
 bool store_put_execution(struct store *store, const struct store_execution *execution,
                          void (*done)(void *context, bool ok), void *context,
                          struct err *err) MUST_CHECK;
-/* NOT_FOUND if there is none; TAMPERED if its answer is sealed and does not open. Strings and
- * answer are copied into the arena. */
+/* NOT_FOUND if there is none; TAMPERED if its answer is sealed and does not open. The answer is
+ * copied into the arena, which takes kept_bytes. arena NULL: the row without the answer, which is
+ * not even read. */
 bool store_get_execution(struct store *store, const uint8_t request_id[static TEXT_UUID_BYTES],
                          struct arena *arena, struct store_execution *out,
                          struct err *err) MUST_CHECK;

@@ -19,6 +19,7 @@ from client import Answer, verify_answer
 from node import BINARY, EXAMPLES, NodeCase, command, example, until, wat
 
 ENDLESS = wat('(module (func (export "spin") (loop (br 0))))')
+LARGE = wat('(module (memory (export "memory") 32) (func (export "all") (result i32 i32) (i32.const 0) (i32.const 2097152)))')
 ASYNC = {"Prefer": "respond-async"}
 
 
@@ -52,6 +53,9 @@ class Case(NodeCase):
     def primes(self, **fields):
         return self.client.prepare(example("primes"), "nth", [5], **fields)
 
+    def large(self):
+        return self.client.prepare(LARGE, "all", [], result_type="bytes")
+
     def endless(self, **fields):
         return self.client.prepare(ENDLESS, "spin", timeout_seconds=300, **fields)
 
@@ -84,6 +88,10 @@ class Asynchronous(Case):
         answer = self.client.send(prepared, {"Prefer": "respond-async, wait=60"})
         self.assertEqual(answer.status, 200, answer)
         verify_answer(prepared, answer)
+        prepared = self.large()
+        answer = self.client.send(prepared, {"Prefer": "respond-async, wait=60"})
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(len(verify_answer(prepared, answer)["outputs"][0]["value"]), (2097152 + 2) // 3 * 4)
         prepared = self.endless()
         answer = self.client.send(prepared, {"Prefer": "respond-async, wait=1"})
         self.assertEqual((answer.status, answer.json["state"]), (202, "EXECUTING"))
@@ -145,25 +153,26 @@ class Idempotency(Case):
         return self.client.send(prepared, {"Idempotency-Key": key, **headers})
 
     def test_a_repeat_is_answered_byte_for_byte_also_after_a_restart(self):
-        good, bad = self.primes(), self.client.prepare(b"no module", "nth", [5])
+        requests = (self.primes(), self.client.prepare(b"no module", "nth", [5]), self.large())
         firsts = []
-        for number, prepared in enumerate((good, bad)):
+        for number, prepared in enumerate(requests):
             first = self.send(prepared, f'"key {number}"')
             verify_answer(prepared, first)
             self.assertNotIn("idempotent-replayed", first.headers)
             firsts.append(first)
-        self.assertEqual([first.status for first in firsts], [200, 422])
+        self.assertEqual([first.status for first in firsts], [200, 422, 200])
         for restart in (False, True):
             if restart:
                 self.assertEqual(self.node.stop(), 0)
                 self.node.start()
                 self.client = self.node.client()
                 self.addCleanup(self.client.close)
-            for number, (prepared, first) in enumerate(zip((good, bad), firsts)):
+            for number, (prepared, first) in enumerate(zip(requests, firsts)):
                 again = self.send(prepared, f'"key {number}"')
                 self.assertEqual((again.status, again.body), (first.status, first.body))
                 self.assertEqual(again.headers["content-type"], first.headers["content-type"])
                 self.assertEqual(again.headers["idempotent-replayed"], "true")
+                self.assertEqual(inner(show(self.client, prepared)).body, first.body)
 
     def test_another_request_is_refused_and_a_repeat_in_flight_told_to_wait(self):
         running, other = self.endless(), self.primes()

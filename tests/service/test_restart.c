@@ -160,6 +160,39 @@ Test(service_restart, reading_the_log_again_changes_nothing)
     reply_release(&reply);
 }
 
+/* Its RESULT may be in the log although the node was told that it is not. */
+Test(service_restart, a_kept_answer_stays_when_its_row_is_mended)
+{
+    struct store_execution row;
+    struct arena arena;
+    struct err err;
+    bool created = true;
+    char path[128];
+    uint8_t request_id[TEXT_UUID_BYTES];
+    world_stop(&world);
+    world_path(&world, "store.db", path);
+    cr_assert(store_open(path, &clock_system, &world.store, &created, &err) && !created);
+    arena_init(&arena, NULL);
+    cr_assert(text_uuid_decode(id, strlen(id), request_id));
+    cr_assert(store_get_execution(world.store, request_id, &arena, &row, &err));
+    row.result_index = UINT64_MAX;
+    memset(row.result_commitment, 0, sizeof(row.result_commitment));
+    cr_assert(store_put_execution(world.store, &row, NULL, NULL, &err));
+    cr_assert(store_set_indexed_size(world.store, 0, &err));
+    store_close(world.store);
+    world_start(&world);
+    struct reply reply = ask("/verify", "?commitment_type=result", NULL);
+    cr_expect_str_eq(reply_text(&reply, "commitment"), commitment);
+    reply_release(&reply);
+    reply = ask("/executions", "", world.user.secret);
+    const json_t *answer = json_object_get(reply.json, "answer");
+    const char *said = json_string_value(json_object_get(answer, "result_commitment"));
+    cr_assert_not_null(said, "%s", reply.text);
+    cr_expect_str_eq(said, commitment);
+    reply_release(&reply);
+    arena_release(&arena);
+}
+
 Test(service_restart, an_execution_that_never_ended_is_shown_as_an_error)
 {
     struct store_execution row = {.state = "EXECUTING", .result_index = UINT64_MAX};

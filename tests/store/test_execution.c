@@ -135,6 +135,29 @@ Test(store_execution, an_answer_that_does_not_fit_the_readers_budget_fails)
     store_close(store);
 }
 
+Test(store_execution, without_an_arena_the_row_comes_without_its_answer)
+{
+    struct store_execution found;
+    struct err err;
+    struct store *store = open_store(NULL);
+    struct store_execution execution = sample(1);
+    cr_assert(put_and_wait(store, &execution));
+    cr_assert(get(store, 1, NULL, &found, &err), "%s", err.message);
+    cr_assert(found.answer.size == 0 && found.answer_status == 200);
+    cr_assert_eq(found.kept_bytes, execution.answer.size);
+    cr_assert_eq(found.result_index, 9);
+    execution.answer = bytes_of(NULL, 0);
+    execution.answer_status = 0;
+    cr_assert(put_and_wait(store, &execution));
+    cr_assert(get(store, 1, NULL, &found, &err) && found.kept_bytes == 0);
+    execution = sample(1);
+    cr_assert(put_and_wait(store, &execution));
+    now_ms = execution.expires_ms;
+    cr_assert(get(store, 1, NULL, &found, &err));
+    cr_assert(found.kept_bytes == 0 && found.answer_status == 0, "its time is over");
+    store_close(store);
+}
+
 Test(store_execution, done_comes_in_order_and_closing_writes_what_is_queued)
 {
     struct done done = {0};

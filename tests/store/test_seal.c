@@ -145,6 +145,10 @@ static void expect_tampered(const char *sql)
     run_sql(sql);
     store = open_sealed(key_one, 0);
     cr_assert_eq(answer_of(store, 1, &is_there), ERR_TAMPERED, "%s", sql);
+    struct store_execution found;
+    struct err err;
+    cr_assert(get(store, 1, NULL, &found, &err), "the row without the answer: %s", err.message);
+    cr_assert(found.kept_bytes > 0 && found.answer.size == 0);
     store_close(store);
 }
 

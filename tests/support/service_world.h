@@ -199,8 +199,13 @@ static inline void world_close(struct world *world)
 
 /* ---- calls ---- */
 
+/* What an exchange may hold beside its body: net's bound, with its default limits. */
+enum { WORLD_EXCHANGE_BYTES_MAX = 2 * (8192 + 16384 + 101 * 16) + 65536 };
+
 struct world_call {
     struct message_exchange exchange;
+    struct budget budget; /* of the exchange's arena */
+    struct arena body;
     struct world *world;
     pthread_cond_t answered; /* with the world's lock of answers, as the next two */
     bool is_answered;
@@ -278,7 +283,9 @@ static inline struct world_call *world_begin_with(struct world *world, const cha
     call->world = world;
     pthread_cond_init(&call->answered, NULL);
     struct message_exchange *exchange = &call->exchange;
-    arena_init(&exchange->arena, NULL);
+    budget_init(&call->budget, NULL, WORLD_EXCHANGE_BYTES_MAX);
+    arena_init(&exchange->arena, &call->budget);
+    arena_init(&call->body, NULL);
     struct message_header *headers =
         ARENA_ARRAY(&exchange->arena, struct message_header, 2 + more_count);
     struct message_request *request = &exchange->request;
@@ -298,7 +305,7 @@ static inline struct world_call *world_begin_with(struct world *world, const cha
     for (size_t i = 0; i < more_count; i++) {
         headers[request->header_count++] = more[i];
     }
-    request->body = arena_copy(&exchange->arena, body);
+    request->body = arena_copy(&call->body, body);
     request->peer = "127.0.0.1";
     world_send(world, call);
     return call;
@@ -328,6 +335,7 @@ static inline struct reply world_end(struct world_call *call)
         }
     }
     arena_release(&call->exchange.arena);
+    arena_release(&call->body);
     pthread_cond_destroy(&call->answered);
     heap_free(call);
     return reply;
