@@ -66,6 +66,7 @@ static bool admit_submit(struct session *session, struct err *err)
     session->run.deadline_ns =
         session->admitted_ns + (uint64_t)session->request.timeout_seconds * NS_PER_S;
     session_enter(session, SESSION_KEY_GENERATED);
+    session->record.admit_floor = audit_log_size(service->parts.log);
     session_table_add(service->sessions, session);
     admit_link_call(session);
     if (commit_admit(session, err)) {

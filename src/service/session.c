@@ -370,7 +370,10 @@ uint64_t session_table_oldest_admit(struct session_table *table, uint64_t otherw
     for (size_t i = 0; i < TABLE_BUCKETS; i++) {
         struct list *bucket = &table->buckets[i];
         for (struct list *link = bucket->next; link != bucket; link = link->next) {
-            uint64_t index = LIST_ENTRY(link, struct session, table_link)->record.admit_index;
+            const struct session_record *record =
+                &LIST_ENTRY(link, struct session, table_link)->record;
+            uint64_t index =
+                record->admit_index == UINT64_MAX ? record->admit_floor : record->admit_index;
             oldest = index < oldest ? index : oldest;
         }
     }

@@ -128,7 +128,8 @@ struct session_result {    /* what is sealed, while it is made, piece by piece *
 };
 
 struct session_record {   /* what the log said */
-    uint64_t admit_index; /* written under the table's lock */
+    uint64_t admit_index; /* written under the table's lock; UINT64_MAX: not known yet */
+    uint64_t admit_floor; /* it is not less: the log's size before it was submitted */
     bool is_committed;    /* the RESULT leaf */
     uint64_t result_index;
     int64_t time_ms;
@@ -240,7 +241,8 @@ bool session_table_wait(struct session_table *table,
 void session_table_call_off(struct session_table *table, struct session_waiter *waiter);
 /* Wakes those whose deadline is over. */
 void session_table_tick(struct session_table *table, uint64_t now_ns);
-/* The least admit index of sessions whose ADMIT is committed; `otherwise` if there are none. */
+/* No ADMIT of a session in the table has a lesser index; `otherwise` if there are none. The log may
+ * hold an ADMIT before its session knows the index. */
 uint64_t session_table_oldest_admit(struct session_table *table, uint64_t otherwise);
 
 #endif
