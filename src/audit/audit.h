@@ -194,7 +194,8 @@ struct audit_config {
     const char *directory;
     uint32_t batch_delay_ms_max;  /* how long the first entry of a batch may wait; default 2 */
     uint32_t batch_entries_max;   /* default, and at most, 1024 */
-    uint32_t pending_entries_max; /* submit refuses with OVERLOADED beyond; default 8192 */
+    uint32_t pending_entries_max; /* submit refuses all but RESULTs with OVERLOADED beyond; default
+                                     8192 */
     bool rotates_monthly;         /* the first entry of a month (UTC) begins a segment */
     uint64_t segment_bytes_max;   /* a segment that has so many is ended; 0: none */
     const struct clock *clock;

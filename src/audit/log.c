@@ -279,17 +279,18 @@ bool audit_log_checkpoint(struct audit_log *log, struct buffer *out)
     return !out->failed;
 }
 
-/* Holds the mutex. */
+/* Holds the mutex, as the next. */
+static bool submit_is_alive(const struct audit_log *log, struct err *err)
+{
+    return (!log->dead && !log->closing) ||
+           err_set(err, ERR_CLOSED, "the audit log is %s", log->dead ? "dead" : "closing");
+}
+
 static bool submit_is_open(const struct audit_log *log, struct err *err)
 {
-    if (log->dead || log->closing) {
-        return err_set(err, ERR_CLOSED, "the audit log is %s", log->dead ? "dead" : "closing");
-    }
-    if (log->pending_count >= log->config.pending_entries_max) {
-        return err_set(err, ERR_OVERLOADED, "%zu entries wait for the audit log",
-                       log->pending_count);
-    }
-    return true;
+    return submit_is_alive(log, err) &&
+           (log->pending_count < log->config.pending_entries_max ||
+            err_set(err, ERR_OVERLOADED, "%zu entries wait for the audit log", log->pending_count));
 }
 
 void audit_log_enqueue(struct audit_log *log, struct audit_pending *pending)
@@ -321,7 +322,8 @@ bool audit_log_submit(struct audit_log *log, enum audit_kind kind, json_t *field
         return false;
     }
     pthread_mutex_lock(&log->mutex);
-    bool ok = submit_is_open(log, err) &&
+    /* What was admitted has to end: there are no more RESULTs than ADMITs have been let in. */
+    bool ok = (kind == AUDIT_RESULT ? submit_is_alive(log, err) : submit_is_open(log, err)) &&
               audit_segment_end_due(log, draft.pending->time_ms, &closing, err);
     if (closing != NULL) {
         audit_log_enqueue(log, closing);

@@ -63,11 +63,6 @@ static void commit_answer_job(void *context)
     answer_finish(context);
 }
 
-static void commit_retry_job(void *context)
-{
-    commit_result(context);
-}
-
 static char *text_copy(struct bytes text)
 {
     struct buffer copy;
@@ -123,11 +118,6 @@ void commit_result(struct session *session)
     json_decref(fields);
     if (ok) {
         return; /* the session is the log's now */
-    }
-    if (err.code == ERR_OVERLOADED) { /* an admitted execution waits for its turn */
-        session->job = (struct scheduler_job){.run = commit_retry_job, .context = session};
-        scheduler_post(session->service->scheduler, &session->job);
-        return;
     }
     log_write(LOG_ERROR, "result_not_committed", session->request.request_id_text, "%s",
               err.message);

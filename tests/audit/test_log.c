@@ -390,6 +390,7 @@ static void gate_cb(void *context, const struct audit_commit *commit)
     sem_wait(&gate->leave);
 }
 
+/* But for RESULTs: what was admitted must end. */
 Test(audit_log, refuses_beyond_the_pending_limit)
 {
     char directory[PATH_BYTES];
@@ -409,6 +410,7 @@ Test(audit_log, refuses_beyond_the_pending_limit)
     sem_init(&gate.leave, 0, 0);
     waiter_init(&waiter, audit_log_vkey(log));
     json_t *fields = json_object();
+    json_t *result = json_pack("{s:I,s:s}", "admit", (json_int_t)log_admit(log, 1), "status", "x");
     cr_assert(audit_log_submit(log, AUDIT_EPOCH, fields, gate_cb, &gate, &err));
     sem_wait(&gate.entered); /* now the writer is held */
     for (int i = 0; i < 5; i++) {
@@ -416,10 +418,14 @@ Test(audit_log, refuses_beyond_the_pending_limit)
     }
     cr_assert_not(audit_log_submit(log, AUDIT_EPOCH, fields, waiter_cb, &waiter, &err));
     cr_assert_eq(err.code, ERR_OVERLOADED);
+    cr_assert_not(audit_log_rotate(log, waiter_cb, &waiter, &err));
+    cr_assert_eq(err.code, ERR_OVERLOADED);
+    cr_assert(audit_log_submit(log, AUDIT_RESULT, result, waiter_cb, &waiter, &err));
     sem_post(&gate.leave);
-    waiter_wait(&waiter, 5);
-    cr_assert(waiter.ok_count == 5 && waiter.bad_proof_count == 0 && waiter.in_order);
+    waiter_wait(&waiter, 6);
+    cr_assert(waiter.ok_count == 6 && waiter.bad_proof_count == 0 && waiter.in_order);
     cr_assert(audit_log_submit(log, AUDIT_EPOCH, fields, NULL, NULL, &err));
+    json_decref(result);
     json_decref(fields);
     audit_log_close(log);
     cr_assert_eq(log_verdict(directory), AUDIT_OK);

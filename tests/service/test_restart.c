@@ -110,7 +110,7 @@ static void log_executions(int count)
                                    "success", "gas_consumed", (json_int_t)1, "gas_schedule", 1);
         json_object_update(result, request);
         while (audit_log_pending(world.log) > 2000) {
-            sched_yield(); /* their RESULTs need room, too */
+            sched_yield(); /* no ADMIT is refused */
         }
         cr_assert(audit_log_submit(world.log, AUDIT_ADMIT, request, count_commit, result, &err));
         json_decref(request);
