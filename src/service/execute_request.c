@@ -540,14 +540,7 @@ void execute_intake_free(struct execute_intake *intake)
     }
 }
 
-void execute_request_release_sealed(struct execute_request *request)
-{
-    arena_release_wiped(&request->sealed);
-    request->encrypted_wasm = (struct bytes){NULL, 0};
-    request->encrypted_arguments = (struct bytes){NULL, 0};
-}
-
-void execute_request_release_arguments(struct execute_request *request)
+static void release_arguments(struct execute_request *request)
 {
     json_decref(request->arguments);
     request->arguments = NULL;
@@ -564,7 +557,7 @@ bool execute_request_set_arguments(struct execute_request *request, json_t *argu
     if (budget != NULL && !budget_charge(budget, bytes)) {
         return false;
     }
-    execute_request_release_arguments(request);
+    release_arguments(request);
     request->arguments = arguments;
     request->arguments_budget = budget;
     request->arguments_bytes = bytes;
@@ -573,6 +566,8 @@ bool execute_request_set_arguments(struct execute_request *request, json_t *argu
 
 void execute_request_release(struct execute_request *request)
 {
-    execute_request_release_sealed(request);
-    execute_request_release_arguments(request);
+    arena_release_wiped(&request->sealed);
+    request->encrypted_wasm = (struct bytes){NULL, 0};
+    request->encrypted_arguments = (struct bytes){NULL, 0};
+    release_arguments(request);
 }

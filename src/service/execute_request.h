@@ -54,12 +54,8 @@ struct execute_intake *execute_intake_new(struct bytes body, const struct servic
 bool execute_intake_step(struct execute_intake *intake, size_t bytes, bool *is_done,
                          struct err *err) MUST_CHECK;
 void execute_intake_free(struct execute_intake *intake);
-/* Drops what is not in the arena: */
+/* Drops what is not in the arena: what was sealed, wiped, and the arguments. */
 void execute_request_release(struct execute_request *request);
-/* what was sealed, wiped; */
-void execute_request_release_sealed(struct execute_request *request);
-/* the arguments. */
-void execute_request_release_arguments(struct execute_request *request);
 /* Takes `arguments` instead of those that are there, charged to the budget (NULL: none). False, and
  * nothing has changed: that has no room. */
 bool execute_request_set_arguments(struct execute_request *request, json_t *arguments,

@@ -1,7 +1,9 @@
 /* request_keys.c: a table of keys and tombstones by id, oldest first in two rings.
  *
- * All keys live equally long, so both rings are ordered by expiry on the monotonic clock and only
- * their heads are looked at; the wall clock, which may be set, is asked about the one key wanted.
+ * All keys live equally long, so those that live are ordered by expiry on the monotonic clock;
+ * tombstones lie in the order in which they were buried, and one may stay for up to a key's
+ * lifetime longer than it has to, behind a key that was used early. So only the heads of the rings
+ * are looked at; the wall clock, which may be set, is asked about the one key wanted.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -58,6 +58,13 @@ static bool state_may_follow(enum session_state from, enum session_state to)
     return false;
 }
 
+/* The wall clock by the steps of the monotonic one, so that no time lies before created_ms. */
+static int64_t session_now_ms(const struct session *session)
+{
+    uint64_t now_ns = clock_monotonic_ns(session->service->parts.clock);
+    return session->created_ms + (int64_t)((now_ns - session->admitted_ns) / NS_PER_MS);
+}
+
 void session_enter(struct session *session, enum session_state state)
 {
     bool may_follow = state_may_follow(session_state(session), state);
@@ -72,12 +79,6 @@ void session_enter(struct session *session, enum session_state state)
 enum session_state session_state(const struct session *session)
 {
     return (enum session_state)atomic_load(&session->state);
-}
-
-int64_t session_now_ms(const struct session *session)
-{
-    uint64_t now_ns = clock_monotonic_ns(session->service->parts.clock);
-    return session->created_ms + (int64_t)((now_ns - session->admitted_ns) / NS_PER_MS);
 }
 
 /* ---- life ---- */

@@ -202,8 +202,6 @@ void session_free(struct session *session);
 /* The only writer of `state`; asserts that the transition is one of the protocol's. */
 void session_enter(struct session *session, enum session_state state);
 enum session_state session_state(const struct session *session);
-/* The wall clock by the steps of the monotonic one, so that no time lies before created_ms. */
-int64_t session_now_ms(const struct session *session);
 /* Gives back what only a running program needs: instance, module, private key, arguments. */
 void session_release_program(struct session *session);
 /* What reading the sealed arguments held, once they are read. */

@@ -101,17 +101,11 @@ bool store_revoke_api_key(struct store *store, const char *id, struct err *err)
 static bool row_read(const struct store *store, sqlite3_stmt *row, struct store_api_key *out,
                      struct err *err)
 {
-    const unsigned char *id = sqlite3_column_text(row, 0);
-    const unsigned char *name = sqlite3_column_text(row, 1);
-    const void *hash = sqlite3_column_blob(row, 3);
-    if (id == NULL || strlen((const char *)id) > STORE_KEY_ID_CHARS || name == NULL ||
-        strlen((const char *)name) >= sizeof(out->name) || hash == NULL ||
-        sqlite3_column_bytes(row, 3) != STORE_HASH_BYTES) {
+    if (!store_column_text(row, 0, out->id, sizeof(out->id)) ||
+        !store_column_text(row, 1, out->name, sizeof(out->name)) ||
+        !store_column_bytes(row, 3, out->secret_hash, STORE_HASH_BYTES)) {
         return err_set(err, ERR_FORMAT, "%s holds an API key that it cannot hold", store->path);
     }
-    memcpy(out->id, id, strlen((const char *)id) + 1);
-    memcpy(out->name, name, strlen((const char *)name) + 1);
-    memcpy(out->secret_hash, hash, STORE_HASH_BYTES);
     out->scopes = (uint32_t)sqlite3_column_int64(row, 2);
     out->created_ms = sqlite3_column_int64(row, 4);
     out->expires_ms = sqlite3_column_int64(row, 5);

@@ -108,7 +108,8 @@ static const char *const statements[DATABASE_STATEMENT_COUNT] = {
         " FROM api_keys ORDER BY created_ms, number",
 };
 
-bool store_database_fail(const struct database *database, struct err *err)
+/* Sets *err from the connection's last error; always false. */
+static bool database_fail(const struct database *database, struct err *err)
 {
     const char *text = database->handle == NULL ? "no memory" : sqlite3_errmsg(database->handle);
     int code = database->handle == NULL ? SQLITE_NOMEM : sqlite3_errcode(database->handle);
@@ -133,7 +134,7 @@ bool store_database_fail(const struct database *database, struct err *err)
 static bool execute(const struct database *database, const char *sql, struct err *err)
 {
     if (sqlite3_exec(database->handle, sql, NULL, NULL, NULL) != SQLITE_OK) {
-        return store_database_fail(database, err);
+        return database_fail(database, err);
     }
     return true;
 }
@@ -149,7 +150,7 @@ static bool query_number(const struct database *database, const char *sql, int64
         *out = sqlite3_column_int64(statement, 0);
         ok = true;
     } else {
-        store_database_fail(database, err);
+        database_fail(database, err);
     }
     sqlite3_finalize(statement);
     return ok;
@@ -238,7 +239,7 @@ static bool prepare(struct database *database, struct err *err)
                            database->path, sqlite3_errmsg(database->handle));
         }
         if (code != SQLITE_OK) {
-            return store_database_fail(database, err);
+            return database_fail(database, err);
         }
     }
     return true;
@@ -255,7 +256,7 @@ bool store_database_open(struct database *database, const char *path, bool *crea
     }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (sqlite3_open_v2(path, &database->handle, flags, NULL) != SQLITE_OK) {
-        store_database_fail(database, err);
+        database_fail(database, err);
         goto fail;
     }
     (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
@@ -302,7 +303,7 @@ bool store_database_step(const struct database *database, sqlite3_stmt *statemen
 {
     int code = sqlite3_step(statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
-        store_database_fail(database, err);
+        database_fail(database, err);
         (void)sqlite3_reset(statement);
         return false;
     }
@@ -319,6 +320,27 @@ bool store_database_run(const struct database *database, sqlite3_stmt *statement
         }
     }
     (void)sqlite3_reset(statement);
+    return true;
+}
+
+bool store_column_bytes(sqlite3_stmt *row, int column, uint8_t *out, size_t size)
+{
+    const void *blob = sqlite3_column_blob(row, column);
+    if (blob == NULL || (size_t)sqlite3_column_bytes(row, column) != size) {
+        return false;
+    }
+    memcpy(out, blob, size);
+    return true;
+}
+
+bool store_column_text(sqlite3_stmt *row, int column, char *out, size_t out_size)
+{
+    const unsigned char *text = sqlite3_column_text(row, column);
+    size_t size = (size_t)sqlite3_column_bytes(row, column);
+    if (text == NULL || size >= out_size) {
+        return false;
+    }
+    memcpy(out, text, size + 1);
     return true;
 }
 

@@ -53,9 +53,6 @@ bool store_database_open(struct database *database, const char *path, bool *crea
                          struct err *err) MUST_CHECK;
 void store_database_close(struct database *database);
 
-/* Sets *err from the connection's last error; always false. */
-bool store_database_fail(const struct database *database, struct err *err);
-
 /* The statement, ready for binding. */
 sqlite3_stmt *store_database_statement(const struct database *database,
                                        enum database_statement statement);
@@ -65,6 +62,12 @@ bool store_database_run(const struct database *database, sqlite3_stmt *statement
 /* One step: *row false at the end. On false it is reset; else the caller resets it. */
 bool store_database_step(const struct database *database, sqlite3_stmt *statement, bool *row,
                          struct err *err) MUST_CHECK;
+
+/* A column of the row that was stepped to; false if it is no such thing, as all of ours are. */
+/* A blob of exactly that size. */
+bool store_column_bytes(sqlite3_stmt *row, int column, uint8_t *out, size_t size) MUST_CHECK;
+/* A text, with its NUL. */
+bool store_column_text(sqlite3_stmt *row, int column, char *out, size_t out_size) MUST_CHECK;
 
 /* Rows of the table of numbers. */
 bool store_meta_get(const struct database *database, const char *name, uint64_t *out,

@@ -13,12 +13,10 @@
 
 /* ---- writing ---- */
 
-struct put_job {
-    struct store_job job;
+struct execution_put {
+    struct store_put put;
     struct store_execution execution; /* its answer is below */
     enum store_answer_form form;
-    void (*done)(void *context, bool ok);
-    void *context;
     uint8_t answer[];
 };
 
@@ -31,7 +29,7 @@ static bool put_run(const struct database *database, struct store_job *job, bool
                     struct err *err)
 {
     (void)own;
-    const struct put_job *mine = (const struct put_job *)(void *)job;
+    const struct execution_put *mine = (const struct execution_put *)(void *)job;
     const struct store_execution *execution = &mine->execution;
     sqlite3_stmt *put = store_database_statement(database, DATABASE_EXECUTION_PUT);
     (void)sqlite3_bind_blob(put, 1, execution->request_id, TEXT_UUID_BYTES, SQLITE_STATIC);
@@ -56,48 +54,34 @@ static bool put_run(const struct database *database, struct store_job *job, bool
     return store_database_run(database, put, err);
 }
 
-static void put_finish(struct store_job *job, const struct err *err)
-{
-    struct put_job *put = (struct put_job *)(void *)job;
-    if (put->done != NULL) {
-        put->done(put->context, err == NULL);
-    }
-    heap_free(put);
-}
-
 bool store_put_execution(struct store *store, const struct store_execution *execution,
                          void (*done)(void *context, bool ok), void *context, struct err *err)
 {
-    static_assert(offsetof(struct put_job, job) == 0, "a put is its job");
+    static_assert(offsetof(struct execution_put, put) == 0, "it is its put");
     bool has_answer = execution->answer.size > 0;
     bool seals = has_answer && store->seals;
     size_t stored = execution->answer.size + (seals ? STORE_SEAL_OVERHEAD_BYTES : 0);
-    size_t size = sizeof(struct put_job) + stored;
-    struct put_job *put = heap_alloc(size);
-    if (put == NULL) {
+    size_t size = sizeof(struct execution_put) + stored;
+    struct execution_put *mine = heap_alloc(size);
+    if (mine == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the store's queue");
     }
-    put->job.run = put_run;
-    put->job.finish = put_finish;
-    put->job.size = size;
-    put->job.is_patient = has_answer; /* its client has it already */
-    put->execution = *execution;
-    put->done = done;
-    put->context = context;
-    put->form = seals ? STORE_ANSWER_SEALED : STORE_ANSWER_PLAIN;
-    if (seals && !store_answer_seal(store->answer_key, execution, put->answer)) {
-        heap_free(put);
+    mine->put.job.run = put_run;
+    mine->put.job.size = size;
+    mine->put.job.is_patient = has_answer; /* its client has it already */
+    mine->put.done = done;
+    mine->put.context = context;
+    mine->execution = *execution;
+    mine->form = seals ? STORE_ANSWER_SEALED : STORE_ANSWER_PLAIN;
+    if (seals && !store_answer_seal(store->answer_key, execution, mine->answer)) {
+        heap_free(mine);
         return err_set(err, ERR_LIMIT, "the answer is too large to be sealed");
     }
     if (has_answer && !seals) {
-        memcpy(put->answer, execution->answer.ptr, execution->answer.size);
+        memcpy(mine->answer, execution->answer.ptr, execution->answer.size);
     }
-    put->execution.answer = bytes_of(put->answer, stored);
-    if (!store_writer_queue(store, &put->job, err)) {
-        heap_free(put);
-        return false;
-    }
-    return true;
+    mine->execution.answer = bytes_of(mine->answer, stored);
+    return store_writer_put(store, &mine->put, err);
 }
 
 struct expire_call {
@@ -133,28 +117,6 @@ bool store_expire(struct store *store, uint64_t *dropped, struct err *err)
 }
 
 /* ---- reading ---- */
-
-/* A text of the row into a fixed field; false if it does not fit, as it always does in our rows. */
-static bool column_text(sqlite3_stmt *row, int column, char *out, size_t out_size)
-{
-    const unsigned char *text = sqlite3_column_text(row, column);
-    size_t size = (size_t)sqlite3_column_bytes(row, column);
-    if (text == NULL || size >= out_size) {
-        return false;
-    }
-    memcpy(out, text, size + 1);
-    return true;
-}
-
-static bool column_hash(sqlite3_stmt *row, int column, uint8_t out[static STORE_HASH_BYTES])
-{
-    const void *hash = sqlite3_column_blob(row, column);
-    if (hash == NULL || sqlite3_column_bytes(row, column) != STORE_HASH_BYTES) {
-        return false;
-    }
-    memcpy(out, hash, STORE_HASH_BYTES);
-    return true;
-}
 
 /* As it was kept: it is opened when nobody waits for the connection any more. */
 struct kept_answer {
@@ -206,10 +168,10 @@ static bool open_answer(const struct store *store, const struct kept_answer *kep
 static bool row_read(const struct store *store, sqlite3_stmt *row, struct arena *arena,
                      struct store_execution *out, struct kept_answer *kept, struct err *err)
 {
-    if (!column_text(row, 0, out->api_key_id, sizeof(out->api_key_id)) ||
-        !column_text(row, 1, out->state, sizeof(out->state)) ||
-        !column_hash(row, 4, out->request_commitment) ||
-        !column_hash(row, 5, out->result_commitment)) {
+    if (!store_column_text(row, 0, out->api_key_id, sizeof(out->api_key_id)) ||
+        !store_column_text(row, 1, out->state, sizeof(out->state)) ||
+        !store_column_bytes(row, 4, out->request_commitment, STORE_HASH_BYTES) ||
+        !store_column_bytes(row, 5, out->result_commitment, STORE_HASH_BYTES)) {
         return err_set(err, ERR_FORMAT, "%s holds an execution that it cannot hold", store->path);
     }
     out->admit_index = (uint64_t)sqlite3_column_int64(row, 2);

@@ -14,20 +14,18 @@
 #include <assert.h>
 #include <string.h>
 
-struct put_job {
-    struct store_job job;
+struct idempotency_put {
+    struct store_put put;
     struct store_idempotency record;
     uint32_t per_api_key_max;
-    void (*done)(void *context, bool ok);
-    void *context;
 };
 
 static bool put_run(const struct database *database, struct store_job *job, bool *own,
                     struct err *err)
 {
     (void)own;
-    const struct put_job *put = (const struct put_job *)(void *)job;
-    const struct store_idempotency *record = &put->record;
+    const struct idempotency_put *mine = (const struct idempotency_put *)(void *)job;
+    const struct store_idempotency *record = &mine->record;
     sqlite3_stmt *insert = store_database_statement(database, DATABASE_IDEMPOTENCY_PUT);
     (void)sqlite3_bind_text(insert, 1, record->api_key_id, -1, SQLITE_STATIC);
     (void)sqlite3_bind_blob(insert, 2, record->key_hash, STORE_HASH_BYTES, SQLITE_STATIC);
@@ -39,59 +37,33 @@ static bool put_run(const struct database *database, struct store_job *job, bool
     }
     sqlite3_stmt *trim = store_database_statement(database, DATABASE_IDEMPOTENCY_TRIM);
     (void)sqlite3_bind_text(trim, 1, record->api_key_id, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(trim, 2, put->per_api_key_max);
+    (void)sqlite3_bind_int64(trim, 2, mine->per_api_key_max);
     return store_database_run(database, trim, err);
-}
-
-static void put_finish(struct store_job *job, const struct err *err)
-{
-    struct put_job *put = (struct put_job *)(void *)job;
-    if (put->done != NULL) {
-        put->done(put->context, err == NULL);
-    }
-    heap_free(put);
 }
 
 bool store_put_idempotency(struct store *store, const struct store_idempotency *record,
                            uint32_t per_api_key_max, void (*done)(void *context, bool ok),
                            void *context, struct err *err)
 {
-    static_assert(offsetof(struct put_job, job) == 0, "a put is its job");
-    struct put_job *put = HEAP_NEW(struct put_job);
-    if (put == NULL) {
+    static_assert(offsetof(struct idempotency_put, put) == 0, "it is its put");
+    struct idempotency_put *mine = HEAP_NEW(struct idempotency_put);
+    if (mine == NULL) {
         return err_set(err, ERR_NO_MEMORY, "no memory for the store's queue");
     }
-    *put = (struct put_job){
-        .job = {.run = put_run, .finish = put_finish, .size = sizeof(struct put_job)},
+    *mine = (struct idempotency_put){
+        .put = {.job = {.run = put_run, .size = sizeof(*mine)}, .done = done, .context = context},
         .record = *record,
         .per_api_key_max = per_api_key_max,
-        .done = done,
-        .context = context,
     };
-    if (!store_writer_queue(store, &put->job, err)) {
-        heap_free(put);
-        return false;
-    }
-    return true;
-}
-
-/* A blob of exactly that size, as all of ours are. */
-static bool column_bytes(sqlite3_stmt *row, int column, uint8_t *out, int size)
-{
-    const void *blob = sqlite3_column_blob(row, column);
-    if (blob == NULL || sqlite3_column_bytes(row, column) != size) {
-        return false;
-    }
-    memcpy(out, blob, (size_t)size);
-    return true;
+    return store_writer_put(store, &mine->put, err);
 }
 
 static bool row_read(const struct store *store, sqlite3_stmt *row, struct store_idempotency *out,
                      struct err *err)
 {
     out->expires_ms = sqlite3_column_int64(row, 2);
-    return (column_bytes(row, 0, out->fingerprint, STORE_HASH_BYTES) &&
-            column_bytes(row, 1, out->request_id, TEXT_UUID_BYTES)) ||
+    return (store_column_bytes(row, 0, out->fingerprint, STORE_HASH_BYTES) &&
+            store_column_bytes(row, 1, out->request_id, TEXT_UUID_BYTES)) ||
            err_set(err, ERR_FORMAT, "%s holds an idempotency record that it cannot hold",
                    store->path);
 }

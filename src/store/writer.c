@@ -170,6 +170,26 @@ void store_facts(struct store *store, struct store_facts *out)
     pthread_mutex_unlock(&store->mutex);
 }
 
+static void put_finish(struct store_job *job, const struct err *err)
+{
+    struct store_put *put = (struct store_put *)(void *)job;
+    if (put->done != NULL) {
+        put->done(put->context, err == NULL);
+    }
+    heap_free(put);
+}
+
+bool store_writer_put(struct store *store, struct store_put *put, struct err *err)
+{
+    static_assert(offsetof(struct store_put, job) == 0, "a put is its job");
+    put->job.finish = put_finish;
+    bool ok = store_writer_queue(store, &put->job, err);
+    if (!ok) {
+        heap_free(put);
+    }
+    return ok;
+}
+
 static void call_finish(struct store_job *job, const struct err *err)
 {
     struct store_call *call = (struct store_call *)(void *)job;

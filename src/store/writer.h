@@ -67,6 +67,15 @@ void store_writer_stop(struct store *store);
 /* Takes the job, or fails with OVERLOADED (then finish is not called). */
 bool store_writer_queue(struct store *store, struct store_job *job, struct err *err) MUST_CHECK;
 
+/* A change that nobody waits for; embed as the first member of a block of the heap. */
+struct store_put {
+    struct store_job job;
+    void (*done)(void *context, bool ok); /* after the commit or the failure; NULL: nobody */
+    void *context;
+};
+/* Queues it, run and size are set; takes it in any case. */
+bool store_writer_put(struct store *store, struct store_put *put, struct err *err) MUST_CHECK;
+
 /* A change whose caller waits for it; embed as the first member. */
 struct store_call {
     struct store_job job;
