@@ -33,9 +33,13 @@ struct attest_root { /* of a simulated node that may be believed */
     uint8_t sha256[CRYPTO_SHA256_BYTES];
 };
 
+/* "any" or a hash; false for anything else. */
+bool attest_root_read(const char *text, struct attest_root *out) MUST_CHECK;
 /* The argument of --allow-simulated. False: it has complained. */
 bool attest_root_take(const struct cli_command *command, const char *text,
                       struct attest_root *out) MUST_CHECK;
+/* The policy refers to `root` from then on. */
+void attest_root_apply(const struct attest_root *root, struct attest_policy *policy);
 /* Prints every check and the verdict; what the command has to return. */
 int attest_result_tell(const struct cli_command *command, const struct attest_result *result,
                        bool as_json);

@@ -9,8 +9,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 
-#include <stdlib.h>
-
 /* The node waits for its firmware, for a minute at most. */
 enum { TIMEOUT_SECONDS = 90, NONCE_BYTES = 32, NONCE_CHARS = 44 };
 
@@ -75,15 +73,6 @@ static int ask(const struct cli_command *command, const char *node, const char *
     return code;
 }
 
-static bool save(const json_t *evidence, const char *path, struct err *err)
-{
-    char *text = json_dumps(evidence, JSON_COMPACT);
-    bool ok = text != NULL ? cli_file_write(path, bytes_of_string(text), err)
-                           : err_set(err, ERR_NO_MEMORY, "out of memory");
-    heap_free(text);
-    return ok;
-}
-
 static int judge(const struct cli_command *command, const struct fresh_request *request,
                  struct attest_policy_file *policy, const json_t *evidence)
 {
@@ -91,10 +80,9 @@ static int judge(const struct cli_command *command, const struct fresh_request *
     struct err err;
     policy->policy.now_ms = clock_wall_ms(&clock_system);
     policy->policy.nonce_in_report = true;
-    policy->policy.allowed_simulated_root = request->root.is_named ? request->root.sha256 : NULL;
-    policy->policy.allow_any_simulated_root = request->root.is_any;
+    attest_root_apply(&request->root, &policy->policy);
     attest_evidence_verify(evidence, &policy->policy, &result);
-    if (request->out != NULL && !save(evidence, request->out, &err)) {
+    if (request->out != NULL && !cli_file_write_json(request->out, evidence, &err)) {
         return cli_complain_err(command, &err);
     }
     return attest_result_tell(command, &result, request->json);
@@ -102,7 +90,7 @@ static int judge(const struct cli_command *command, const struct fresh_request *
 
 static int attest_fresh_main(const struct cli_command *command, int argc, char **argv)
 {
-    struct fresh_request request = {.node = getenv("WASM_HYPERVISOR_URL")};
+    struct fresh_request request = {0};
     struct attest_policy_file policy;
     struct err err;
     uint8_t nonce[NONCE_BYTES];
@@ -112,16 +100,14 @@ static int attest_fresh_main(const struct cli_command *command, int argc, char *
     if (code >= 0) {
         return code;
     }
-    bool has_node = request.node != NULL && request.node[0] != '\0';
     attest_policy_file_init(&policy);
     crypto_random(nonce, sizeof nonce);
     text_base64_encode(bytes_of(nonce, sizeof nonce), text);
     policy.policy.nonce = bytes_of(nonce, sizeof nonce);
     if (request.policy != NULL && !attest_policy_file_load(&policy, request.policy, &err)) {
-        (void)cli_complain_err(command, &err);
-        code = CLI_USAGE;
+        code = cli_complain_err(command, &err);
     } else {
-        code = ask(command, has_node ? request.node : "http://127.0.0.1:3000", text, &evidence);
+        code = ask(command, client_url(request.node), text, &evidence);
     }
     if (evidence != NULL) {
         code = judge(command, &request, &policy, evidence);
@@ -144,7 +130,7 @@ static const struct cli_option attest_fresh_options[] = {
 
 const struct cli_command cli_command_attest_fresh = {
     .name = "attest fresh",
-    .synopsis = "[--node URL] [--policy FILE] [--out FILE] [--json]",
+    .synopsis = "[--node URL] [--policy FILE] [--allow-simulated SHA256] [OPTIONS]",
     .summary = "have a node prove itself now, for a nonce of yours",
     .description =
         "  Sends a random nonce to a node, waits until its firmware has made a report for it, and\n"

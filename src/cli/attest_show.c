@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { FILE_BYTES_MAX = 256 * 1024, TEXT_BYTES_MAX = 64 * 1024, TIMEOUT_SECONDS = 30 };
@@ -136,17 +135,14 @@ static bool evidence_save(const struct show_request *request, json_t *evidence, 
     if (request->out == NULL) {
         return cli_print_json(evidence) || err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    char *text = json_dumps(evidence, JSON_COMPACT);
+    bool ok = cli_file_write_json(request->out, evidence, err);
     json_decref(evidence);
-    bool ok = text != NULL ? cli_file_write(request->out, bytes_of_string(text), err)
-                           : err_set(err, ERR_NO_MEMORY, "out of memory");
-    heap_free(text);
     return ok;
 }
 
 static int attest_report_main(const struct cli_command *command, int argc, char **argv)
 {
-    struct show_request request = {.node = getenv("WASM_HYPERVISOR_URL")};
+    struct show_request request = {0};
     struct client *client = NULL;
     struct client_answer answer;
     struct err err;
@@ -158,12 +154,10 @@ static int attest_report_main(const struct cli_command *command, int argc, char 
     if (request.path != NULL) {
         return cli_complain_usage(command, "one argument too many: '%s'", request.path);
     }
-    const char *node =
-        request.node != NULL && request.node[0] != '\0' ? request.node : "http://127.0.0.1:3000";
     if (!path_make(request.nonce, path, sizeof path)) {
         return cli_complain_usage(command, "the nonce is longer than 64 bytes");
     }
-    if (!client_open(node, NULL, &client, &err)) {
+    if (!client_open(client_url(request.node), NULL, &client, &err)) {
         return cli_complain_err(command, &err);
     }
     if (!client_call(client, path, NULL, TIMEOUT_SECONDS, &answer, &err)) {

@@ -85,8 +85,7 @@ static bool policy_read(const struct verify_request *request, struct attest_poli
     bool ok = (request->policy == NULL || attest_policy_file_load(policy, request->policy, err)) &&
               crl_read(request, policy, err);
     policy->policy.now_ms = request->now_ms;
-    policy->policy.allowed_simulated_root = request->root.is_named ? request->root.sha256 : NULL;
-    policy->policy.allow_any_simulated_root = request->root.is_any;
+    attest_root_apply(&request->root, &policy->policy);
     policy->policy.nonce = bytes_of(request->nonce, request->nonce_size);
     return ok;
 }
@@ -248,14 +247,29 @@ static bool take_time(const struct cli_command *command, const char *text, int64
     return true;
 }
 
-bool attest_root_take(const struct cli_command *command, const char *text, struct attest_root *out)
+bool attest_root_read(const char *text, struct attest_root *out)
 {
     out->is_any = strcmp(text, "any") == 0;
     out->is_named = text_hex_decode(text, strlen(text), out->sha256, sizeof out->sha256);
-    if (!out->is_any && !out->is_named) {
-        cli_complain_usage(command, "--allow-simulated takes 64 hexadecimal digits or any");
-    }
     return out->is_any || out->is_named;
+}
+
+bool attest_root_take(const struct cli_command *command, const char *text, struct attest_root *out)
+{
+    bool ok = attest_root_read(text, out);
+    if (!ok) {
+        cli_complain_usage(command,
+                           "--allow-simulated takes 64 hexadecimal digits, the SHA-256 of "
+                           "the simulator's root certificate, or any; not '%s'",
+                           text);
+    }
+    return ok;
+}
+
+void attest_root_apply(const struct attest_root *root, struct attest_policy *policy)
+{
+    policy->allowed_simulated_root = root->is_named ? root->sha256 : NULL;
+    policy->allow_any_simulated_root = root->is_any;
 }
 
 static bool take_nonce(const struct cli_command *command, const char *text,
@@ -340,7 +354,7 @@ static const struct cli_option attest_verify_options[] = {
 
 const struct cli_command cli_command_attest_verify = {
     .name = "attest verify",
-    .synopsis = "REPORT [--certs FILE]... [--policy FILE] [--at TIME] [--json]",
+    .synopsis = "REPORT [--certs FILE]... [--policy FILE] [--allow-simulated SHA256] [OPTIONS]",
     .summary = "check a node's evidence, every check by name",
     .description =
         "  Verifies REPORT: a bare SEV-SNP report of 1184 bytes with --certs, or evidence in JSON\n"

@@ -4,10 +4,9 @@
  */
 #include "cli/audit_common.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include "cli/client.h"
 
-static const char default_url[] = "http://127.0.0.1:3000";
+#include <string.h>
 
 int audit_exit_of(enum audit_verdict verdict)
 {
@@ -123,11 +122,7 @@ int audit_request_read(const struct cli_command *command, int argc, char **argv,
 
 bool audit_target_open(const char *name, struct audit_target *target, struct err *err)
 {
-    const char *set = getenv("WASM_HYPERVISOR_URL");
-    *target = (struct audit_target){.name = name};
-    if (name == NULL) {
-        target->name = set != NULL && set[0] != '\0' ? set : default_url;
-    }
+    *target = (struct audit_target){.name = name != NULL ? name : client_url(NULL)};
     if (strstr(target->name, "://") != NULL) {
         return audit_http_open(target->name, &target->http, &target->source, err);
     }

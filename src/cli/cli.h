@@ -117,6 +117,7 @@ bool cli_file_read(const char *path, size_t size_max, uint8_t **out, size_t *siz
                    struct err *err) MUST_CHECK;
 /* Creates or replaces a file, mode 0644. */
 bool cli_file_write(const char *path, struct bytes content, struct err *err) MUST_CHECK;
+bool cli_file_write_json(const char *path, const json_t *value, struct err *err) MUST_CHECK;
 /* Makes the directory and the missing ones above it, the last with `mode`. */
 bool cli_directory_make(const char *path, unsigned mode, struct err *err) MUST_CHECK;
 

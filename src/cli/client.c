@@ -8,6 +8,7 @@
 #include "base/json.h"
 
 #include <curl/curl.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -91,6 +92,17 @@ static bool headers_make(struct client *client, const char *api_key, struct err 
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     return api_key == NULL || client_add_header(client, "X-API-Key", api_key, err);
+}
+
+static bool is_given(const char *url)
+{
+    return url != NULL && url[0] != '\0';
+}
+
+const char *client_url(const char *given)
+{
+    const char *set = getenv("WASM_HYPERVISOR_URL");
+    return is_given(given) ? given : is_given(set) ? set : "http://127.0.0.1:3000";
 }
 
 bool client_open(const char *url, const char *api_key, struct client **out, struct err *err)

@@ -14,6 +14,10 @@
 #include <jansson.h>
 #include <signal.h>
 
+/* The node that is meant: the one given, or $WASM_HYPERVISOR_URL, or the one of this machine. NULL
+ * and "" are none. */
+const char *client_url(const char *given);
+
 struct client;
 
 struct client_answer {

@@ -424,24 +424,6 @@ static bool add_positional(const struct cli_command *command, struct exec_reques
                    text + (is_file ? 1 : 0));
 }
 
-static bool take_simulated(const struct cli_command *command, struct exec_request *request,
-                           const char *text)
-{
-    if (strcmp(text, "any") == 0) {
-        request->allow_any_simulated = true;
-        return true;
-    }
-    request->has_simulated_root = text_hex_decode(text, strlen(text), request->simulated_root,
-                                                  sizeof request->simulated_root);
-    if (!request->has_simulated_root) {
-        cli_complain_usage(command,
-                           "--allow-simulated takes 64 hexadecimal digits, the SHA-256 of "
-                           "the simulator's root certificate, or any; not '%s'",
-                           text);
-    }
-    return request->has_simulated_root;
-}
-
 static bool take_result_type(const struct cli_command *command, struct exec_request *request,
                              const char *text)
 {
@@ -486,7 +468,7 @@ static bool take_option(const struct cli_options *options, int id, const char *t
         request->encrypt_arguments = true;
         return true;
     case EXEC_ALLOW_SIMULATED:
-        return take_simulated(command, request, text);
+        return attest_root_take(command, text, &request->root);
     case EXEC_POLICY:
         request->policy_path = text;
         return true;
@@ -539,9 +521,10 @@ static bool request_check(const struct cli_command *command, struct exec_request
         cli_complain_usage(command, "--webhook goes with --async: who waits is not called");
         return false;
     }
-    bool has_server = request->server != NULL && request->server[0] != '\0';
-    if (!has_server) {
-        request->server = request->resume != NULL ? NULL : "http://127.0.0.1:3000";
+    if (request->resume == NULL) {
+        request->server = client_url(request->server);
+    } else if (request->server != NULL && request->server[0] == '\0') {
+        request->server = NULL; /* the file knows it */
     }
     return true;
 }

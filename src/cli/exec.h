@@ -41,8 +41,7 @@ struct exec_request { /* what the command line says */
     uint64_t gas_limit, timeout_seconds, memory_bytes; /* 0: not said */
     const char *result_type;                           /* NULL: not said */
     bool encrypt_arguments;
-    bool has_simulated_root, allow_any_simulated;
-    uint8_t simulated_root[CRYPTO_SHA256_BYTES];
+    struct attest_root root;
     bool no_attestation;
     const char *policy_path;               /* --attestation-policy; NULL: the strict default */
     struct attest_policy_file policy_file; /* read before anything else is done */

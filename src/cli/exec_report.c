@@ -157,23 +157,27 @@ static void report_text(const struct exec *exec)
 
 /* ---- files ---- */
 
+static bool path_make(const char *directory, const char *name, char out[static PATH_CHARS_MAX],
+                      struct err *err)
+{
+    int size = snprintf(out, PATH_CHARS_MAX, "%s/%s", directory, name);
+    return (size > 0 && size < PATH_CHARS_MAX) ||
+           err_set(err, ERR_USAGE, "the directory's name is too long");
+}
+
 static bool save_file(const char *directory, const char *name, struct bytes content,
                       struct err *err)
 {
     char path[PATH_CHARS_MAX];
-    int size = snprintf(path, sizeof path, "%s/%s", directory, name);
-    if (size < 0 || (size_t)size >= sizeof path) {
-        return err_set(err, ERR_USAGE, "the directory's name is too long");
-    }
-    return content.ptr == NULL || cli_file_write(path, content, err);
+    return path_make(directory, name, path, err) &&
+           (content.ptr == NULL || cli_file_write(path, content, err));
 }
 
 static bool save_json(const char *directory, const char *name, const json_t *value, struct err *err)
 {
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
-    bool ok = text == NULL || save_file(directory, name, bytes_of_string(text), err);
-    heap_free(text);
-    return ok;
+    char path[PATH_CHARS_MAX];
+    return path_make(directory, name, path, err) &&
+           (value == NULL || cli_file_write_json(path, value, err));
 }
 
 static struct bytes text_member(const json_t *object, const char *member)

@@ -31,10 +31,10 @@ static bool set_base64(json_t *state, const char *member, const uint8_t *ptr, si
 static bool set_trust(json_t *state, const struct exec_request *request)
 {
     char root[2 * CRYPTO_SHA256_BYTES + 1] = "any";
-    if (request->has_simulated_root) {
-        text_hex_encode(bytes_of(request->simulated_root, sizeof request->simulated_root), root);
+    if (request->root.is_named) {
+        text_hex_encode(bytes_of(request->root.sha256, sizeof request->root.sha256), root);
     }
-    bool has_root = request->has_simulated_root || request->allow_any_simulated;
+    bool has_root = request->root.is_named || request->root.is_any;
     return json_object_set_new(state, "allow_simulated",
                                has_root ? json_string(root) : json_null()) == 0 &&
            json_object_set_new(state, "no_attestation", json_boolean(request->no_attestation)) ==
@@ -113,19 +113,13 @@ static const char *text_of(const json_t *state, const char *member)
 static bool load_trust(const json_t *state, struct exec_request *request)
 {
     const char *root = text_of(state, "allow_simulated");
-    bool is_said = request->has_simulated_root || request->allow_any_simulated;
+    bool is_said = request->root.is_named || request->root.is_any;
     request->no_attestation =
         request->no_attestation || json_is_true(json_object_get(state, "no_attestation"));
     request->log_vkey = request->log_vkey != NULL ? request->log_vkey : text_of(state, "log_vkey");
     request->server = request->server != NULL ? request->server : text_of(state, "server");
-    if (is_said || root == NULL) {
-        return request->server != NULL;
-    }
-    request->allow_any_simulated = strcmp(root, "any") == 0;
-    request->has_simulated_root = !request->allow_any_simulated;
-    return request->server != NULL && (request->allow_any_simulated ||
-                                       text_hex_decode(root, strlen(root), request->simulated_root,
-                                                       sizeof request->simulated_root));
+    return request->server != NULL &&
+           (is_said || root == NULL || attest_root_read(root, &request->root));
 }
 
 static bool load_members(struct exec *exec, const json_t *state)

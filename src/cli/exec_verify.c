@@ -141,8 +141,7 @@ static bool attestation_verify(struct exec *exec, const json_t *evidence)
 {
     const struct exec_request *request = exec->request;
     struct attest_policy policy = request->policy_file.policy;
-    policy.allowed_simulated_root = request->has_simulated_root ? request->simulated_root : NULL;
-    policy.allow_any_simulated_root = request->allow_any_simulated;
+    attest_root_apply(&request->root, &policy);
     policy.now_ms = exec->judged_ms;
     struct attest_result *result = &exec->attestation;
     attest_evidence_verify(evidence, &policy, result);

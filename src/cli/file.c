@@ -70,6 +70,15 @@ bool cli_file_write(const char *path, struct bytes content, struct err *err)
     return true;
 }
 
+bool cli_file_write_json(const char *path, const json_t *value, struct err *err)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    bool ok = text != NULL ? cli_file_write(path, bytes_of_string(text), err)
+                           : err_set(err, ERR_NO_MEMORY, "out of memory writing '%s'", path);
+    heap_free(text);
+    return ok;
+}
+
 static bool make_one(const char *path, mode_t mode, struct err *err)
 {
     if (mkdir(path, mode) == 0) {

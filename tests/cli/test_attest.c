@@ -6,6 +6,7 @@
 #include "cli/temporary.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -191,4 +192,11 @@ Test(cli_attest, fresh_says_what_it_cannot_use)
     expect(PROGRAM_RUN("attest", "fresh", "--policy", "/nowhere.yaml"), 2, "", "/nowhere.yaml");
     expect(PROGRAM_RUN("attest", "fresh", "--node", "nowhere"), 2, "", "not the address");
     expect(PROGRAM_RUN("attest", "fresh", "--node", "http://127.0.0.1:1"), 3, "", "127.0.0.1");
+    setenv("WASM_HYPERVISOR_URL", "told://here", 1);
+    static const char *const commands[] = {"fresh", "report"};
+    for (size_t i = 0; i < 2; i++) {
+        expect(PROGRAM_RUN("attest", commands[i]), 2, "", "'told://here'");
+        expect(PROGRAM_RUN("attest", commands[i], "--node", ""), 2, "", "'told://here'");
+        expect(PROGRAM_RUN("attest", commands[i], "--node", "x://y"), 2, "", "'x://y'");
+    }
 }
