@@ -8,12 +8,9 @@
 #include "support/programs.h"
 #include "support/service_world.h"
 
-#include <sched.h>
-
 enum { CLIENTS = 4, ROUNDS = 60, REPEATS = 3 };
 
 static struct world world;
-static _Atomic bool is_over;
 
 static struct world_call *send(const struct prepared *prepared, const char *prefer, const char *key)
 {
@@ -102,34 +99,24 @@ static void *client_main(void *context)
     return NULL;
 }
 
-static void *ticker_main(void *context)
-{
-    (void)context;
-    while (!atomic_load(&is_over)) {
-        service_tick(world.service);
-        sched_yield();
-    }
-    return NULL;
-}
-
 int main(void)
 {
-    pthread_t clients[CLIENTS], ticker;
+    pthread_t clients[CLIENTS];
+    struct world_ticker ticker;
     struct service_config config = service_config_default;
     struct err err;
     config.workers = 3;
     config.idempotency_keys_per_api_key_max = 50;
     WORLD_CHECK(log_open(NULL, LOG_ERROR, false, &err));
     world_open(&world, &config, NULL);
-    WORLD_CHECK(pthread_create(&ticker, NULL, ticker_main, NULL) == 0);
+    world_ticker_start(&ticker, &world);
     for (int i = 0; i < CLIENTS; i++) {
         WORLD_CHECK(pthread_create(&clients[i], NULL, client_main, NULL) == 0);
     }
     for (int i = 0; i < CLIENTS; i++) {
         pthread_join(clients[i], NULL);
     }
-    atomic_store(&is_over, true);
-    pthread_join(ticker, NULL);
+    world_ticker_stop(&ticker);
     struct prepared left;
     client_prepare(&world, world.user.secret, bytes_of(program_kitchen, sizeof(program_kitchen)),
                    "forever", "[]", "{\"timeout_seconds\":60}", false, &left);

@@ -8,13 +8,10 @@
 #include "base/log.h"
 #include "support/service_world.h"
 
-#include <sched.h>
-
 enum { CLIENTS = 4, ROUNDS = 40, AT_ONCE = 8, FAILS_EACH = 7 };
 
 static struct world world;
 static struct tee simulated;
-static _Atomic bool is_over;
 static _Atomic unsigned calls, proofs;
 
 static bool firmware_report(void *context, const uint8_t user_data[static ATTEST_USER_DATA_BYTES],
@@ -77,19 +74,10 @@ static void *client_main(void *context)
     return NULL;
 }
 
-static void *ticker_main(void *context)
-{
-    (void)context;
-    while (!atomic_load(&is_over)) {
-        service_tick(world.service);
-        sched_yield();
-    }
-    return NULL;
-}
-
 int main(void)
 {
-    pthread_t clients[CLIENTS], ticker;
+    pthread_t clients[CLIENTS];
+    struct world_ticker ticker;
     struct service_config config = service_config_default;
     struct world_call *left[AT_ONCE];
     struct err err;
@@ -103,15 +91,14 @@ int main(void)
     world_prepare(&world, &config, NULL, audit_log_open);
     world.tee_new = firmware_new;
     world_start(&world);
-    WORLD_CHECK(pthread_create(&ticker, NULL, ticker_main, NULL) == 0);
+    world_ticker_start(&ticker, &world);
     for (int i = 0; i < CLIENTS; i++) {
         WORLD_CHECK(pthread_create(&clients[i], NULL, client_main, NULL) == 0);
     }
     for (int i = 0; i < CLIENTS; i++) {
         pthread_join(clients[i], NULL);
     }
-    atomic_store(&is_over, true);
-    pthread_join(ticker, NULL);
+    world_ticker_stop(&ticker);
     WORLD_CHECK(atomic_load(&proofs) > 0);
     for (size_t i = 0; i < AT_ONCE; i++) {
         left[i] = ask_fresh();

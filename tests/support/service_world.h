@@ -17,6 +17,8 @@
 
 #include <ftw.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +197,36 @@ static inline void world_close(struct world *world)
 {
     world_stop(world);
     WORLD_CHECK(nftw(world->directory, world_remove, 8, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+/* A thread that ticks all the time. */
+struct world_ticker {
+    struct world *world;
+    pthread_t thread;
+    _Atomic bool is_over;
+};
+
+static inline void *world_tick(void *context)
+{
+    struct world_ticker *ticker = context;
+    while (!atomic_load(&ticker->is_over)) {
+        service_tick(ticker->world->service);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static inline void world_ticker_start(struct world_ticker *ticker, struct world *world)
+{
+    ticker->world = world;
+    atomic_init(&ticker->is_over, false);
+    WORLD_CHECK(pthread_create(&ticker->thread, NULL, world_tick, ticker) == 0);
+}
+
+static inline void world_ticker_stop(struct world_ticker *ticker)
+{
+    atomic_store(&ticker->is_over, true);
+    pthread_join(ticker->thread, NULL);
 }
 
 /* ---- calls ---- */
