@@ -192,6 +192,7 @@ static void server_tick_late(struct net_server *server, enum conn_state state, u
         const struct list *late = head->next;
         conn_tick(conn_of_link(head->next), now_ms);
         assert(head->next != late);
+        (void)late;
     }
 }
 
