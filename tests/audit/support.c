@@ -267,6 +267,13 @@ void log_make(const char *directory, size_t size)
     audit_log_close(log);
 }
 
+struct audit_log *log_new(char directory[static PATH_BYTES], size_t size)
+{
+    directory_make(directory);
+    log_make(directory, size);
+    return log_open(directory, &clock_system, NULL);
+}
+
 bool log_try_open(const char *directory, struct err *err)
 {
     struct audit_config config = {.directory = directory, .clock = &clock_system};

@@ -56,6 +56,8 @@ uint64_t log_result(struct audit_log *log, uint64_t admit);
 uint64_t log_rotate(struct audit_log *log);
 /* INIT and then ADMIT and RESULT in turn up to `size` entries, closed. */
 void log_make(const char *directory, size_t size);
+/* The same in a new directory, open. */
+struct audit_log *log_new(char directory[static PATH_BYTES], size_t size);
 
 /* Opens and closes. */
 bool log_try_open(const char *directory, struct err *err) MUST_CHECK;

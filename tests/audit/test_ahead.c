@@ -6,6 +6,7 @@
 #include "audit/log.h"
 #include "audit/support.h"
 #include "base/arena.h"
+#include "support/gate.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -88,20 +89,24 @@ Test(audit_ahead, zeros_are_there_while_the_log_is_open_and_no_part_of_it)
     directory_remove(directory);
 }
 
+static void submit(struct audit_log *log, struct waiter *waiter, int count)
+{
+    struct err err;
+    json_t *fields = json_pack("{s:s}", "request_id", "00000000-0000-4000-8000-000000000000");
+    for (int i = 0; i < count; i++) {
+        cr_assert(audit_log_submit(log, AUDIT_ADMIT, fields, waiter_cb, waiter, &err));
+    }
+    json_decref(fields);
+}
+
 Test(audit_ahead, there_are_always_enough_and_never_more)
 {
     char directory[PATH_BYTES];
     struct waiter waiter;
-    struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
-    json_t *fields = json_pack("{s:s}", "request_id", "00000000-0000-4000-8000-000000000000");
+    struct audit_log *log = log_new(directory, 1);
     for (int round = 0; round < 40; round++) {
         waiter_init(&waiter, audit_log_vkey(log));
-        for (size_t i = 0; i < 50; i++) {
-            cr_assert(audit_log_submit(log, AUDIT_ADMIT, fields, waiter_cb, &waiter, &err));
-        }
+        submit(log, &waiter, 50);
         waiter_wait(&waiter, 50);
         cr_assert(waiter.ok_count == 50 && waiter.bad_proof_count == 0);
         waiter_release(&waiter);
@@ -109,7 +114,6 @@ Test(audit_ahead, there_are_always_enough_and_never_more)
         size_t size = file_size(directory, entries_file);
         cr_assert(size >= used + AUDIT_AHEAD_BYTES / 2 && size <= used + AUDIT_AHEAD_BYTES);
     }
-    json_decref(fields);
     cr_assert_eq(log_verdict(directory), AUDIT_OK);
     audit_log_close(log);
     cr_assert_eq(entries_size(directory, entries_file), file_size(directory, entries_file));
@@ -119,37 +123,16 @@ Test(audit_ahead, there_are_always_enough_and_never_more)
 
 /* ---- entries and zeros at the same time ---- */
 
-static struct {
-    struct audit_io io;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_closed;
-    bool is_reached;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+static struct audit_io gated_io;
+static struct gate gate;
 
 /* Zeros wait before it. */
 static ssize_t gate_write(void *context, int fd, const void *ptr, size_t size, off_t offset)
 {
     if (audit_is_zeros(bytes_of(ptr, size))) {
-        pthread_mutex_lock(&gate.lock);
-        gate.is_reached = true;
-        pthread_cond_broadcast(&gate.changed);
-        while (gate.is_closed) {
-            pthread_cond_wait(&gate.changed, &gate.lock);
-        }
-        pthread_mutex_unlock(&gate.lock);
+        gate_pass(&gate);
     }
     return audit_io_system.write(context, fd, ptr, size, offset);
-}
-
-static void submit(struct audit_log *log, struct waiter *waiter, int count)
-{
-    struct err err;
-    json_t *fields = json_pack("{s:s}", "request_id", "00000000-0000-4000-8000-000000000000");
-    for (int i = 0; i < count; i++) {
-        cr_assert(audit_log_submit(log, AUDIT_ADMIT, fields, waiter_cb, waiter, &err));
-    }
-    json_decref(fields);
 }
 
 enum { SUBMITTED_BYTES_MAX = 230 }; /* of an entry */
@@ -176,16 +159,12 @@ Test(audit_ahead, entries_come_before_zeros_that_are_late_and_never_under_them)
     enum { FIT = 100, MORE = 500 };
     directory_make(directory);
     log_make(directory, 1);
-    gate.io = audit_io_system;
-    gate.io.write = gate_write;
-    gate.is_closed = true;
-    cr_assert(audit_log_open_with(&gate.io, &config, NULL, NULL, &log, &recovery, &err));
+    gate_init(&gate, true);
+    gated_io = audit_io_system;
+    gated_io.write = gate_write;
+    cr_assert(audit_log_open_with(&gated_io, &config, NULL, NULL, &log, &recovery, &err));
     log_admit(log, 1);
-    pthread_mutex_lock(&gate.lock);
-    while (!gate.is_reached) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    }
-    pthread_mutex_unlock(&gate.lock);
+    gate_wait(&gate);
     waiter_init(&waiter, audit_log_vkey(log));
     submit(log, &waiter, FIT);
     waiter_wait(&waiter, FIT);
@@ -194,10 +173,7 @@ Test(audit_ahead, entries_come_before_zeros_that_are_late_and_never_under_them)
     while (!reaches_the_zeros(log)) {
         sched_yield();
     }
-    pthread_mutex_lock(&gate.lock);
-    gate.is_closed = false;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
+    gate_set(&gate, false);
     waiter_wait(&waiter, FIT + MORE);
     cr_assert(waiter.ok_count == FIT + MORE && waiter.bad_proof_count == 0);
     waiter_release(&waiter);
@@ -270,9 +246,7 @@ Test(audit_ahead, zeros_behind_a_segment_that_was_ended_are_refused)
 {
     char directory[PATH_BYTES];
     size_t size = 0;
-    directory_make(directory);
-    log_make(directory, 3);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 3);
     log_rotate(log);
     log_admit(log, 1);
     audit_log_close(log);

@@ -5,11 +5,11 @@
 #include "audit/support.h"
 #include "base/arena.h"
 #include "base/text.h"
+#include "support/gate.h"
 #include "support/new_log.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <semaphore.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,9 +96,7 @@ Test(audit_log, init_refuses_what_is_there_already_and_what_cannot_be)
 Test(audit_log, one_process_at_a_time)
 {
     char directory[PATH_BYTES];
-    directory_make(directory);
-    log_make(directory, 3);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 3);
     log_expect_refused(directory, ERR_BUSY);
     audit_log_close(log);
     struct err err;
@@ -216,9 +214,7 @@ Test(audit_log, every_entry_can_be_proved_at_any_later_time)
     char directory[PATH_BYTES];
     struct audit_checkpoint checkpoint;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 100);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 100);
     uint64_t size = audit_log_size(log);
     cr_assert_eq(size, 101, "the 99th entry was an ADMIT: a RECOVERED follows");
     for (uint64_t index = 0; index < size; index++) {
@@ -250,9 +246,7 @@ Test(audit_log, proofs_and_checkpoints_that_do_not_fit_fail)
 {
     char directory[PATH_BYTES];
     struct err err;
-    directory_make(directory);
-    log_make(directory, 3);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 3);
     struct buffer small;
     struct buffer large;
     buffer_init(&large, 65536);
@@ -277,9 +271,7 @@ Test(audit_log, an_entry_that_changed_on_the_disk_is_not_proved)
     char directory[PATH_BYTES];
     struct err err;
     size_t size = 0;
-    directory_make(directory);
-    log_make(directory, 5);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 5);
     uint8_t *entries = file_read(directory, entries_file, &size);
     uint8_t *found = memmem(entries, size, "\"n\":1", 5);
     cr_assert_not_null(found);
@@ -327,9 +319,7 @@ Test(audit_log, each_visits_committed_entries_from_anywhere)
     static const uint64_t firsts[] = {0, 1, 31, 32, 33, 63, 64, 98, 99, 100};
     char directory[PATH_BYTES];
     struct err err;
-    directory_make(directory);
-    log_make(directory, 99);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 99);
     for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
         struct seen seen = {0};
         cr_assert(audit_log_each(log, firsts[i], visit, &seen, &err), "%s", err.message);
@@ -377,17 +367,11 @@ Test(audit_log, fields_that_break_the_rules_are_refused_and_change_nothing)
     directory_remove(directory);
 }
 
-struct gate {
-    sem_t entered;
-    sem_t leave;
-};
-
 static void gate_cb(void *context, const struct audit_commit *commit)
 {
     struct gate *gate = context;
     cr_assert(commit->ok);
-    sem_post(&gate->entered);
-    sem_wait(&gate->leave);
+    gate_pass(gate);
 }
 
 /* But for RESULTs: what was admitted must end. */
@@ -406,13 +390,12 @@ Test(audit_log, refuses_beyond_the_pending_limit)
     struct audit_config config = {
         .directory = directory, .clock = &clock.clock, .pending_entries_max = 5};
     cr_assert(audit_log_open(&config, NULL, NULL, &log, &recovery, &err));
-    sem_init(&gate.entered, 0, 0);
-    sem_init(&gate.leave, 0, 0);
+    gate_init(&gate, true);
     waiter_init(&waiter, audit_log_vkey(log));
     json_t *fields = json_object();
     json_t *result = json_pack("{s:I,s:s}", "admit", (json_int_t)log_admit(log, 1), "status", "x");
     cr_assert(audit_log_submit(log, AUDIT_EPOCH, fields, gate_cb, &gate, &err));
-    sem_wait(&gate.entered); /* now the writer is held */
+    gate_wait(&gate); /* now the writer is held */
     for (int i = 0; i < 5; i++) {
         cr_assert(audit_log_submit(log, AUDIT_EPOCH, fields, waiter_cb, &waiter, &err));
     }
@@ -421,7 +404,7 @@ Test(audit_log, refuses_beyond_the_pending_limit)
     cr_assert_not(audit_log_rotate(log, waiter_cb, &waiter, &err));
     cr_assert_eq(err.code, ERR_OVERLOADED);
     cr_assert(audit_log_submit(log, AUDIT_RESULT, result, waiter_cb, &waiter, &err));
-    sem_post(&gate.leave);
+    gate_set(&gate, false);
     waiter_wait(&waiter, 6);
     cr_assert(waiter.ok_count == 6 && waiter.bad_proof_count == 0 && waiter.in_order);
     cr_assert(audit_log_submit(log, AUDIT_EPOCH, fields, NULL, NULL, &err));
@@ -456,9 +439,7 @@ Test(audit_log, a_callback_may_submit)
     char directory[PATH_BYTES];
     struct waiter waiter;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     waiter_init(&waiter, audit_log_vkey(log));
     struct resubmit resubmit = {.log = log, .waiter = &waiter, .left = 9};
     json_t *fields = json_object();
@@ -527,9 +508,7 @@ Test(audit_log, closing_commits_what_is_pending)
     char directory[PATH_BYTES];
     struct waiter waiter;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     waiter_init(&waiter, NULL);
     json_t *fields = json_object();
     for (int i = 0; i < 50; i++) {
@@ -549,9 +528,7 @@ Test(audit_log, the_prefix_of_a_log_is_never_read_beyond_its_window)
 {
     char directory[PATH_BYTES];
     struct audit_recovery recovery;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     struct waiter waiter;
     struct err err;
     char text[700];

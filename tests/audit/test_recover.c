@@ -20,9 +20,7 @@ Test(audit_recover, admits_without_result_are_recovered_once)
     struct audit_recovery recovery;
     struct audit_report report;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     uint64_t answered = log_admit(log, 0);
     for (int i = 0; i < 100; i++) {
         log_admit(log, i);

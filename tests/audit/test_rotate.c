@@ -96,9 +96,7 @@ Test(audit_rotate, an_empty_segment_is_not_ended)
 {
     char directory[PATH_BYTES];
     uint64_t firsts[8];
-    directory_make(directory);
-    log_make(directory, 3);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 3);
     cr_assert_eq(log_rotate(log), 3);
     cr_assert_eq(log_rotate(log), 3);
     audit_log_close(log);
@@ -185,9 +183,7 @@ Test(audit_rotate, a_closed_segment_without_a_next_one_gets_it_when_the_log_is_o
     char directory[PATH_BYTES];
     char path[PATH_BYTES];
     uint64_t firsts[8];
-    directory_make(directory);
-    log_make(directory, 3);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 3);
     log_rotate(log);
     audit_log_close(log);
     path_join(path, directory, "entries/000000000004.log");
@@ -394,9 +390,7 @@ Test(audit_rotate, a_change_that_cannot_be_signed_says_so)
     char directory[PATH_BYTES];
     struct audit_pending *rotating = NULL;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     log->next_signer = crypto_signer_generate(CRYPTO_ED25519);
     audit_key_init(&log->next_key, log->key.name, another);
     cr_assert_not(audit_key_place(log, &rotating, &err));
@@ -433,9 +427,7 @@ Test(audit_rotate, each_line_of_the_keys_must_be_one)
     static const char *const ends[] = {"", "\n", "x\n", "x"};
     char directory[PATH_BYTES];
     char text[1024];
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     snprintf(text, sizeof(text), "%s\n", audit_log_vkey(log));
     size_t old_size = strlen(text);
     log_rotate_key(log);
@@ -464,9 +456,7 @@ Test(audit_rotate, one_change_of_the_key_at_a_time)
     char directory[PATH_BYTES];
     struct waiter waiter;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     file_write(directory, "signing-key.next.pem", "x", 1); /* in the way */
     cr_assert_not(audit_log_rotate_key(log, NULL, NULL, &err));
     waiter_init(&waiter, NULL);
@@ -485,9 +475,7 @@ Test(audit_rotate, a_log_has_as_many_keys_as_a_verifier_follows)
 {
     char directory[PATH_BYTES];
     struct err err;
-    directory_make(directory);
-    log_make(directory, 1);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 1);
     for (int i = 1; i < AUDIT_TRUSTED_KEYS_MAX; i++) {
         log_rotate_key(log);
     }
@@ -531,9 +519,7 @@ Test(audit_rotate, under_load_nothing_is_lost_and_all_keys_verify)
     char last_vkey[512];
     struct load load;
     pthread_t threads[LOAD_THREADS];
-    directory_make(directory);
-    log_make(directory, 1);
-    load.log = log_open(directory, &clock_system, NULL);
+    load.log = log_new(directory, 1);
     snprintf(first_vkey, sizeof(first_vkey), "%s", audit_log_vkey(load.log));
     waiter_init(&load.waiter, NULL);
     for (int i = 0; i < LOAD_THREADS; i++) {

@@ -6,56 +6,28 @@
 #include "audit/log.h"
 #include "audit/support.h"
 #include "base/arena.h"
+#include "support/gate.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* The system's calls, but renaming stands before a gate. */
-static struct {
-    struct audit_io io;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_closed;
-    bool fails;
-    int waiting;
-    int fatal_count;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+static struct audit_io gated_io;
+static struct gate gate;
+static _Atomic bool rename_fails;
+static _Atomic int fatal_count;
 
 static int gate_rename(void *context, int directory_fd, const char *from, const char *to)
 {
-    pthread_mutex_lock(&gate.lock);
-    gate.waiting++;
-    pthread_cond_broadcast(&gate.changed);
-    while (gate.is_closed) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    }
-    gate.waiting--;
-    bool fails = gate.fails;
-    pthread_mutex_unlock(&gate.lock);
-    if (fails) {
+    gate_pass(&gate);
+    if (atomic_load(&rename_fails)) {
         errno = EIO;
         return -1;
     }
     return audit_io_system.rename(context, directory_fd, from, to);
-}
-
-static void gate_set(bool is_closed, bool fails)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.is_closed = is_closed;
-    gate.fails = fails;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static void gate_wait(void)
-{
-    pthread_mutex_lock(&gate.lock);
-    while (gate.waiting == 0) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    }
-    pthread_mutex_unlock(&gate.lock);
 }
 
 static void fatal_cb(void *context, const struct err *err)
@@ -63,10 +35,7 @@ static void fatal_cb(void *context, const struct err *err)
     (void)context;
     cr_assert_eq(err->code, ERR_IO);
     cr_assert_not_null(strstr(err->message, "checkpoint: rename"), "%s", err->message);
-    pthread_mutex_lock(&gate.lock);
-    gate.fatal_count++;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
+    atomic_fetch_add(&fatal_count, 1);
 }
 
 static struct audit_log *gated_log(char directory[static PATH_BYTES])
@@ -77,9 +46,10 @@ static struct audit_log *gated_log(char directory[static PATH_BYTES])
     struct err err;
     directory_make(directory);
     log_make(directory, 1);
-    gate.io = audit_io_system;
-    gate.io.rename = gate_rename;
-    cr_assert(audit_log_open_with(&gate.io, &config, fatal_cb, NULL, &log, &recovery, &err), "%s",
+    gate_init(&gate, false);
+    gated_io = audit_io_system;
+    gated_io.rename = gate_rename;
+    cr_assert(audit_log_open_with(&gated_io, &config, fatal_cb, NULL, &log, &recovery, &err), "%s",
               err.message);
     return log;
 }
@@ -99,14 +69,14 @@ Test(audit_saver, no_commit_waits_for_the_file)
 {
     char directory[PATH_BYTES];
     struct audit_log *log = gated_log(directory);
-    gate_set(true, false);
+    gate_set(&gate, true);
     log_admit(log, 1);
-    gate_wait();
+    gate_wait(&gate);
     for (int i = 2; i < 10; i++) {
         log_admit(log, i);
     }
     cr_assert_eq(file_says(directory, audit_log_vkey(log)), 1);
-    gate_set(false, false);
+    gate_set(&gate, false);
     audit_log_close(log);
     struct audit_log *again = log_open(directory, &clock_system, NULL);
     cr_assert_geq(file_says(directory, audit_log_vkey(again)), 10);
@@ -130,7 +100,7 @@ Test(audit_saver, a_sync_under_way_is_seen)
     char directory[PATH_BYTES];
     struct audit_log *log = gated_log(directory);
     cr_assert_eq(audit_log_sync_began_ns(log), 0);
-    gate.io.sync_data = seen_sync_data;
+    gated_io.sync_data = seen_sync_data;
     synced_log = log; /* its writer reads it for an entry that is submitted later */
     log_admit(log, 1);
     cr_assert_eq(syncs_seen, 1);
@@ -157,11 +127,11 @@ Test(audit_saver, the_end_of_a_segment_waits_for_the_newest_head)
     struct err err;
     struct audit_log *log = gated_log(directory);
     waiter_init(&waiter, NULL);
-    gate_set(true, false);
+    gate_set(&gate, true);
     log_admit(log, 1);
-    gate_wait(); /* with a head of two entries */
+    gate_wait(&gate); /* with a head of two entries */
     cr_assert(audit_log_rotate(log, waiter_cb, &waiter, &err), "%s", err.message);
-    gate_set(false, false);
+    gate_set(&gate, false);
     waiter_wait(&waiter, 1);
     cr_assert_eq(file_says(directory, audit_log_vkey(log)), 3);
     waiter_release(&waiter);
@@ -174,19 +144,17 @@ Test(audit_saver, its_failure_ends_the_log_though_nothing_is_committed)
     char directory[PATH_BYTES];
     struct err err;
     struct audit_log *log = gated_log(directory);
-    gate_set(false, true);
+    atomic_store(&rename_fails, true);
     log_admit(log, 1);
-    pthread_mutex_lock(&gate.lock);
-    while (gate.fatal_count == 0) {
-        pthread_cond_wait(&gate.changed, &gate.lock);
+    while (atomic_load(&fatal_count) == 0) {
+        sched_yield();
     }
-    pthread_mutex_unlock(&gate.lock);
     json_t *fields = json_object();
     cr_assert_not(audit_log_submit(log, AUDIT_ADMIT, fields, NULL, NULL, &err));
     cr_assert_eq(err.code, ERR_CLOSED);
     json_decref(fields);
     audit_log_close(log);
-    cr_assert_eq(gate.fatal_count, 1);
+    cr_assert_eq(atomic_load(&fatal_count), 1);
     log = log_open(directory, &clock_system, NULL);
     cr_assert_geq(audit_log_size(log), 2);
     audit_log_close(log);

@@ -480,9 +480,7 @@ Test(audit_verify, a_log_that_is_being_written_verifies_all_the_time)
     char directory[PATH_BYTES];
     struct waiter waiter;
     struct err err;
-    directory_make(directory);
-    log_make(directory, 3);
-    struct audit_log *log = log_open(directory, &clock_system, NULL);
+    struct audit_log *log = log_new(directory, 3);
     waiter_init(&waiter, NULL);
     json_t *fields = json_object();
     uint64_t before = 0;

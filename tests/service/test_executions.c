@@ -5,11 +5,11 @@
  */
 #include "service/internal.h"
 
+#include "support/gate.h"
 #include "support/programs.h"
 #include "support/service_world.h"
 
 #include <criterion/criterion.h>
-#include <semaphore.h>
 
 enum { LARGE_BYTES = 409600, RETRY_S = 7 };
 
@@ -120,27 +120,21 @@ static void restart(void)
 
 /* ---- large answers ---- */
 
-struct gate {
-    sem_t entered, leave;
-};
-
 static void gate_cb(void *context, bool ok)
 {
     struct gate *gate = context;
     WORLD_CHECK(ok);
-    sem_post(&gate->entered);
-    sem_wait(&gate->leave);
+    gate_pass(gate);
 }
 
-/* Until gate.leave nothing is stored, and sessions stay in the table. */
+/* Until the gate is open nothing is stored, and sessions stay in the table. */
 static void hold_store(struct gate *gate)
 {
     struct err err;
     const struct store_execution row = {.state = "ERROR", .result_index = UINT64_MAX};
-    sem_init(&gate->entered, 0, 0);
-    sem_init(&gate->leave, 0, 0);
+    gate_init(gate, true);
     cr_assert(store_put_execution(world.store, &row, gate_cb, gate, &err));
-    sem_wait(&gate->entered);
+    gate_wait(gate);
 }
 
 Test(service_executions, a_large_answer_is_shown_while_it_is_being_stored_and_after_a_restart)
@@ -152,7 +146,7 @@ Test(service_executions, a_large_answer_is_shown_while_it_is_being_stored_and_af
     flow_keep(&flow, client_send(&world, world.user.secret, &flow.prepared));
     expect_large(&flow, &flow.first);
     expect_shown(&flow);
-    sem_post(&gate.leave);
+    gate_set(&gate, false);
     restart();
     expect_shown(&flow);
     flow_close(&flow);
