@@ -26,6 +26,7 @@
 
 #include "base/arena.h"
 #include "base/process.h"
+#include "base/wait.h"
 #include "service/scheduler_queue.h"
 
 #include <assert.h>
@@ -42,7 +43,6 @@ enum {
     SYNC_SLOW_NS = 500000,      /* twice what one takes on a good disk */
     MAKE_WAY_NS = 100000,       /* more than the kernel's threads need */
     NS_PER_US = 1000,
-    NS_PER_S = 1000000000,
 };
 
 struct scheduler {
@@ -127,12 +127,7 @@ static void scheduler_sleep(struct scheduler *scheduler, uint64_t now_ns)
         pthread_cond_wait(&scheduler->work, &scheduler->lock);
     } else {
         uint64_t left_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        left_ns += (uint64_t)until.tv_nsec;
-        until.tv_sec += (time_t)(left_ns / NS_PER_S);
-        until.tv_nsec = (long)(left_ns % NS_PER_S);
-        pthread_cond_timedwait(&scheduler->work, &scheduler->lock, &until);
+        (void)wait_until(&scheduler->work, &scheduler->lock, wait_end_ns(left_ns));
     }
     scheduler->idle--;
 }
@@ -359,12 +354,8 @@ static void scheduler_init(struct scheduler *scheduler, const struct scheduler_c
 {
     scheduler->config = *config;
     pthread_mutex_init(&scheduler->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&scheduler->work, &attributes);
-    pthread_cond_init(&scheduler->empty, &attributes);
-    pthread_condattr_destroy(&attributes);
+    wait_init(&scheduler->work);
+    wait_init(&scheduler->empty);
     list_init(&scheduler->jobs);
 }
 

@@ -118,9 +118,10 @@ struct stress_job {
 
 static void job_run(void *context)
 {
+    struct stress_job *job = context;
     burn();
     atomic_fetch_add(&jobs_run, 1);
-    atomic_store((_Atomic bool *)context, true);
+    atomic_store(&job->is_done, true);
 }
 
 static void *ticker_main(void *context)
@@ -135,7 +136,7 @@ static void *ticker_main(void *context)
         check(counts.active <= 8 + 4, "more runs than slots");
         check(counts.reserved >= counts.backlog, "a backlog without reservations");
         if (atomic_exchange(&job.is_done, false)) {
-            job.job = (struct scheduler_job){.run = job_run, .context = (void *)&job.is_done};
+            job.job = (struct scheduler_job){.run = job_run, .context = &job};
             scheduler_post(scheduler, &job.job);
         }
         sched_yield();
