@@ -75,11 +75,12 @@ static struct {
     enum place place;
     enum operation operation;
     enum way way;
-    int occurrence; /* that fails; 0: none */
+    enum phase fails_in;
+    int occurrence; /* that fails, of those in that phase; how many there are is not always the same
+                     */
     int seen;
     bool fired;
     enum phase phase;
-    enum phase fired_in;
     enum place places[DESCRIPTORS_MAX];
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -105,11 +106,9 @@ static enum place place_of(const char *name)
 static bool fails(enum place place, enum operation operation)
 {
     pthread_mutex_lock(&disk.lock);
-    bool now = place == disk.place && operation == disk.operation && ++disk.seen == disk.occurrence;
-    if (now) {
-        disk.fired = true;
-        disk.fired_in = disk.phase;
-    }
+    bool now = place == disk.place && operation == disk.operation && disk.phase == disk.fails_in &&
+               ++disk.seen == disk.occurrence;
+    disk.fired = disk.fired || now;
     pthread_mutex_unlock(&disk.lock);
     errno = EIO;
     return now;
@@ -221,7 +220,8 @@ static int disk_unlink(void *context, int directory_fd, const char *name)
     return real->unlink(context, directory_fd, name);
 }
 
-static void disk_prepare(enum place place, enum operation operation, enum way way, int occurrence)
+static void disk_prepare(enum place place, enum operation operation, enum way way,
+                         enum phase fails_in, int occurrence)
 {
     disk.io = (struct audit_io){.make_directory = disk_make_directory,
                                 .open = disk_open,
@@ -235,6 +235,7 @@ static void disk_prepare(enum place place, enum operation operation, enum way wa
     disk.place = place;
     disk.operation = operation;
     disk.way = way;
+    disk.fails_in = fails_in;
     disk.occurrence = occurrence;
     disk.seen = 0;
     disk.fired = false;
@@ -417,33 +418,40 @@ struct row {
     enum outcome outcome[PHASE_COUNT];
 };
 
-static void row_note(struct row *row, enum phase phase, enum outcome outcome)
+static void row_note(struct row *row, enum outcome outcome)
 {
-    enum outcome *known = &row->outcome[phase];
+    enum outcome *known = &row->outcome[disk.fails_in];
     cr_assert(*known == OUTCOME_NEVER || *known == outcome,
-              "%s, %s, way %d, occurrence %d, phase %d: %s, but before: %s",
+              "%s, %s, way %d, phase %d, occurrence %d: %s, but before: %s",
               place_names[disk.place], operation_names[disk.operation], (int)disk.way,
-              disk.occurrence, (int)phase, outcome_names[outcome], outcome_names[*known]);
+              (int)disk.fails_in, disk.occurrence, outcome_names[outcome], outcome_names[*known]);
     *known = outcome;
+}
+
+/* False if the failure did not come about. */
+static bool life_fails(const char *base, struct row *row)
+{
+    char directory[PATH_BYTES];
+    struct promised promised;
+    copy_crashed(base, directory);
+    enum outcome outcome = live(directory, &promised);
+    if (disk.fired) {
+        row_note(row, outcome);
+        check_afterwards(directory, &promised);
+    }
+    directory_remove(directory);
+    return disk.fired;
 }
 
 static void row_find(const char *base, enum place place, enum operation operation, struct row *row)
 {
-    for (int way = 0; way < (operation == OPERATION_WRITE ? WAY_COUNT : WAY_HALF); way++) {
-        for (int occurrence = 1;; occurrence++) {
-            char directory[PATH_BYTES];
-            struct promised promised;
-            copy_crashed(base, directory);
-            disk_prepare(place, operation, (enum way)way, occurrence);
-            enum outcome outcome = live(directory, &promised);
-            if (disk.fired) {
-                row_note(row, disk.fired_in, outcome);
-                check_afterwards(directory, &promised);
-            }
-            directory_remove(directory);
-            if (!disk.fired) {
-                break;
-            }
+    int ways = operation == OPERATION_WRITE ? WAY_COUNT : WAY_HALF;
+    for (int way = 0; way < ways; way++) {
+        for (int phase = 0; phase < PHASE_COUNT; phase++) {
+            int occurrence = 0;
+            do {
+                disk_prepare(place, operation, (enum way)way, (enum phase)phase, ++occurrence);
+            } while (life_fails(base, row));
         }
     }
 }
