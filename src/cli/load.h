@@ -51,6 +51,11 @@ void load_histogram_add(struct load_histogram *histogram, uint64_t value);
  * 0 if there is none. */
 uint64_t load_histogram_at(const struct load_histogram *histogram, double part);
 double load_histogram_mean(const struct load_histogram *histogram);
+/* Takes away what was in it earlier; min and max stay those of all. */
+void load_histogram_take(struct load_histogram *histogram, const struct load_histogram *earlier);
+
+/* Of count > 0 values, which it sorts; between the middle two if that is an even number. */
+double load_median(double *values, size_t count);
 
 /* A small generator for arrivals and choices: the same seed, the same load. Never for secrets. */
 struct load_random {

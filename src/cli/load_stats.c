@@ -8,6 +8,8 @@
  */
 #include "cli/load.h"
 
+#include <stdlib.h>
+
 enum { STEP_BITS = 6, STEPS = 1 << STEP_BITS };
 
 static size_t bucket_of(uint64_t value)
@@ -55,6 +57,27 @@ uint64_t load_histogram_at(const struct load_histogram *histogram, double part)
 double load_histogram_mean(const struct load_histogram *histogram)
 {
     return histogram->count == 0 ? 0 : histogram->sum / (double)histogram->count;
+}
+
+void load_histogram_take(struct load_histogram *histogram, const struct load_histogram *earlier)
+{
+    for (size_t i = 0; i < LOAD_HISTOGRAM_BUCKETS; i++) {
+        histogram->buckets[i] -= earlier->buckets[i];
+    }
+    histogram->count -= earlier->count;
+    histogram->sum -= earlier->sum;
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+double load_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof values[0], compare_numbers);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
 uint64_t load_random_next(struct load_random *random)

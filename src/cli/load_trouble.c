@@ -26,7 +26,7 @@ enum {
     SLOW_MAX = 5000,
     SLOW_PER_TICK = 8,
     SLOW_KINDS = 4,
-    SLOW_WINDOWS = 10, /* with and without by turns */
+    SLOW_PAIRS = 8, /* of windows, without and with */
 };
 
 static const uint64_t slow_byte_ns = 200000000;
@@ -113,25 +113,31 @@ static void slow_send(struct slow *slow)
     }
 }
 
-/* Some that are due; the moment at which to look again. */
+/* They have nothing to do with each other: each has its own moment within the time of a byte. */
+static void slow_clients_spread(struct slow_clients *all, uint64_t now)
+{
+    all->cursor = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        all->clients[i].next_ns = now + slow_byte_ns * i / all->count;
+    }
+}
+
+/* Some that are due, which are next at the cursor; the moment at which to look again. */
 static uint64_t slow_tick(struct load *load, uint64_t now)
 {
     struct slow_clients *all = load->tick_context;
-    for (size_t i = 0, done = 0; i < all->count && done < SLOW_PER_TICK; i++) {
-        struct slow *slow = &all->clients[all->cursor];
-        all->cursor = (all->cursor + 1) % all->count;
-        if (slow->next_ns > now) {
-            continue;
-        }
+    struct slow *slow = &all->clients[all->cursor];
+    for (size_t done = 0; done < SLOW_PER_TICK && slow->next_ns <= now; done++) {
         slow->next_ns = now + slow_byte_ns;
         if (slow->fd < 0) {
             slow_open(slow);
         } else {
             slow_send(slow);
         }
-        done++;
+        all->cursor = (all->cursor + 1) % all->count;
+        slow = &all->clients[all->cursor];
     }
-    return now + slow_byte_ns * SLOW_PER_TICK / (all->count > 0 ? all->count : 1);
+    return slow->next_ns;
 }
 
 static bool slow_clients_open(struct slow_clients *all, struct load *load, size_t count,
@@ -161,16 +167,19 @@ static void slow_clients_close(struct slow_clients *all)
     }
 }
 
-/* One window; those without begin once the slow ones are gone, those with once they are there. */
-static void slow_window(struct load *load, struct slow_clients *all, bool is_beside, double seconds,
-                        struct load_tally *tally)
+/* One window, and its p99 in ns; those without begin once the slow ones are gone, those with once
+ * they are there. */
+static double slow_window(struct load *load, struct slow_clients *all, bool is_beside,
+                          double seconds, struct load_tally *tally)
 {
     static const double settle_seconds = 0.5;
+    struct load_histogram window, before = tally->latency;
     struct load_flow flow;
     struct load_flow *const flows[] = {&flow};
     if (is_beside) {
         load->tick = slow_tick;
         load->tick_context = all;
+        slow_clients_spread(all, now_ns());
     } else {
         slow_clients_close(all);
         load->tick = NULL;
@@ -182,20 +191,20 @@ static void slow_window(struct load *load, struct slow_clients *all, bool is_bes
     flow.measure_ns = flow.next_ns + (uint64_t)(settle_seconds * ns_per_s);
     flow.end_ns = flow.measure_ns + (uint64_t)(seconds * ns_per_s);
     load_flows_run(load, flows, 1);
+    window = tally->latency;
+    load_histogram_take(&window, &before);
+    return (double)load_histogram_at(&window, 0.99);
 }
 
 static void slow_report(struct load *load, const struct slow_clients *all,
-                        struct load_tally *const tallies[2])
+                        struct load_tally *const tallies[2], double ratio)
 {
-    double without = (double)load_histogram_at(&tallies[0]->latency, 0.99);
-    double with = (double)load_histogram_at(&tallies[1]->latency, 0.99);
     load_figure_add(load, "slow and idle connections", (double)all->count, "");
     load_figure_add(load, "of these closed by the node", (double)all->closed_by_node, "");
     load_figure_add(load, "connections of the others", (double)load->http.connections, "");
     load_tally_report(load, "without them", tallies[0]);
     load_tally_report(load, "with them", tallies[1]);
-    load_figure_goal(load, "p99 with them over without", without > 0 ? with / without : 0, "x", 1.2,
-                     false);
+    load_figure_goal(load, "p99 with them over without", ratio, "x", 1.2, false);
 }
 
 bool load_slow_clients(struct load *load, struct err *err)
@@ -204,11 +213,12 @@ bool load_slow_clients(struct load *load, struct err *err)
     struct slow_clients all;
     struct load_tally *tallies[2] = {HEAP_NEW(struct load_tally), HEAP_NEW(struct load_tally)};
     size_t count = options->count > 0 ? (size_t)options->count : options->is_quick ? 60 : 500;
-    int windows = options->is_quick ? 2 : SLOW_WINDOWS;
+    size_t pairs = options->is_quick ? 1 : SLOW_PAIRS;
     double seconds = (options->seconds > 0 ? options->seconds
                       : options->is_quick  ? 1
-                                           : 20) /
-                     (double)windows;
+                                           : 40) /
+                     (double)(2 * pairs);
+    double ratios[SLOW_PAIRS]; /* a pause of the disk falls into one window, not into all */
     bool ok = tallies[0] != NULL && tallies[1] != NULL;
     if (!ok) {
         (void)err_set(err, ERR_NO_MEMORY, "no memory for histograms");
@@ -216,15 +226,17 @@ bool load_slow_clients(struct load *load, struct err *err)
     ok = ok && slow_clients_open(&all, load, count < SLOW_MAX ? count : SLOW_MAX, err);
     if (ok) {
         load_http_warm(&load->http, (unsigned)count);
-        for (int i = 0; i < windows; i++) {
-            slow_window(load, &all, i % 2 == 1, seconds, tallies[i % 2]);
+        for (size_t i = 0; i < pairs; i++) {
+            double without = slow_window(load, &all, false, seconds, tallies[0]);
+            double with = slow_window(load, &all, true, seconds, tallies[1]);
+            ratios[i] = without > 0 ? with / without : 0;
         }
         load->tick = NULL;
         slow_clients_close(&all);
         heap_free(all.clients);
         load_tally_count(load, tallies[0]);
         load_tally_count(load, tallies[1]);
-        slow_report(load, &all, tallies);
+        slow_report(load, &all, tallies, load_median(ratios, pairs));
     }
     heap_free(tallies[0]);
     heap_free(tallies[1]);

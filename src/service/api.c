@@ -61,7 +61,7 @@ const struct route api_routes[] = {
     {"GET", "/readyz", 0, false, 1, NULL, health_ready, "Would an execution be accepted", NULL},
     {"GET", "/metrics", STORE_SCOPE_METRICS, false, 0, NULL, metrics_show, "Prometheus metrics",
      NULL},
-    {"GET", "/openapi.json", 0, false, 0, NULL, health_openapi, "This interface as OpenAPI", NULL},
+    {"GET", "/openapi.json", 0, false, 1, NULL, health_openapi, "This interface as OpenAPI", NULL},
     {"GET", "/", 0, false, 1, NULL, health_root, "Where to look", NULL},
 };
 const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);

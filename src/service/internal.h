@@ -36,6 +36,7 @@ struct service {
     struct idempotency *idempotency;
     struct module_cache *modules;
     struct metrics metrics;
+    char *openapi; /* openapi_text, made once */
     uint64_t started_ns;
     uint64_t ended_count, ended_per_4s; /* of executions; the tick's */
     _Atomic uint32_t queue_wait_s;      /* how long the queue takes, as far as is known */
@@ -142,6 +143,11 @@ void health_root(struct api_call *call);
 void health_attestation(struct api_call *call);
 void health_openapi(struct api_call *call);
 void metrics_show(struct api_call *call);
+
+/* ---- openapi.c ---- */
+
+/* What GET /openapi.json answers; the caller frees it. NULL: no memory. */
+char *openapi_text(void);
 
 /* ---- what several endpoints say and take ---- */
 

@@ -158,6 +158,7 @@ static bool service_free(struct service *service)
     request_keys_free(service->keys);
     assert(budget_used(&service->parts.memory->programs) == 0);
     pthread_mutex_destroy(&service->gone_lock);
+    heap_free(service->openapi);
     heap_free(service);
     return ok;
 }
@@ -185,7 +186,10 @@ bool service_open(const struct service_config *config, const struct service_part
     service->expired_ns = service->started_ns;
     failures_begin(service);
     pthread_mutex_init(&service->gone_lock, NULL);
-    if (!open_parts(service, err)) {
+    service->openapi = openapi_text();
+    bool ok = service->openapi != NULL ||
+              err_set(err, ERR_NO_MEMORY, "no memory for the description of the interface");
+    if (!ok || !open_parts(service, err)) {
         (void)service_free(service); /* the attester has not been asked for anything more */
         return false;
     }

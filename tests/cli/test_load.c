@@ -43,6 +43,28 @@ Test(cli_load, small_values_are_exact)
     cr_expect_float_eq(load_histogram_mean(&histogram), 63.5, 1e-9);
 }
 
+Test(cli_load, what_was_there_earlier_can_be_taken_away)
+{
+    struct load_histogram earlier;
+    load_histogram_add(&histogram, 1000);
+    earlier = histogram;
+    load_histogram_add(&histogram, 3);
+    load_histogram_add(&histogram, 5);
+    load_histogram_take(&histogram, &earlier);
+    cr_expect_eq(histogram.count, 2);
+    cr_expect_eq(load_histogram_at(&histogram, 0.5), 3);
+    cr_expect_eq(load_histogram_at(&histogram, 1), 5);
+    cr_expect_float_eq(load_histogram_mean(&histogram), 4, 1e-9);
+}
+
+Test(cli_load, a_median_is_in_the_middle)
+{
+    double one[] = {7}, two[] = {3, 1}, three[] = {9, 1, 2};
+    cr_expect_float_eq(load_median(one, 1), 7, 0);
+    cr_expect_float_eq(load_median(two, 2), 2, 0);
+    cr_expect_float_eq(load_median(three, 3), 2, 0);
+}
+
 Test(cli_load, every_value_is_found_again_within_a_64th_and_never_below)
 {
     for (uint64_t value = 1; value < UINT64_C(1) << 40; value = value * 9 / 7 + 1) {
