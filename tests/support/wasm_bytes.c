@@ -35,15 +35,21 @@ struct buffer wasm_of(const struct wasm_section *sections, size_t count)
     return out;
 }
 
+struct buffer wasm_code(struct bytes locals, struct bytes body)
+{
+    struct buffer out;
+    buffer_init(&out, WASM_BYTES_MAX);
+    wasm_leb(&out, 1);
+    wasm_leb(&out, (uint32_t)(locals.size + body.size + 1));
+    buffer_append_bytes(&out, locals);
+    buffer_append_bytes(&out, body);
+    buffer_append_u8(&out, 0x0b);
+    return out;
+}
+
 struct buffer wasm_of_body(struct bytes body)
 {
-    struct buffer code;
-    buffer_init(&code, WASM_BYTES_MAX);
-    wasm_leb(&code, 1);
-    wasm_leb(&code, (uint32_t)body.size + 2);
-    buffer_append_u8(&code, 0);
-    buffer_append_bytes(&code, body);
-    buffer_append_u8(&code, 0x0b);
+    struct buffer code = wasm_code((struct bytes)BYTES(0), body);
     struct buffer out =
         WASM({1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)}, {4, BYTES(1, 0x70, 0, 2)},
              {5, BYTES(1, 0, 1)}, {6, BYTES(1, 0x7f, 1, 0x41, 0, 0x0b)}, {10, buffer_bytes(&code)});
@@ -53,20 +59,15 @@ struct buffer wasm_of_body(struct bytes body)
 
 struct buffer wasm_of_locals(uint32_t count, uint8_t type, struct bytes body)
 {
-    struct buffer function, code;
-    buffer_init(&function, WASM_BYTES_MAX);
-    buffer_init(&code, WASM_BYTES_MAX);
-    wasm_leb(&function, 1);
-    wasm_leb(&function, count);
-    buffer_append_u8(&function, type);
-    buffer_append_bytes(&function, body);
-    buffer_append_u8(&function, 0x0b);
-    wasm_leb(&code, 1);
-    wasm_leb(&code, (uint32_t)function.size);
-    buffer_append_bytes(&code, buffer_bytes(&function));
+    struct buffer locals;
+    buffer_init(&locals, WASM_BYTES_MAX);
+    wasm_leb(&locals, 1);
+    wasm_leb(&locals, count);
+    buffer_append_u8(&locals, type);
+    struct buffer code = wasm_code(buffer_bytes(&locals), body);
     struct buffer out = WASM({1, BYTES(1, 0x60, 0, 0)}, {3, BYTES(1, 0)},
                              {7, BYTES(1, 1, 'f', 0, 0)}, {10, buffer_bytes(&code)});
-    buffer_release(&function);
+    buffer_release(&locals);
     buffer_release(&code);
     return out;
 }

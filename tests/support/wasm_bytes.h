@@ -25,6 +25,8 @@ struct wasm_section {
 void wasm_leb(struct buffer *out, uint32_t value);
 /* Release with buffer_release. */
 struct buffer wasm_of(const struct wasm_section *sections, size_t count);
+/* The code section of one function; locals as they are encoded, their count of groups first. */
+struct buffer wasm_code(struct bytes locals, struct bytes body);
 /* One function of type [] -> [], a memory, a mutable i32 global, a table of functions; the body is
  * the expression without its last end. */
 struct buffer wasm_of_body(struct bytes body);

@@ -149,13 +149,7 @@ Test(vm_far, code_is_printed)
 /* One memory with i64 addresses of a page, exported, and a function of a body. */
 static struct buffer wasm_of_wide_body(struct bytes body)
 {
-    struct buffer code;
-    buffer_init(&code, 4096);
-    wasm_leb(&code, 1);
-    wasm_leb(&code, (uint32_t)body.size + 2);
-    buffer_append_u8(&code, 0);
-    buffer_append_bytes(&code, body);
-    buffer_append_u8(&code, 0x0b);
+    struct buffer code = wasm_code((struct bytes)BYTES(0), body);
     struct buffer wasm =
         WASM({1, BYTES(1, 0x60, 0, 1, 0x7e)}, {3, BYTES(1, 0)}, {5, BYTES(1, 4, 1)},
              {7, BYTES(1, 1, 'f', 0, 0)}, {10, buffer_bytes(&code)});
